@@ -1,0 +1,228 @@
+"""An activation is a SymPy expression in one real symbol.
+
+Everything else follows from the expression: the derivative g', the kinks (where g' jumps, so that
+quadrature can split there), the compiled functions of every target (`statmech_bn.codegen`), the
+closed Gaussian averages (`statmech_bn.symbolic`) and the LaTeX.
+
+By name: linear z, relu max(0, z), erf erf(z/√2) (Saad & Solla 1995), softplus log(1 + eᶻ), tanh.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from statmech_bn.errors import InvalidSetup, invalid
+
+z = sp.Symbol("z", real=True)
+"""The symbol in which every activation is stored."""
+
+NAMED: dict[str, sp.Expr] = {
+    "linear": z,
+    "relu": sp.Max(0, z),
+    "erf": sp.erf(z / sp.sqrt(2)),
+    "softplus": sp.log(1 + sp.exp(z)),
+    "tanh": sp.tanh(z),
+}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function g(z), described by its SymPy expression.
+
+    Make one with :func:`activation`, which checks the expression.
+
+    Parameters
+    ----------
+    expression : sympy.Expr
+        g as a function of `statmech_bn.activations.z`.
+    """
+
+    expression: sp.Expr
+
+    @property
+    def name(self) -> str:
+        """The short name if there is one, else the expression as text."""
+        names = (name for name, known in NAMED.items() if known == self.expression)
+        return next(names, str(self.expression))
+
+    @cached_property
+    def derivative(self) -> sp.Expr:
+        """g'(z); at a kink its value is that of the Heaviside step with H(0) = 0."""
+        return _step_at_zero(sp.diff(self.expression, z))
+
+    @cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """Points where g' jumps, ascending."""
+        return _kinks(self.expression)
+
+    def to_text(self) -> str:
+        """Return a text from which :meth:`from_text` gives the same activation back."""
+        names = (name for name, known in NAMED.items() if known == self.expression)
+        return next(names, sp.srepr(self.expression))
+
+    @classmethod
+    def from_text(cls, text: str) -> Activation:
+        """Read what :meth:`to_text` wrote.
+
+        The text may come from a file, so it is parsed and never evaluated as Python.
+        """
+        return activation(NAMED[text] if text in NAMED else _parse(text))
+
+
+def activation(description: str | sp.Expr | Activation) -> Activation:
+    """Check a description of an activation and return the :class:`Activation`.
+
+    Parameters
+    ----------
+    description : str, sympy.Expr or Activation
+        "linear", "relu", "erf", "softplus", "tanh", or a continuous, real SymPy expression in
+        one symbol of any name, such as ``sympy.Max(x, x / 10)``.
+
+    Returns
+    -------
+    Activation
+        The same function in the symbol `z`.
+
+    Raises
+    ------
+    InvalidSetup
+        Unknown name; not exactly one symbol; jumps; complex or infinite values near zero.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> x = sympy.Symbol("x")
+    >>> activation(sympy.Max(x, x / 10)).kinks
+    (0.0,)
+    """
+    if isinstance(description, Activation):
+        return description
+    if isinstance(description, str):
+        if description not in NAMED:
+            raise invalid(
+                "activation",
+                f"one of {', '.join(NAMED)} or a SymPy expression",
+                description,
+                "Write your own as an expression: sympy.Max(x, x/10).",
+            )
+        return Activation(NAMED[description])
+    if not isinstance(description, sp.Expr):
+        raise invalid("activation", "a name or a SymPy expression", description)
+    symbols = sorted(description.free_symbols, key=str)
+    if len(symbols) != 1:
+        raise invalid(
+            "activation",
+            "an expression in exactly one symbol",
+            description,
+            "Substitute numbers for the parameters of the activation.",
+        )
+    found = Activation(description.subs(symbols[0], z))
+    _check_values(found)
+    return found
+
+
+def _check_values(found: Activation) -> None:
+    """Refuse an activation that jumps, or that is not finite and real around zero."""
+    try:
+        jumps = found.derivative.has(sp.DiracDelta)
+    except RecursionError as error:  # SymPy cannot differentiate, e.g., floor
+        raise invalid("activation", "a differentiable expression", found.expression) from error
+    if jumps:
+        raise invalid(
+            "activation",
+            "a continuous function",
+            found.expression,
+            "A step has no gradient to learn from; use a steep erf instead.",
+        )
+    probes = [-3.1, -1.3, -0.4, 0.2, 0.7, 1.9, 3.3]
+    for expression in (found.expression, found.derivative):
+        try:
+            values = [complex(expression.subs(z, probe).evalf()) for probe in probes]
+        except (TypeError, RecursionError) as error:
+            raise invalid(
+                "activation",
+                "an expression that SymPy can differentiate and evaluate",
+                found.expression,
+            ) from error
+        if any(abs(v.imag) > 1e-12 or not abs(v.real) < 1e30 for v in values):
+            raise invalid(
+                "activation", "finite real values and slopes for real z", found.expression
+            )
+    for kink in found.kinks:
+        left, right = (
+            float(found.expression.subs(z, kink + side).evalf()) for side in (-1e-9, 1e-9)
+        )
+        if abs(left - right) > 1e-6 * (1 + abs(left)):
+            raise invalid("activation", "a continuous function", found.expression)
+
+
+def _step_at_zero(expression: sp.Expr) -> sp.Expr:
+    """Write every derivative of a kink with the Heaviside step of value 0 at 0."""
+    expression = expression.replace(
+        sp.Heaviside, lambda argument, *_: sp.Heaviside(argument, sp.S.Zero)
+    )
+    return expression.replace(sp.sign, lambda argument: 2 * sp.Heaviside(argument, 0) - 1)
+
+
+def _kinks(expression: sp.Expr) -> tuple[float, ...]:
+    """Real roots of the switching conditions that occur in the expression."""
+    switches: set[sp.Expr] = set()
+    for node in sp.preorder_traversal(expression):
+        if isinstance(node, (sp.Max, sp.Min)):
+            switches |= {a - b for i, a in enumerate(node.args) for b in node.args[i + 1 :]}
+        elif isinstance(node, (sp.Abs, sp.sign, sp.Heaviside)):
+            switches.add(node.args[0])
+        elif isinstance(node, sp.Piecewise):
+            relations = {r for _, condition in node.args for r in condition.atoms(sp.Rel)}
+            switches |= {relation.lhs - relation.rhs for relation in relations}
+    roots: set[float] = set()
+    for switch in switches:
+        solutions = sp.solveset(switch, z, sp.S.Reals) if switch.has(z) else sp.S.EmptySet
+        if not isinstance(solutions, sp.FiniteSet):
+            if solutions is sp.S.EmptySet:
+                continue
+            raise InvalidSetup(
+                f"activation: cannot find where {switch} = 0 in {expression}. "
+                "Write the kinks so that SymPy can solve for them, e.g. with Max or Piecewise."
+            )
+        roots |= {float(root) for root in solutions}
+    return tuple(sorted(roots))
+
+
+def _parse(text: str) -> sp.Expr:
+    """Rebuild a SymPy expression from its srepr by calling SymPy's own classes, nothing else."""
+    try:
+        return _build(ast.parse(text, mode="eval").body)
+    except (SyntaxError, KeyError, TypeError, ValueError) as error:
+        raise invalid("activation", "a name or the srepr of a SymPy expression", text) from error
+
+
+def _build(node: ast.AST) -> Any:
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_build(node.operand)
+    if isinstance(node, ast.Tuple):
+        return tuple(_build(element) for element in node.elts)
+    if isinstance(node, ast.Name):
+        return _sympy_class(node.id)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        keywords = {str(k.arg): _build(k.value) for k in node.keywords}
+        return _sympy_class(node.func.id)(*map(_build, node.args), **keywords)
+    raise ValueError(f"unexpected {ast.dump(node)}")
+
+
+def _sympy_class(name: str) -> Any:
+    if name == "ExprCondPair":  # a branch of a Piecewise, which also takes plain tuples
+        return lambda *branch: branch
+    found = getattr(sp, name, None)
+    if isinstance(found, type) and issubclass(found, (sp.Basic, sp.logic.boolalg.Boolean)):
+        return found
+    if isinstance(found, sp.Basic):  # singletons such as pi or true
+        return found
+    raise ValueError(f"{name} is not a SymPy class")

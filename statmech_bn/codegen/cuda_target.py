@@ -1,0 +1,61 @@
+"""CUDA source: functions that run on the device and, compiled by a C++ compiler, on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy as sp
+from sympy.printing.c import C99CodePrinter
+
+from statmech_bn.codegen.program import prepare
+from statmech_bn.errors import NoClosedForm
+
+
+class CUDAPrinter(C99CodePrinter):
+    """Prints C99 expressions in double precision that CUDA accepts."""
+
+    def _print_Heaviside(self, expr: sp.Heaviside) -> str:
+        return f"(({self._print(expr.args[0])}) > 0.0 ? 1.0 : 0.0)"
+
+    def _print_logaddexp(self, expr: sp.Expr) -> str:
+        a, b = (f"({self._print(argument)})" for argument in expr.args)
+        return f"(fmax({a}, {b}) + log1p(exp(-fabs({a} - {b}))))"
+
+    def _print_Integer(self, expr: sp.Integer) -> str:
+        return f"{int(expr)}.0"
+
+    def _print_Pow(self, expr: sp.Pow) -> str:
+        if expr.exp.is_Integer and 2 <= int(expr.exp) <= 4:
+            return "(" + "*".join([self.parenthesize(expr.base, 60)] * int(expr.exp)) + ")"
+        return super()._print_Pow(expr)
+
+
+def cuda_source(
+    expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol], name: str = "generated"
+) -> str:
+    """Print expressions as one CUDA function.
+
+    Returns
+    -------
+    str
+        ``__host__ __device__ inline void name(double a0, ..., double* out)``, which fills one
+        element of `out` for each expression.
+
+    Raises
+    ------
+    NoClosedForm
+        An expression has a function that C99 does not have.
+    """
+    program = prepare(expressions, arguments)
+    printer = CUDAPrinter()
+    parameters = ", ".join(f"double {argument}" for argument in program.arguments)
+    lines = [f"    const double {a} = {printer.doprint(e)};" for a, e in program.assignments]
+    lines += [f"    out[{i}] = {printer.doprint(e)};" for i, e in enumerate(program.results)]
+    if any("Not supported" in line for line in lines):
+        raise NoClosedForm(
+            f"Cannot print {expressions} for CUDA: a function has no counterpart in C99. "
+            "Write the expressions with elementary functions and erf."
+        )
+    return "\n".join(
+        [f"__host__ __device__ inline void {name}({parameters}, double* out) {{", *lines, "}\n"]
+    )

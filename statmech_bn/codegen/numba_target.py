@@ -1,0 +1,159 @@
+"""Compiled scalar and array functions: Python source for Numba, kept in a cache folder on disk.
+
+The generated source is written to a file, because Numba keeps machine code on disk only for
+functions that come from one: the second process that asks for an activation compiles nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import platformdirs
+import sympy as sp
+from sympy.printing.pycode import PythonCodePrinter
+
+from statmech_bn.codegen.program import Program, prepare
+from statmech_bn.errors import NoClosedForm
+
+_IMPORT = threading.Lock()
+HEADER = "import math\n\nfrom numba import cfunc, njit, types\n\n\n"
+
+
+class NumbaPrinter(PythonCodePrinter):
+    """Prints scalar Python with the `math` module, which Numba compiles."""
+
+    def _print_Max(self, expr: sp.Max) -> str:
+        return reduce(lambda a, b: f"max({a}, {b})", map(self._number, expr.args))
+
+    def _print_Min(self, expr: sp.Min) -> str:
+        return reduce(lambda a, b: f"min({a}, {b})", map(self._number, expr.args))
+
+    def _print_Heaviside(self, expr: sp.Heaviside) -> str:
+        return f"(1.0 if {self._print(expr.args[0])} > 0.0 else 0.0)"
+
+    def _print_logaddexp(self, expr: sp.Expr) -> str:
+        a, b = map(self._number, expr.args)
+        return f"(max({a}, {b}) + math.log1p(math.exp(-abs({a} - {b}))))"
+
+    def _print_Integer(self, expr: sp.Integer) -> str:
+        return f"{int(expr)}.0"  # integer powers of integers overflow in compiled code
+
+    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
+        if expr.exp.is_Integer and 2 <= int(expr.exp) <= 4:
+            base = self.parenthesize(expr.base, 60)
+            return "(" + "*".join([base] * int(expr.exp)) + ")"
+        return super()._print_Pow(expr, rational=rational)
+
+    def _number(self, expr: sp.Expr) -> str:
+        return f"({self._print(expr)})"
+
+
+def _printed(expr: sp.Expr) -> str:
+    text = NumbaPrinter({"fully_qualified_modules": True}).doprint(expr)
+    if "Not supported" in text:
+        raise NoClosedForm(
+            f"Cannot compile {expr}: one of its functions has no counterpart in the math module. "
+            "Write the expression with elementary functions and erf."
+        )
+    return text
+
+
+def scalar_source(program: Program) -> str:
+    """Print a program as a jitted function of floats that returns a tuple of floats."""
+    body = [f"    {left} = {_printed(right)}" for left, right in program.assignments]
+    results = "".join(f"float({_printed(result)}), " for result in program.results)
+    return "\n".join(
+        [
+            HEADER + '@njit(cache=True, nogil=True, error_model="numpy")',
+            f"def generated({', '.join(map(str, program.arguments))}):",
+            *body,
+            f"    return ({results})\n",
+        ]
+    )
+
+
+def array_source(program: Program) -> str:
+    """Print a program of one argument as a C callback over arrays: f(x, out0, out1, ...)."""
+    outputs = [f"out{i}" for i in range(len(program.results))]
+    array = "types.float64[::1]"
+    body = [f"        {left} = {_printed(right)}" for left, right in program.assignments]
+    body += [
+        f"        {out}[i] = float({_printed(result)})"
+        for out, result in zip(outputs, program.results, strict=True)
+    ]
+    return "\n".join(
+        [
+            HEADER + f"@cfunc(types.void({', '.join([array] * (1 + len(outputs)))}), cache=True)",
+            f"def generated(x, {', '.join(outputs)}):",
+            "    for i in range(x.size):",
+            f"        {program.arguments[0]} = x[i]",
+            *body,
+            "",
+        ]
+    )
+
+
+def numba_function(
+    expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]
+) -> Callable[..., tuple[float, ...]]:
+    """Compile expressions to a jitted function of floats that returns a tuple of floats."""
+    return _load(scalar_source(prepare(expressions, arguments))).generated
+
+
+def numba_array_function(expressions: Sequence[sp.Expr], argument: sp.Symbol) -> Any:
+    """Compile expressions in one symbol to a Numba C callback ``f(x, out0, out1, ...)``.
+
+    Kernels that take such a callback are compiled once for all activations, and the one indirect
+    call is paid per array, not per sample.
+    """
+    return _load(array_source(prepare(expressions, [argument]))).generated
+
+
+def _load(source: str) -> ModuleType:
+    """Import generated source from the cache folder, writing it there first if it is new."""
+    name = f"statmech_bn_generated_{hashlib.sha256(source.encode()).hexdigest()[:20]}"
+    with _IMPORT:
+        if name not in sys.modules:
+            path = _cache_folder() / f"{name}.py"
+            if not path.exists():
+                with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+                    file.write(source)
+                os.replace(file.name, path)  # atomic: another process never sees half a file
+            _execute(name, path)
+    return sys.modules[name]
+
+
+def _execute(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import the generated module {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba's cache looks the module up by name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _cache_folder() -> Path:
+    """Return the folder of generated code: $STATMECH_BN_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("STATMECH_BN_CACHE")
+    folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("statmech_bn"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    return folder if writable else Path(tempfile.mkdtemp(prefix="statmech_bn_"))

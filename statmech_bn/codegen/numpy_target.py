@@ -1,0 +1,63 @@
+"""Vectorised functions on arrays: SymPy's SciPy printer with broadcasting Max, Min and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import scipy.special
+import sympy as sp
+from sympy.printing.numpy import SciPyPrinter
+
+from statmech_bn.codegen.program import Program, prepare
+
+
+class NumPyPrinter(SciPyPrinter):
+    """Prints what NumPy and SciPy evaluate elementwise."""
+
+    def _print_Max(self, expr: sp.Max) -> str:
+        return reduce(lambda a, b: f"numpy.maximum({a}, {b})", map(self._print, expr.args))
+
+    def _print_Min(self, expr: sp.Min) -> str:
+        return reduce(lambda a, b: f"numpy.minimum({a}, {b})", map(self._print, expr.args))
+
+    def _print_Heaviside(self, expr: sp.Heaviside) -> str:
+        return f"numpy.heaviside({self._print(expr.args[0])}, 0.0)"
+
+    def _print_logaddexp(self, expr: sp.Expr) -> str:
+        return f"numpy.logaddexp({', '.join(map(self._print, expr.args))})"
+
+
+def numpy_source(program: Program, name: str = "generated") -> str:
+    """Print a program as a Python function of arrays that returns a tuple."""
+    printer = NumPyPrinter({"fully_qualified_modules": True})
+    lines = [f"def {name}({', '.join(map(str, program.arguments))}):"]
+    lines += [f"    {left} = {printer.doprint(right)}" for left, right in program.assignments]
+    results = "".join(f"{printer.doprint(result)}, " for result in program.results)
+    return "\n".join([*lines, f"    return ({results})"]) + "\n"
+
+
+def numpy_function(
+    expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]
+) -> Callable[..., tuple[np.ndarray, ...]]:
+    """Compile expressions to a function of arrays.
+
+    Returns
+    -------
+    callable
+        Takes one array for each argument, broadcasts them, and returns a tuple with one float64
+        array of the common shape for each expression.
+    """
+    namespace: dict[str, Any] = {"numpy": np, "scipy": scipy}
+    exec(numpy_source(prepare(expressions, arguments)), namespace)  # source is our own printing
+    generated = namespace["generated"]
+
+    def evaluate(*values: Any) -> tuple[np.ndarray, ...]:
+        arrays = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in values))
+        shape = arrays[0].shape if arrays else ()
+        with np.errstate(over="ignore"):  # e.g., 1/(1 + exp(1000)) is 0, as it should be
+            return tuple(np.broadcast_to(result, shape) for result in generated(*arrays))
+
+    return evaluate

@@ -1,0 +1,70 @@
+"""The step before printing: stable forms, shared subexpressions, a check of the symbols.
+
+A `Program` is what every printer reads:
+
+    x0 = ...            assignments, in order
+    x1 = f(x0)
+    return e0, e1, ...  results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+from sympy.codegen.numpy_nodes import logaddexp
+
+from statmech_bn.errors import invalid
+
+
+@dataclass(frozen=True)
+class Program:
+    """Expressions ready to be printed.
+
+    Attributes
+    ----------
+    arguments : tuple of sympy.Symbol
+    assignments : tuple of (sympy.Symbol, sympy.Expr)
+        Shared subexpressions, each using only arguments and earlier assignments.
+    results : tuple of sympy.Expr
+    """
+
+    arguments: tuple[sp.Symbol, ...]
+    assignments: tuple[tuple[sp.Symbol, sp.Expr], ...]
+    results: tuple[sp.Expr, ...]
+
+
+def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
+    """Bring expressions into the form that the printers take.
+
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    arguments : sequence of sympy.Symbol
+        Every free symbol of the expressions, in the order of the generated function's parameters.
+
+    Raises
+    ------
+    InvalidSetup
+        An expression has a symbol that is not an argument.
+    """
+    expressions = [stable(sp.sympify(expression)) for expression in expressions]
+    for expression in expressions:
+        missing = expression.free_symbols - set(arguments)
+        if missing:
+            raise invalid(
+                "arguments", f"every symbol of {expression}", tuple(arguments), f"Add {missing}."
+            )
+    # Printed names are ours, so that any symbol (a dummy, a Python keyword) can be an argument.
+    names = tuple(sp.Symbol(f"a{i}", real=True) for i in range(len(arguments)))
+    renamed = [e.xreplace(dict(zip(arguments, names, strict=True))) for e in expressions]
+    assignments, results = sp.cse(renamed, symbols=sp.numbered_symbols("x", real=True))
+    return Program(names, tuple(assignments), tuple(results))
+
+
+def stable(expression: sp.Expr) -> sp.Expr:
+    """Replace log(1 + eᵃ) and eᵃ/(1 + eᵃ) by forms that do not overflow at large a."""
+    a = sp.Wild("a")
+    expression = expression.replace(sp.log(1 + sp.exp(a)), logaddexp(0, a))
+    return expression.replace(sp.exp(a) / (1 + sp.exp(a)), 1 / (1 + sp.exp(-a)))

@@ -1,0 +1,157 @@
+"""The one shape that every result has, and how it is kept.
+
+dims   learning_rate, replica (absent from the macroscopic level), time
+data   overlap R, length L, gamma γ, generalization_error ε_g, diverged_at (no time)
+attrs  setup (JSON), start (JSON), level, seed, dimension, version, array_library, ...
+
+A run that diverges is a result: from `diverged_at` on, its values are inf; `diverged_at` is NaN
+for a run that does not. Stores are Zarr format 3, or NetCDF when the path ends in ``.nc``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from statmech_bn.errors import InvalidStore
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+DESCRIPTIONS = {
+    "learning_rate": ("learning rate", r"$\eta$", "1"),
+    "replica": ("replica", "", "1"),
+    "time": ("time", "$t$", "steps / N"),
+    "overlap": ("overlap", "$R$", "1"),
+    "length": ("length", "$L$", "1"),
+    "gamma": ("scale parameter", r"$\gamma$", "1"),
+    "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
+    "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
+}
+
+
+def describe(dataset: xr.Dataset) -> xr.Dataset:
+    """Give every variable its `long_name`, `symbol` (LaTeX) and `units`."""
+    for name, variable in dataset.variables.items():
+        if name in DESCRIPTIONS:
+            keys = ("long_name", "symbol", "units")
+            variable.attrs.update(zip(keys, DESCRIPTIONS[str(name)], strict=True))
+    return dataset
+
+
+def order_parameter_dataset(
+    variables: Mapping[str, np.ndarray],
+    learning_rate: np.ndarray,
+    time: np.ndarray,
+    attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Assemble a result.
+
+    Parameters
+    ----------
+    variables : mapping from name to ndarray
+        Shape (learning rates, [replicas,] times), or without times for `diverged_at`.
+    learning_rate, time : ndarray
+        Coordinates.
+    attributes : mapping
+        Attributes besides the package version.
+
+    Returns
+    -------
+    xarray.Dataset
+    """
+    replicated = variables["overlap"].ndim == 3
+    dims = ("learning_rate", "replica", "time") if replicated else ("learning_rate", "time")
+    data = {name: (dims[: value.ndim], value) for name, value in variables.items()}
+    coordinates: dict[str, Any] = {"learning_rate": learning_rate, "time": time}
+    if replicated:
+        coordinates["replica"] = np.arange(variables["overlap"].shape[1])
+    attributes = {**attributes, "version": version("statmech_bn")}
+    return describe(xr.Dataset(data, coordinates, attributes))
+
+
+def provenance(
+    setup: TeacherStudent, start: OrderParameters, level: str, **more: Any
+) -> dict[str, Any]:
+    """Return the attributes that make a result reproducible; None values are left out."""
+    attributes = {**setup.to_attrs(), "start": json.dumps(vars(start)), "level": level, **more}
+    attributes.setdefault("array_library", f"numpy {np.__version__}")
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Write a Dataset, replacing what this package wrote at the same path before.
+
+    The new store is completed beside the old one before it takes its place, so an interrupted
+    write leaves the old one.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    path : path-like
+        Zarr store (a folder), or a NetCDF file if it ends in ``.nc``.
+
+    Raises
+    ------
+    InvalidStore
+        Something that is not a store stands at the path.
+    """
+    target = Path(path)
+    if target.is_dir() and any(target.iterdir()) and not (target / "zarr.json").exists():
+        raise InvalidStore(f"{target} is a folder but not a Zarr store; it is left alone.")
+    if target.is_file() and target.suffix != ".nc":
+        raise InvalidStore(f"{target} is a file; name a folder for Zarr or end in .nc.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    try:
+        if target.suffix == ".nc":
+            dataset.to_netcdf(unfinished, engine="h5netcdf")
+        else:
+            dataset.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=False)
+            if target.exists():
+                shutil.rmtree(target)
+        os.replace(unfinished, target)
+    finally:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished)
+        unfinished.unlink(missing_ok=True)
+    return target
+
+
+def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open what :func:`save` wrote; values are read when they are used.
+
+    Raises
+    ------
+    InvalidStore
+        There is no store at the path, or it is not readable.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise InvalidStore(f"There is no store at {source}. Run the simulation that makes it.")
+    try:
+        if source.suffix == ".nc":
+            return xr.open_dataset(source, engine="h5netcdf")
+        return xr.open_zarr(source, zarr_format=3, consolidated=False, chunks=None)
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidStore(f"{source} is not a readable store: {error}") from error
+
+
+def stacked(datasets: Sequence[xr.Dataset], dim: str, labels: Sequence[Any]) -> xr.Dataset:
+    """Join results of several setups along a new labelled dimension.
+
+    Each variable's description is kept; the attributes that differ become a JSON list.
+    """
+    joined = xr.concat(
+        list(datasets), xr.Variable(dim, list(labels)), combine_attrs="drop_conflicts", join="exact"
+    )
+    for name in datasets[0].attrs:
+        if name not in joined.attrs:
+            joined.attrs[name] = json.dumps([d.attrs.get(name) for d in datasets])
+    return joined

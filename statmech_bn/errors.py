@@ -1,0 +1,29 @@
+"""What can go wrong, one class per kind, each also the builtin that a caller would catch."""
+
+from typing import Any
+
+
+class StatmechError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+class InvalidSetup(StatmechError, ValueError):
+    """An argument is outside of what the physics or the method allows."""
+
+
+class NoClosedForm(StatmechError, ValueError):
+    """A Gaussian average is not elementary; the numerical levels still apply."""
+
+
+class NotConverged(StatmechError, RuntimeError):
+    """A numerical method stopped before it reached its accuracy."""
+
+
+class InvalidStore(StatmechError, ValueError):
+    """A file or store does not hold what it should, or holds something else."""
+
+
+def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSetup:
+    """Build the message that every check of an argument uses."""
+    message = f"{argument}: expected {expected}, got {got!r}."
+    return InvalidSetup(f"{message} {fix}" if fix else message)

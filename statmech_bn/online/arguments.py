@@ -1,0 +1,100 @@
+"""Checks that the three levels share, and the step at which each time is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from statmech_bn.errors import invalid
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
+
+
+@dataclass(frozen=True)
+class Run:
+    """Checked arguments of one call: arrays of float64, learning rates pairwise."""
+
+    learning_rate: np.ndarray
+    gamma_learning_rate: np.ndarray
+    time: np.ndarray
+
+    def record_steps(self, dimension: int) -> np.ndarray:
+        """Steps after which the order parameters are recorded: time × dimension, rounded."""
+        return np.rint(self.time * dimension).astype(np.int64)
+
+
+def check_run(
+    setup: TeacherStudent,
+    learning_rate: ArrayLike,
+    gamma_learning_rate: ArrayLike | None,
+    time: ArrayLike,
+    start: OrderParameters,
+) -> Run:
+    """Check what every level is given.
+
+    Raises
+    ------
+    InvalidSetup
+        Learning rates not positive, times not increasing from ≥ 0, or a start with γ ≠ 1 for a
+        student that has no γ.
+    """
+    if not isinstance(setup, TeacherStudent):
+        raise invalid("setup", "a TeacherStudent", setup)
+    if not isinstance(start, OrderParameters):
+        raise invalid("start", "OrderParameters", start, "sbn.OrderParameters(overlap=0.05)")
+    if setup.normalization == "none" and start.gamma != 1:
+        raise invalid(
+            "start.gamma", "1 for normalization 'none', which has no gamma", start.gamma
+        )
+    rates = _positive("learning_rate", learning_rate)
+    gamma_rates = (
+        rates if gamma_learning_rate is None
+        else _positive("gamma_learning_rate", gamma_learning_rate)
+    )
+    if gamma_rates.size not in (1, rates.size):
+        raise invalid(
+            "gamma_learning_rate", f"a number, or {rates.size} of them", gamma_learning_rate,
+            "There is one for each learning rate.",
+        )
+    return Run(rates, np.broadcast_to(gamma_rates, rates.shape).copy(), _times(time))
+
+
+def check_finite_dimension(dimension: Any, replicas: Any, seed: Any) -> tuple[int, int, int]:
+    """Check the arguments that only simulations have."""
+    return (
+        integer("dimension", dimension, 3, "The chain needs N - 2 directions to be left over."),
+        integer("replicas", replicas, 1),
+        integer("seed", seed, 0),
+    )
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """Return the random stream of one part of a run: it depends on the seed and the key only."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def _numbers(name: str, values: ArrayLike) -> np.ndarray:
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise invalid(name, "a number or a sequence of numbers", values) from error
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise invalid(name, "finite numbers in one dimension, at least one", values)
+    return array
+
+
+def _positive(name: str, values: ArrayLike) -> np.ndarray:
+    array = _numbers(name, values)
+    if (array <= 0).any():
+        raise invalid(name, "numbers > 0", values)
+    return array
+
+
+def _times(values: ArrayLike) -> np.ndarray:
+    array = _numbers("time", values)
+    if array[0] < 0 or (np.diff(array) <= 0).any():
+        raise invalid("time", "strictly increasing times ≥ 0", values, "Use numpy.linspace.")
+    return array

@@ -1,0 +1,105 @@
+r"""Where the N-vector simulation takes its inputs from.
+
+Gaussian: i.i.d. N(0, 1), drawn in compiled code. Otherwise a callable that draws an (M, N) block
+from any distribution, or an array of real data, resampled with replacement, so that the data are
+the population. Population normalization uses the true mean m and covariance Σ if they are given,
+those of the data for an array, and else estimates from a sample of `ESTIMATION_SAMPLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from statmech_bn.errors import invalid
+
+ESTIMATION_SAMPLES = 20_000
+Draw = Callable[[np.random.Generator, int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A distribution of inputs.
+
+    Parameters
+    ----------
+    source : callable or array_like
+        ``source(generator, batch_size, dimension)`` returns fresh samples of shape (M, N); or an
+        array of shape (samples, N), whose rows are drawn at random with replacement.
+    mean : array_like, optional
+        Shape (N,).
+    covariance : array_like, optional
+        Shape (N, N), or (N,) if it is diagonal.
+    name : str, optional
+        What the Dataset's attributes call it.
+
+    Raises
+    ------
+    InvalidSetup
+        Shapes do not fit, values are not finite, or only one of mean and covariance is given.
+    """
+
+    source: Draw | ArrayLike
+    mean: ArrayLike | None = None
+    covariance: ArrayLike | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.source):
+            data = np.asarray(self.source, dtype=float)
+            if data.ndim != 2 or data.shape[0] < 2 or not np.isfinite(data).all():
+                raise invalid(
+                    "inputs", "a finite array of shape (samples, N), at least two samples",
+                    f"shape {data.shape}",
+                )
+            object.__setattr__(self, "source", data)
+        if (self.mean is None) != (self.covariance is None):
+            raise invalid(
+                "inputs", "both mean and covariance, or neither", self,
+                "Give zeros for the mean of centred inputs.",
+            )
+
+    @property
+    def label(self) -> str:
+        """Name for the attributes."""
+        if self.name:
+            return self.name
+        kind = getattr(self.source, "__name__", "callable") if callable(self.source) else "data"
+        return str(kind)
+
+    def draw(self, generator: np.random.Generator, samples: int, dimension: int) -> np.ndarray:
+        """Return a block of shape (samples, dimension), float64 and contiguous."""
+        if callable(self.source):
+            block = np.ascontiguousarray(self.source(generator, samples, dimension), dtype=float)
+        else:
+            data = np.asarray(self.source)
+            block = data[generator.integers(data.shape[0], size=samples)]
+        if block.shape != (samples, dimension):
+            raise invalid(
+                "inputs", f"a block of shape {(samples, dimension)}", block.shape,
+                "The callable gets (generator, batch_size, dimension).",
+            )
+        return block
+
+    def moments(
+        self, generator: np.random.Generator, dimension: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the population's mean (N,) and covariance, (N, N) or (N,) if diagonal."""
+        if self.mean is not None and self.covariance is not None:
+            mean = np.asarray(self.mean, dtype=float)
+            covariance = np.asarray(self.covariance, dtype=float)
+            if mean.shape != (dimension,):
+                raise invalid("inputs.mean", f"shape {(dimension,)}", mean.shape)
+            if covariance.shape not in ((dimension,), (dimension, dimension)):
+                raise invalid("inputs.covariance", "shape (N, N) or (N,)", covariance.shape)
+            return mean, covariance
+        sample = (
+            self.draw(generator, ESTIMATION_SAMPLES, dimension)
+            if callable(self.source) else np.asarray(self.source)
+        )
+        mean = sample.mean(axis=0)
+        centred = sample - mean
+        return mean, centred.T @ centred / sample.shape[0]

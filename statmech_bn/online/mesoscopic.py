@@ -1,0 +1,222 @@
+r"""The exact Markov chain of the order parameters at finite N: O(M) a step, whatever N is.
+
+For Gaussian inputs the law of the next (ρ, Q, γ) depends on the weights only through (ρ, Q, γ),
+with ρ = w·w*/N and Q = |w|²/N. Draw u, v ~ N(0, 1) for each of the M samples; then h = L u and
+h* = R u + √(1−R²) v are the fields, δ = g'(φ)(y − g(φ)), and the weights move by
+(η/√N) Σ c x, where
+
+    none                 c = δ/M
+    weight, population   c = γ δ/(M L)
+    batch                c = γ [δ − mean δ − û mean(δ û)]/(M σ_B),   û = (h − μ_B)/σ_B
+
+Besides the directions of w and w*, the inputs enter by X ~ χ²(N−2) alone. With κ = 1 − ηλ/N,
+where the step is orthogonal to w (all but none):
+
+    ρ ← κρ + (η/N) √(1−R²) Σ c v
+    Q ← κ²Q + (η²/N²) [(Σ c v)² + X Σ c²]
+
+and for none
+
+    ρ ← κρ + (η/N) Σ c h*
+    Q ← κ²Q + 2κ(η/N) Σ c h + (η²/N²) [(Σ c u)² + (Σ c v)² + X Σ c²]
+
+while γ ← γ + (η_γ/N)(mean(δ φ/γ) − 2ζγ). The law is that of the N-dimensional simulation at
+every N ≥ 3 (the tests compare them).
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from statmech_bn.activations import z
+from statmech_bn.codegen import numba_array_function
+from statmech_bn.dataset import order_parameter_dataset, provenance
+from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
+from statmech_bn.online.generalization import generalization_error
+from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
+
+NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
+LARGEST_LENGTH = 1e150
+"""A student longer than this, or with a γ beyond it, has diverged."""
+
+
+def mesoscopic(
+    setup: TeacherStudent,
+    learning_rate: ArrayLike,
+    time: ArrayLike,
+    start: OrderParameters,
+    dimension: int,
+    replicas: int = 1,
+    seed: int = 0,
+    gamma_learning_rate: ArrayLike | None = None,
+    workers: int | None = None,
+) -> xr.Dataset:
+    """Simulate the exact finite-N chain of the order parameters.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    learning_rate : float or sequence
+        η > 0. All learning rates of a call see the same random numbers, so a value does not
+        depend on which others it is computed with, and differences between them are less noisy.
+    time : sequence of float
+        Increasing, in units of steps/N; each is recorded after the nearest whole step.
+    start : OrderParameters
+    dimension : int
+        N ≥ 3.
+    replicas : int
+        Independent runs.
+    seed : int
+        The stream of a replica depends on the seed and the replica's index only.
+    gamma_learning_rate : float or sequence, optional
+        η_γ > 0, by default the learning rate.
+    workers : int, optional
+        Threads, by default one a core. The result does not depend on it.
+
+    Returns
+    -------
+    xarray.Dataset
+        See `statmech_bn.dataset`.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
+    """
+    run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
+    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    g = setup.activation
+    value = numba_array_function([g.expression], z)
+    value_and_slope = numba_array_function([g.expression, g.derivative], z)
+    steps = run.record_steps(dimension)
+
+    def one_replica(index: int) -> tuple[np.ndarray, np.ndarray]:
+        states = np.full((3, run.learning_rate.size, steps.size), np.inf)
+        diverged_at = np.full(run.learning_rate.size, np.nan)
+        simulate(
+            stream(seed, 1, index), value, value_and_slope,
+            NORMALIZATIONS.index(setup.normalization), setup.batch_size, float(dimension),
+            setup.label_noise, setup.gamma_decay, setup.weight_decay,
+            run.learning_rate, run.gamma_learning_rate,
+            start.overlap, start.length, start.gamma,
+            steps, states, diverged_at,
+        )
+        return states, diverged_at
+
+    with ThreadPoolExecutor(min(threads, replicas)) as pool:
+        results = list(pool.map(one_replica, range(replicas)))
+    overlap, length, gamma = np.stack([states for states, _ in results], axis=2)
+    variables = {
+        "overlap": overlap,
+        "length": length,
+        "gamma": gamma,
+        "generalization_error": generalization_error(setup, overlap, length, gamma),
+        "diverged_at": np.stack([diverged_at for _, diverged_at in results], axis=1),
+    }
+    attributes = provenance(
+        setup, start, "mesoscopic", dimension=dimension, seed=seed,
+        array_library=f"numba {numba.__version__}",
+    )
+    return order_parameter_dataset(variables, run.learning_rate, run.time, attributes)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def simulate(
+    generator, value, value_and_slope, normalization, batch_size, dimension,
+    label_noise, gamma_decay, weight_decay, learning_rate, gamma_learning_rate,
+    overlap, length, gamma, record_steps, states, diverged_at,
+):
+    """Run one replica for all learning rates; fills `states` (3, learners, times)."""
+    learners = learning_rate.size
+    rho = np.full(learners, overlap * length)
+    q = np.full(learners, length * length)
+    scale = np.full(learners, gamma)
+    u, v, noise = np.empty(batch_size), np.empty(batch_size), np.zeros(batch_size)
+    normalized, delta = np.empty(batch_size), np.empty(batch_size)
+    field, phi = np.empty(batch_size), np.empty(batch_size)
+    target, output, slope = np.empty(batch_size), np.empty(batch_size), np.empty(batch_size)
+    recorded = 0
+    for step in range(record_steps[-1] + 1):
+        while recorded < record_steps.size and record_steps[recorded] == step:
+            for k in range(learners):
+                if np.isnan(diverged_at[k]):
+                    root = np.sqrt(q[k])
+                    states[0, k, recorded] = min(1.0, max(-1.0, rho[k] / root))
+                    states[1, k, recorded] = root
+                    states[2, k, recorded] = scale[k]
+            recorded += 1
+        if recorded == record_steps.size:
+            break
+        for m in range(batch_size):
+            u[m] = generator.standard_normal()
+            v[m] = generator.standard_normal()
+            if label_noise > 0.0:
+                noise[m] = label_noise * generator.standard_normal()
+        rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
+        spread = normalize(u, normalized) if normalization == BATCH else 1.0
+        student = normalized if normalization == BATCH else u
+        for k in range(learners):
+            if not np.isnan(diverged_at[k]):
+                continue
+            root = np.sqrt(q[k])
+            cosine = min(1.0, max(-1.0, rho[k] / root))
+            sine = np.sqrt(1.0 - cosine * cosine)
+            size = root if normalization == NONE else scale[k]
+            for m in range(batch_size):
+                field[m] = cosine * u[m] + sine * v[m]
+                phi[m] = size * student[m]
+            value(field, target)
+            value_and_slope(phi, output, slope)
+            mean, pull = 0.0, 0.0
+            for m in range(batch_size):
+                delta[m] = slope[m] * (target[m] + noise[m] - output[m])
+                mean += delta[m]
+                pull += delta[m] * student[m]
+            mean /= batch_size
+            pull /= batch_size
+            cu, cv, cc = 0.0, 0.0, 0.0
+            for m in range(batch_size):
+                c = delta[m]
+                if normalization == BATCH:
+                    c -= mean + student[m] * pull
+                cu += c * u[m]
+                cv += c * v[m]
+                cc += c * c
+            unit = learning_rate[k] / dimension
+            keep = 1.0 - weight_decay * unit
+            if normalization == NONE:
+                unit /= batch_size
+                rho[k] = keep * rho[k] + unit * (cosine * cu + sine * cv)
+                q[k] = (
+                    keep * keep * q[k] + 2.0 * keep * unit * root * cu
+                    + unit * unit * (cu * cu + cv * cv + rest * cc)
+                )
+            else:
+                unit *= scale[k] / (batch_size * root * spread)
+                rho[k] = keep * rho[k] + unit * sine * cv
+                q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
+                scale[k] += gamma_learning_rate[k] / dimension * (
+                    pull - 2.0 * gamma_decay * scale[k]
+                )
+            if not (q[k] < LARGEST_LENGTH**2 and abs(scale[k]) < LARGEST_LENGTH):
+                diverged_at[k] = (step + 1) / dimension
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def normalize(u, normalized):
+    """Fill the normalized fields of a batch; return the batch's standard deviation."""
+    mean = u.mean()
+    spread = 0.0
+    for m in range(u.size):
+        spread += (u[m] - mean) ** 2
+    spread = np.sqrt(spread / u.size)
+    for m in range(u.size):
+        normalized[m] = (u[m] - mean) / spread
+    return spread

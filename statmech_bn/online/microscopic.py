@@ -1,0 +1,339 @@
+r"""N-vector simulation: weights, samples, gradients. The level that assumes nothing.
+
+A step draws M inputs x in R^N and moves the weights of every learner by η times the mean gradient:
+
+    none        w ← κw + (η/√N) Σ c x                              c = δ/M
+    weight,     w ← κw + (η/√N) [Σ c (x − m) − Σ c (h − μ_P) Σw/(√N σ_P²)],
+    population                                                      c = γ δ/(M σ_P)
+    batch       w ← κw + (η/√N) Σ c x       c = γ [δ − mean δ − û mean(δ û)]/(M σ_B)
+
+with κ = 1 − ηλ/N, h = w·x/√N, δ = g'(φ)(y − g(φ)) and γ ← γ + (η_γ/N)(mean(δ φ/γ) − 2ζγ).
+"population" knows the inputs' mean m and covariance Σ, μ_P = w·m/√N and σ_P² = w'Σw/N; "weight"
+puts m = 0 and Σ = 1, that is σ_P = L.
+
+All learning rates of a call learn from the same samples: one block of them is in memory at a
+time, and the fields and updates of all learners are two matrix products.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numba
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
+
+from statmech_bn.activations import z
+from statmech_bn.codegen import numba_array_function
+from statmech_bn.dataset import order_parameter_dataset, provenance
+from statmech_bn.errors import invalid
+from statmech_bn.online.arguments import Run, check_finite_dimension, check_run, stream
+from statmech_bn.online.generalization import generalization_error
+from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
+
+NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
+BLOCK_SIZE = 32_768
+"""Numbers of one block of samples: it stays in the cache between being drawn and being used."""
+TEST_SAMPLES = 4_000
+"""Samples that measure the generalization error for inputs that are not Gaussian."""
+LARGEST = 1e150
+"""A gradient or a γ beyond this has diverged."""
+
+
+def microscopic(
+    setup: TeacherStudent,
+    learning_rate: ArrayLike,
+    time: ArrayLike,
+    start: OrderParameters,
+    dimension: int,
+    replicas: int = 1,
+    seed: int = 0,
+    gamma_learning_rate: ArrayLike | None = None,
+    device: str = "cpu",
+    inputs: Inputs | Draw | ArrayLike | None = None,
+    workers: int | None = None,
+) -> xr.Dataset:
+    """Simulate students of N weights.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    learning_rate : float or sequence
+        η > 0; all of them learn from the same stream of samples.
+    time : sequence of float
+        Increasing, in units of steps/N; each is recorded after the nearest whole step.
+    start : OrderParameters
+        The initial weights have exactly this overlap and length, in a random direction.
+    dimension : int
+        N ≥ 3.
+    replicas : int
+        Independent teachers, initial weights and streams of samples.
+    seed : int
+        The stream of a replica depends on the seed and the replica's index only.
+    gamma_learning_rate : float or sequence, optional
+        η_γ > 0, by default the learning rate.
+    device : {"cpu"}
+    inputs : Inputs, callable or array_like, optional
+        By default i.i.d. N(0, 1). See `statmech_bn.Inputs` for other distributions and data; the
+        generalization error is then measured on 4000 samples, without label noise.
+    workers : int, optional
+        Threads, by default one a core; replicas run in parallel. No effect on the result.
+
+    Returns
+    -------
+    xarray.Dataset
+        See `statmech_bn.dataset`.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range, or the inputs do not have N components.
+    """
+    run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
+    if device != "cpu":
+        raise invalid("device", "'cpu'", device)
+    if inputs is not None and not isinstance(inputs, Inputs):
+        inputs = Inputs(inputs)
+    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    world = _World.prepare(setup, dimension, inputs, seed)
+    with (
+        threadpool_limits(limits=1, user_api="blas"),  # replicas are the parallelism
+        ThreadPoolExecutor(min(threads, replicas)) as pool,
+    ):
+        learn_one = partial(_replica, setup, start, run, world, seed)
+        results = list(pool.map(learn_one, range(replicas)))
+    states = np.stack([found[0] for found in results], axis=2)
+    overlap, length, gamma = states[:3]
+    variables = {
+        "overlap": overlap,
+        "length": length,
+        "gamma": gamma,
+        "generalization_error": (
+            generalization_error(setup, overlap, length, gamma) if inputs is None else states[3]
+        ),
+        "diverged_at": np.stack([found[1] for found in results], axis=1),
+    }
+    attributes = provenance(
+        setup, start, "microscopic", dimension=dimension, seed=seed,
+        inputs="Gaussian" if inputs is None else inputs.label,
+    )
+    return order_parameter_dataset(variables, run.learning_rate, run.time, attributes)
+
+
+@dataclass(frozen=True)
+class _World:
+    """What replicas share and only read."""
+
+    value: Any
+    value_and_slope: Any
+    dimension: int
+    inputs: Inputs | None
+    mean: np.ndarray
+    covariance: np.ndarray
+    test: np.ndarray
+
+    @classmethod
+    def prepare(
+        cls, setup: TeacherStudent, dimension: int, inputs: Inputs | None, seed: int
+    ) -> _World:
+        g = setup.activation
+        mean, covariance, test = np.empty(0), np.empty((0, 0)), np.empty((0, dimension))
+        if inputs is not None:
+            test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension)
+            if setup.normalization == "population":
+                mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
+                if covariance.ndim == 1:
+                    covariance = np.diag(covariance)
+        return cls(
+            numba_array_function([g.expression], z),
+            numba_array_function([g.expression, g.derivative], z),
+            dimension, inputs, mean, covariance, test,
+        )
+
+    def fill(self, generator: np.random.Generator, block: np.ndarray) -> None:
+        """Draw a block of samples of shape (steps, M, N)."""
+        if self.inputs is None:
+            fill_normal(generator, block)
+        else:
+            for samples in block:  # one call a step, so the stream has no trace of the blocks
+                samples[:] = self.inputs.draw(generator, *samples.shape)
+
+    def test_error(
+        self, setup: TeacherStudent, teacher: np.ndarray, weights: np.ndarray, gamma: np.ndarray
+    ) -> np.ndarray:
+        """Measure ε_g of each learner on the test samples, with population statistics."""
+        root = np.sqrt(self.dimension)
+        fields = self.test @ weights.T / root
+        if setup.normalization == "weight":
+            fields /= np.linalg.norm(weights, axis=1) / root
+        elif setup.normalization == "batch":
+            fields = (fields - fields.mean(axis=0)) / fields.std(axis=0)
+        elif setup.normalization == "population":
+            variance = np.einsum("kn,nl,kl->k", weights, self.covariance, weights)
+            fields = (fields - weights @ self.mean / root) / np.sqrt(variance / self.dimension)
+        if setup.normalization != "none":
+            fields *= gamma
+        outputs, targets = np.empty(fields.size), np.empty(self.test.shape[0])
+        apply(self.value, fields.ravel(), outputs)
+        apply(self.value, self.test @ teacher / root, targets)
+        return 0.5 * ((outputs.reshape(fields.shape) - targets[:, None]) ** 2).mean(axis=0)
+
+
+def _replica(
+    setup: TeacherStudent, start: OrderParameters, run: Run, world: _World, seed: int, index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run all learning rates of one replica; returns states (4, learners, times), diverged_at."""
+    origin, samples, labels = (stream(seed, 2, index, part) for part in range(3))
+    learners, dimension = run.learning_rate.size, world.dimension
+    teacher, first = _teacher_and_start(origin, dimension, start)
+    weights = np.tile(first, (learners, 1))
+    gamma = np.full(learners, start.gamma)
+    diverged_at = np.full(learners, np.nan)
+    steps = run.record_steps(dimension)
+    states = np.full((4, learners, steps.size), np.inf)
+    longest = max(1, BLOCK_SIZE // (setup.batch_size * dimension))
+    done = 0
+    for index_of_time, target in enumerate(steps):
+        while done < target:
+            block = np.empty((min(longest, target - done), setup.batch_size, dimension))
+            world.fill(samples, block)
+            noise = np.zeros(block.shape[:2])
+            if setup.label_noise > 0:
+                noise = setup.label_noise * labels.standard_normal(block.shape[:2])
+            learn(
+                block, noise, world.value, world.value_and_slope,
+                NORMALIZATIONS.index(setup.normalization), setup.gamma_decay, setup.weight_decay,
+                run.learning_rate, run.gamma_learning_rate, world.mean, world.covariance,
+                teacher, weights, gamma, done, diverged_at,
+            )
+            done += block.shape[0]
+        alive = np.isnan(diverged_at)
+        norms = np.linalg.norm(weights[alive], axis=1)
+        cosines = weights[alive] @ teacher / (norms * np.linalg.norm(teacher))
+        states[0, alive, index_of_time] = np.clip(cosines, -1.0, 1.0)
+        states[1, alive, index_of_time] = norms / np.sqrt(dimension)
+        states[2, alive, index_of_time] = gamma[alive]
+        if world.inputs is not None:
+            error = world.test_error(setup, teacher, weights[alive], gamma[alive])
+            states[3, alive, index_of_time] = error
+    return states, diverged_at
+
+
+def _teacher_and_start(
+    generator: np.random.Generator, dimension: int, start: OrderParameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a teacher of length √N and weights of exactly the overlap and length of `start`."""
+    teacher, other = generator.standard_normal((2, dimension))
+    teacher /= np.linalg.norm(teacher)
+    other -= (other @ teacher) * teacher
+    other /= np.linalg.norm(other)
+    direction = start.overlap * teacher + np.sqrt(1 - start.overlap**2) * other
+    return np.sqrt(dimension) * teacher, np.sqrt(dimension) * start.length * direction
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_normal(generator, block):
+    """Fill a contiguous array with N(0, 1) numbers."""
+    flat = block.reshape(-1)
+    for i in range(flat.size):
+        flat[i] = generator.standard_normal()
+
+
+@numba.njit(cache=True, nogil=True)
+def apply(value, points, results):
+    """Fill g at an array of points."""
+    value(points, results)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def learn(
+    block, noise, value, value_and_slope, normalization, gamma_decay, weight_decay,
+    learning_rate, gamma_learning_rate, mean, covariance, teacher, weights, gamma,
+    done, diverged_at,
+):
+    """Take one step for each batch of the block; updates weights (learners, N) and gamma."""
+    steps, batch_size, dimension = block.shape
+    learners = gamma.size
+    root = np.sqrt(dimension)
+    general = mean.size > 0  # population statistics of inputs that are not isotropic
+    target, centre = np.empty(batch_size), np.zeros(learners)
+    fields = np.empty((batch_size, learners))
+    phi, output = np.empty(learners * batch_size), np.empty(learners * batch_size)
+    slope = np.empty(learners * batch_size)
+    student, c = np.empty((learners, batch_size)), np.empty((learners, batch_size))
+    spread, keep, along_mean = np.ones(learners), np.ones(learners), np.zeros(learners)
+    change, spun = np.empty_like(weights), weights
+    variance = np.empty(learners)
+    for k in range(learners):
+        variance[k] = np.sum(weights[k] * weights[k]) / dimension
+    for step in range(steps):
+        x = block[step]
+        value(np.dot(x, teacher) / root, target)
+        np.dot(x, weights.T, fields)
+        if general:
+            spun = np.dot(weights, covariance)
+            centre[:] = np.dot(weights, mean) / root
+            for k in range(learners):
+                variance[k] = np.sum(weights[k] * spun[k]) / dimension
+        for k in range(learners):
+            if normalization == BATCH:
+                centre[k] = fields[:, k].mean() / root
+                variance[k] = 0.0
+                for m in range(batch_size):
+                    variance[k] += (fields[m, k] / root - centre[k]) ** 2 / batch_size
+            spread[k] = 1.0 if normalization == NONE else np.sqrt(variance[k])
+            for m in range(batch_size):
+                student[k, m] = (fields[m, k] / root - centre[k]) / spread[k]
+                phi[k * batch_size + m] = gamma[k] * student[k, m]
+        value_and_slope(phi, output, slope)
+        for k in range(learners):
+            average, pull = 0.0, 0.0
+            for m in range(batch_size):
+                i = k * batch_size + m
+                c[k, m] = slope[i] * (target[m] + noise[step, m] - output[i])
+                average += c[k, m] / batch_size
+                pull += c[k, m] * student[k, m] / batch_size
+            unit = learning_rate[k] * gamma[k] / (batch_size * spread[k] * root)
+            largest, total = 0.0, 0.0
+            for m in range(batch_size):
+                if normalization == BATCH:
+                    c[k, m] -= average + student[k, m] * pull
+                c[k, m] *= unit
+                total += c[k, m]
+                largest = max(largest, abs(c[k, m]))
+                if np.isnan(c[k, m]):
+                    largest = np.inf
+            keep[k] = 1.0 - learning_rate[k] * weight_decay / dimension
+            along_mean[k] = total if general else 0.0
+            # Σ c (h − μ)/(√N σ²) with the factor η/√N that c already has; 0 for batch and none
+            along_spun = unit * batch_size * pull / (root * spread[k])
+            if normalization == NONE or normalization == BATCH:
+                along_spun = 0.0
+            if normalization != NONE:
+                gamma[k] += gamma_learning_rate[k] / dimension * (
+                    pull - 2.0 * gamma_decay * gamma[k]
+                )
+            if not (largest < LARGEST and abs(gamma[k]) < LARGEST):
+                if np.isnan(diverged_at[k]):
+                    diverged_at[k] = (done + step + 1) / dimension
+                c[k], keep[k], along_spun, along_mean[k] = 0.0, 1.0, 0.0, 0.0
+                weights[k], gamma[k] = 1.0, 1.0
+            spread[k] = along_spun
+        np.dot(c, x, change)
+        for k in range(learners):
+            square = 0.0
+            for n in range(dimension):
+                w = keep[k] * weights[k, n] + change[k, n] - spread[k] * spun[k, n]
+                if general:
+                    w -= along_mean[k] * mean[n]
+                weights[k, n] = w
+                square += w * w
+            variance[k] = square / dimension

@@ -1,0 +1,164 @@
+r"""Gaussian averages of any activation, by deterministic quadrature.
+
+For unit Gaussian fields u (student) and h* (teacher) of correlation R, with φ = γu and
+δ = g'(φ)(g(h*) − g(φ)) + noise, the flow of the order parameters needs
+
+    drive  D  = E[δ h*] − R E[δ u] = (1−R²) E[g'(γu) g'(h*)]        (Stein's lemma)
+    pull   A2 = E[g'(γu) (H(u) − g(γu)) u]
+    noise  B  = E[g'(γu)² (H2(u) − 2H(u)g(γu) + g(γu)²)] + Δ² E[g'(γu)²]
+
+where H(u), H2(u) are the mean of g and g² over h* = R u + √(1−R²) v at given u; and
+
+    ε_g = ½ E[(g(h*) − g(γu))²].
+
+Smooth activations: the trapezoidal rule, which converges exponentially for an analytic function
+under a Gaussian (Trefethen & Weideman 2014). With kinks: Gauss–Legendre on panels that end at the
+kinks and shrink towards the places where the mean over h* has a smoothed kink.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+REACH = 8.5
+"""Fields beyond this many standard deviations weigh less than rounding."""
+
+_LEGENDRE = np.polynomial.legendre.leggauss(12)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def field_averages(value_and_slope, kinks, overlap, gamma, refinement):
+    """Return (drive, pull, noise without labels', coefficient of Δ² in the noise).
+
+    Parameters
+    ----------
+    value_and_slope : C callback
+        Fills g and g' at an array of points.
+    kinks : ndarray
+        Points where g' jumps.
+    overlap, gamma : float
+        R in [−1, 1] and γ (the length L for the student without normalization).
+    refinement : int
+        Divides the spacing of the nodes; 1 is accurate for activations that vary over lengths
+        of order one.
+    """
+    u, weight_u = student_nodes(kinks, overlap, gamma, refinement)
+    output, slope = np.empty(u.size), np.empty(u.size)
+    value_and_slope(gamma * u, output, slope)
+    width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
+    drive, pull, noise, label_noise = 0.0, 0.0, 0.0, 0.0
+    for i in range(u.size):
+        mean, square, tilt = teacher_moments(
+            value_and_slope, kinks, overlap * u[i], width, refinement
+        )
+        weight = weight_u[i] * slope[i]
+        drive += weight * tilt
+        pull += weight * u[i] * (mean - output[i])
+        noise += weight * slope[i] * (square + output[i] * (output[i] - 2.0 * mean))
+        label_noise += weight * slope[i]
+    return width * width * drive, pull, noise, label_noise
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def error_average(value_and_slope, kinks, overlap, gamma, refinement):
+    """Return ε_g; the arguments are those of `field_averages`."""
+    u, weight_u = student_nodes(kinks, overlap, gamma, refinement)
+    output, slope = np.empty(u.size), np.empty(u.size)
+    value_and_slope(gamma * u, output, slope)
+    width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
+    total = 0.0
+    for i in range(u.size):
+        mean, square, _ = teacher_moments(
+            value_and_slope, kinks, overlap * u[i], width, refinement
+        )
+        total += weight_u[i] * (square + output[i] * (output[i] - 2.0 * mean))
+    return 0.5 * total
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def error_averages(value_and_slope, kinks, overlap, gamma, refinement, errors):
+    """Fill ε_g for arrays of states; infinite states have infinite error."""
+    for i in range(overlap.size):
+        finite = np.isfinite(overlap[i]) and np.isfinite(gamma[i])
+        errors[i] = (
+            error_average(value_and_slope, kinks, overlap[i], gamma[i], refinement)
+            if finite else np.inf
+        )
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def teacher_moments(value_and_slope, kinks, centre, width, refinement):
+    """Return the means of g, g² and g' over N(centre, width²)."""
+    if width == 0.0:
+        v, weight = np.zeros(1), np.ones(1)
+    elif kinks.size == 0:
+        v, weight = trapezoid(0.35 / refinement)
+    else:
+        v, weight = panels((kinks - centre) / width, refinement)
+    output, slope = np.empty(v.size), np.empty(v.size)
+    value_and_slope(centre + width * v, output, slope)
+    mean, square, tilt = 0.0, 0.0, 0.0
+    for i in range(v.size):
+        mean += weight[i] * output[i]
+        square += weight[i] * output[i] * output[i]
+        tilt += weight[i] * slope[i]
+    return mean, square, tilt
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def student_nodes(kinks, overlap, gamma, refinement):
+    """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u."""
+    if kinks.size == 0:
+        return trapezoid(0.35 / (refinement * max(1.0, abs(gamma))))
+    width = np.sqrt(max(0.0, 1.0 - overlap * overlap)) / max(abs(overlap), 1e-300)
+    levels = 1
+    while width * 2.0 ** (levels - 2) < REACH and levels < 60:
+        levels += 1
+    breaks = [0.0]
+    for kink in kinks:
+        breaks.append(kink / gamma if gamma != 0.0 else 2.0 * REACH)
+        centre = kink / overlap if overlap != 0.0 else 2.0 * REACH
+        breaks.append(centre)
+        for level in range(levels):
+            breaks.append(centre - width * 2.0**level)
+            breaks.append(centre + width * 2.0**level)
+    size = 1.0 / max(1.0, abs(gamma))  # smooth parts of g(γu) vary over 1/γ around zero
+    while size < REACH:
+        breaks.append(size)
+        breaks.append(-size)
+        size *= 2.0
+    return panels(np.array(breaks), refinement)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def trapezoid(spacing):
+    """Equidistant nodes on [−REACH, REACH] with the weights of a unit Gaussian."""
+    half = int(np.ceil(REACH / spacing))
+    nodes = spacing * np.arange(-half, half + 1).astype(np.float64)
+    return nodes, spacing * np.exp(-0.5 * nodes * nodes) / np.sqrt(2.0 * np.pi)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def panels(breaks, refinement):
+    """Composite Gauss–Legendre on [−REACH, REACH], panels ending at the breaks."""
+    x, w = _LEGENDRE
+    widest = 1.5 / refinement
+    inside = breaks[np.abs(breaks) < REACH]
+    ends = np.sort(np.concatenate((np.array([-REACH, REACH]), inside)))
+    count = 0
+    for left, right in zip(ends[:-1], ends[1:]):
+        count += int(np.ceil((right - left) / widest))
+    nodes, weights = np.empty(count * x.size), np.empty(count * x.size)
+    filled = 0
+    for left, right in zip(ends[:-1], ends[1:]):
+        pieces = int(np.ceil((right - left) / widest))
+        for piece in range(pieces):
+            half = 0.5 * (right - left) / pieces
+            middle = left + (2 * piece + 1) * half
+            for j in range(x.size):
+                node = middle + half * x[j]
+                nodes[filled] = node
+                weights[filled] = half * w[j] * np.exp(-0.5 * node * node) / np.sqrt(2.0 * np.pi)
+                filled += 1
+    return nodes, weights

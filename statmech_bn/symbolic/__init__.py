@@ -1,0 +1,37 @@
+"""Derivations in SymPy: pure algebra, no numbers. The symbols are documented in `symbols`."""
+
+from statmech_bn.symbolic.flow import (
+    batch_field_averages,
+    field_averages,
+    generalization_error,
+    order_parameter_flow,
+    spread_moment,
+)
+from statmech_bn.symbolic.gaussian import gaussian_average
+from statmech_bn.symbolic.symbols import (
+    A,
+    B,
+    D,
+    Delta,
+    L,
+    M,
+    N,
+    Q,
+    R,
+    eta,
+    eta_gamma,
+    gamma,
+    lamda,
+    rho,
+    t,
+    u,
+    v,
+    zeta,
+)
+
+__all__ = [
+    "A", "B", "D", "Delta", "L", "M", "N", "Q", "R",
+    "batch_field_averages", "eta", "eta_gamma", "field_averages", "gamma", "gaussian_average",
+    "generalization_error", "lamda", "order_parameter_flow", "rho", "spread_moment", "t", "u", "v",
+    "zeta",
+]  # fmt: skip
