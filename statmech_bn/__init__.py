@@ -1,0 +1,34 @@
+"""A statistical-mechanics laboratory for batch normalization.
+
+One physical system, a student that learns from a teacher through a normalization, at three levels
+that agree: `macroscopic` (ODEs, N → ∞), `mesoscopic` (the exact chain of the order parameters at
+finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
+"""
+
+from importlib.metadata import version
+
+from statmech_bn import codegen, errors, plot, symbolic
+from statmech_bn.activations import Activation, activation
+from statmech_bn.dataset import open_dataset as open  # noqa: A004 (sbn.open reads well)
+from statmech_bn.dataset import save
+from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+__version__ = version("statmech_bn")
+__all__ = [
+    "Activation",
+    "Inputs",
+    "OrderParameters",
+    "TeacherStudent",
+    "__version__",
+    "activation",
+    "codegen",
+    "errors",
+    "macroscopic",
+    "mesoscopic",
+    "microscopic",
+    "open",
+    "plot",
+    "save",
+    "symbolic",
+]

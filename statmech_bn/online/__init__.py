@@ -1,6 +1,8 @@
 """Online learning: fresh samples at each step, at three levels that must agree."""
 
+from statmech_bn.online.inputs import Inputs
 from statmech_bn.online.macroscopic import macroscopic
 from statmech_bn.online.mesoscopic import mesoscopic
+from statmech_bn.online.microscopic import microscopic
 
-__all__ = ["macroscopic", "mesoscopic"]
+__all__ = ["Inputs", "macroscopic", "mesoscopic", "microscopic"]

@@ -10,6 +10,7 @@ LSODA (Petzold 1983) takes both: it turns to a stiff method where γ or L relax 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -22,7 +23,7 @@ from scipy.integrate import odeint, solve_ivp
 from statmech_bn import symbolic
 from statmech_bn.codegen import numba_function
 from statmech_bn.dataset import order_parameter_dataset, provenance
-from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.errors import NoClosedForm, NotConverged, invalid
 from statmech_bn.online.arguments import check_run
 from statmech_bn.online.averages import field_average_function
 from statmech_bn.online.generalization import generalization_error
@@ -30,7 +31,7 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Local tolerances; they keep trajectories within 1e-6, which the tests check."""
-LARGEST_LOG_LENGTH = np.log(1e150)
+LARGEST_LOG_LENGTH = math.log(1e150)
 
 Rates = Callable[[np.ndarray, float], list[float]]
 
@@ -74,21 +75,13 @@ def macroscopic(
             "batch_size", "an integer ≥ 4 for 'batch' at N → ∞", setup.batch_size,
             "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level.",
         )
-    averages = field_average_function(setup)
-    flow = _flow_function(setup.normalization)
+    flow = flow_function(setup)
     states = np.empty((3, run.learning_rate.size, run.time.size))
     diverged_at = np.full(run.learning_rate.size, np.nan)
     for k, rates in enumerate(zip(run.learning_rate, run.gamma_learning_rate, strict=True)):
 
         def change(state: np.ndarray, _time: float, rates: tuple[float, float] = rates):
-            overlap = min(1.0, max(-1.0, state[0]))
-            length = np.exp(min(state[1], LARGEST_LOG_LENGTH))
-            scale = length if setup.normalization == "none" else state[2]
-            turning, growth, change_of_gamma = flow(
-                overlap, length, state[2], *averages(overlap, scale), setup.label_noise,
-                *rates, setup.gamma_decay, setup.weight_decay, float(setup.batch_size),
-            )
-            return [turning, growth / length, change_of_gamma]
+            return flow(*state, *rates)
 
         states[:, k], diverged_at[k] = _trajectory(change, start, run.time, rates[0])
     overlap, length, gamma = states
@@ -150,16 +143,51 @@ def _until_blow_up(
     return solution
 
 
-@lru_cache(maxsize=8)
-def _flow_function(normalization: str) -> Callable[..., tuple[float, ...]]:
-    """Compile (dR/dt, dL/dt, dγ/dt) in terms of the four averages of a state."""
+@lru_cache(maxsize=256)
+def flow_function(setup: TeacherStudent) -> Callable[..., tuple[float, ...]]:
+    """Return (R, log L, γ, η, η_γ) ↦ their time derivatives, compiled.
+
+    Closed forms are derived for γ > 0; the symmetry (u, γ, R) → (−u, −γ, −R), under which only
+    A₂ changes sign, gives them for γ < 0.
+    """
     s = symbolic
+    is_batch = setup.normalization == "batch"
     label_noise = sp.Symbol("B_Delta", nonnegative=True)
-    flow = s.order_parameter_flow(normalization)
-    total = {s.B: s.B + s.Delta**2 * label_noise}
-    rates = [flow.get(symbol, sp.S.Zero).subs(total) for symbol in (s.R, s.L, s.gamma)]
-    return numba_function(
-        rates,
-        [s.R, s.L, s.gamma, s.D, s.A, s.B, label_noise, s.Delta,
-         s.eta, s.eta_gamma, s.zeta, s.lamda, s.M],
-    )
+    unknowns = (s.D, s.A, s.B, label_noise)
+    flow = s.order_parameter_flow(setup.normalization)
+    constants = {
+        s.B: s.B + setup.label_noise**2 * label_noise, s.M: setup.batch_size,
+        s.zeta: setup.gamma_decay, s.lamda: setup.weight_decay,
+    }
+    log_length, scale = sp.Symbol("ell", real=True), sp.Symbol("scale", real=True)
+    state = {
+        s.R: sp.Max(-1, sp.Min(1, s.R)), s.L: sp.exp(sp.Min(log_length, LARGEST_LOG_LENGTH)),
+        s.gamma: scale,
+    }
+    derivatives = [flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero)]
+    derivatives = [e.subs(constants) for e in derivatives]
+    arguments = [s.R, log_length, scale, s.eta, s.eta_gamma]
+    try:
+        closed = (s.batch_field_averages if is_batch else s.field_averages)(setup.activation)
+    except NoClosedForm:
+        averages = field_average_function(setup)
+        compiled = numba_function([e.subs(state) for e in derivatives], [*arguments, *unknowns])
+        of_length = setup.normalization == "none"
+
+        def integrated(overlap: float, log: float, gamma: float, *rates: float):
+            size = math.exp(min(log, LARGEST_LOG_LENGTH)) if of_length else gamma
+            values = averages(min(1.0, max(-1.0, overlap)), size)
+            return compiled(overlap, log, gamma, *rates, *values)
+
+        return integrated
+    if setup.normalization == "none":
+        values = dict(zip(unknowns, (e.subs(s.gamma, s.L) for e in closed), strict=True))
+        return numba_function([e.subs(values).subs(state) for e in derivatives], arguments)
+    # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M.
+    if is_batch:
+        closed = tuple(e.subs(s.M, sp.Float(setup.batch_size, 30)).evalf(17) for e in closed)
+    sign = sp.Piecewise((1, s.gamma >= 0), (-1, True))
+    mirrored = [e.subs({s.R: sign * s.R, s.gamma: sp.Abs(s.gamma)}, simultaneous=True) for e in closed]
+    mirrored[1] *= sign
+    values = dict(zip(unknowns, mirrored, strict=True))
+    return numba_function([e.subs(values).subs(state) for e in derivatives], arguments)

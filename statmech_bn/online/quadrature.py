@@ -21,8 +21,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-REACH = 8.5
-"""Fields beyond this many standard deviations weigh less than rounding."""
+REACH = 8.0
+"""Fields beyond this many standard deviations weigh less than 10⁻¹⁵."""
+SPACING = 0.5
+"""Of the trapezoidal rule; its error is exp(−2πd/SPACING) for poles at a distance d."""
 
 _LEGENDRE = np.polynomial.legendre.leggauss(12)
 
@@ -39,7 +41,7 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement):
         Points where g' jumps.
     overlap, gamma : float
         R in [−1, 1] and γ (the length L for the student without normalization).
-    refinement : int
+    refinement : float
         Divides the spacing of the nodes; 1 is accurate for activations that vary over lengths
         of order one.
     """
@@ -47,11 +49,12 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement):
     output, slope = np.empty(u.size), np.empty(u.size)
     value_and_slope(gamma * u, output, slope)
     width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
+    v, weight_v = trapezoid(SPACING / refinement)
     drive, pull, noise, label_noise = 0.0, 0.0, 0.0, 0.0
     for i in range(u.size):
-        mean, square, tilt = teacher_moments(
-            value_and_slope, kinks, overlap * u[i], width, refinement
-        )
+        if kinks.size > 0 and width > 0.0:
+            v, weight_v = panels((kinks - overlap * u[i]) / width, refinement)
+        mean, square, tilt = teacher_moments(value_and_slope, overlap * u[i], width, v, weight_v)
         weight = weight_u[i] * slope[i]
         drive += weight * tilt
         pull += weight * u[i] * (mean - output[i])
@@ -61,41 +64,26 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def error_average(value_and_slope, kinks, overlap, gamma, refinement):
-    """Return ε_g; the arguments are those of `field_averages`."""
-    u, weight_u = student_nodes(kinks, overlap, gamma, refinement)
-    output, slope = np.empty(u.size), np.empty(u.size)
-    value_and_slope(gamma * u, output, slope)
-    width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
-    total = 0.0
-    for i in range(u.size):
-        mean, square, _ = teacher_moments(
-            value_and_slope, kinks, overlap * u[i], width, refinement
-        )
-        total += weight_u[i] * (square + output[i] * (output[i] - 2.0 * mean))
-    return 0.5 * total
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
 def error_averages(value_and_slope, kinks, overlap, gamma, refinement, errors):
-    """Fill ε_g for arrays of states; infinite states have infinite error."""
-    for i in range(overlap.size):
-        finite = np.isfinite(overlap[i]) and np.isfinite(gamma[i])
-        errors[i] = (
-            error_average(value_and_slope, kinks, overlap[i], gamma[i], refinement)
-            if finite else np.inf
-        )
+    """Fill ε_g for arrays of states; the other arguments are those of `field_averages`."""
+    for state in range(overlap.size):
+        u, weight_u = student_nodes(kinks, overlap[state], gamma[state], refinement)
+        output, slope = np.empty(u.size), np.empty(u.size)
+        value_and_slope(gamma[state] * u, output, slope)
+        width = np.sqrt(max(0.0, 1.0 - overlap[state] ** 2))
+        v, weight_v = trapezoid(SPACING / refinement)
+        errors[state] = 0.0
+        for i in range(u.size):
+            centre = overlap[state] * u[i]
+            if kinks.size > 0 and width > 0.0:
+                v, weight_v = panels((kinks - centre) / width, refinement)
+            mean, square, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
+            errors[state] += 0.5 * weight_u[i] * (square + output[i] * (output[i] - 2.0 * mean))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def teacher_moments(value_and_slope, kinks, centre, width, refinement):
+def teacher_moments(value_and_slope, centre, width, v, weight):
     """Return the means of g, g² and g' over N(centre, width²)."""
-    if width == 0.0:
-        v, weight = np.zeros(1), np.ones(1)
-    elif kinks.size == 0:
-        v, weight = trapezoid(0.35 / refinement)
-    else:
-        v, weight = panels((kinks - centre) / width, refinement)
     output, slope = np.empty(v.size), np.empty(v.size)
     value_and_slope(centre + width * v, output, slope)
     mean, square, tilt = 0.0, 0.0, 0.0
@@ -110,7 +98,7 @@ def teacher_moments(value_and_slope, kinks, centre, width, refinement):
 def student_nodes(kinks, overlap, gamma, refinement):
     """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u."""
     if kinks.size == 0:
-        return trapezoid(0.35 / (refinement * max(1.0, abs(gamma))))
+        return trapezoid(SPACING / (refinement * max(1.0, abs(gamma))))
     width = np.sqrt(max(0.0, 1.0 - overlap * overlap)) / max(abs(overlap), 1e-300)
     levels = 1
     while width * 2.0 ** (levels - 2) < REACH and levels < 60:
@@ -143,7 +131,7 @@ def trapezoid(spacing):
 def panels(breaks, refinement):
     """Composite Gauss–Legendre on [−REACH, REACH], panels ending at the breaks."""
     x, w = _LEGENDRE
-    widest = 1.5 / refinement
+    widest = 2.5 / refinement
     inside = breaks[np.abs(breaks) < REACH]
     ends = np.sort(np.concatenate((np.array([-REACH, REACH]), inside)))
     count = 0

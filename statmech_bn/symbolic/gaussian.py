@@ -70,6 +70,7 @@ def gaussian_average(
 
     Examples
     --------
+    >>> import sympy as sp
     >>> u, v, R = sp.symbols("u v R", real=True)
     >>> unit = sp.Matrix([[1, R], [R, 1]])
     >>> gaussian_average(u**2 * v**2, (u, v), unit)
@@ -85,8 +86,9 @@ def gaussian_average(
             raise invalid("variables", "symbols declared real and nothing more", variable)
     if covariance.shape != (len(variables), len(variables)) or not covariance.is_symmetric():
         raise invalid("covariance", f"a symmetric matrix for {variables}", covariance)
+    exact = covariance.applyfunc(lambda entry: _normal(sp.nsimplify(entry, rational=True)))
     in_signs = _in_signs(sp.nsimplify(expression, rational=True))
-    return _compact(_average(in_signs, variables, covariance.applyfunc(_normal)))
+    return _compact(_average(in_signs, variables, exact))
 
 
 class _Factor(NamedTuple):
@@ -117,7 +119,8 @@ def _average_product(product: sp.Expr, variables: Variables, covariance: sp.Matr
         return product
     for factor in sp.Mul.make_args(product):
         if isinstance(factor, sp.exp):
-            return _absorb(factor, product / factor, variables, covariance)
+            determinant, tilted = _tilt(factor, variables, covariance)
+            return _average_product(product / factor, variables, tilted) / sp.sqrt(determinant)
     factors = [_read(factor, variables) for factor in sp.Mul.make_args(product)]
     if _vanishes(factors, covariance):
         return sp.S.Zero
@@ -135,10 +138,11 @@ def _average_product(product: sp.Expr, variables: Variables, covariance: sp.Matr
     return _pair(factors, covariance)
 
 
-def _absorb(
-    gaussian: sp.Expr, rest: sp.Expr, variables: Variables, covariance: sp.Matrix
-) -> sp.Expr:
-    """Take exp(-z'Sz/2) into the measure."""
+@lru_cache(maxsize=4096)
+def _tilt(
+    gaussian: sp.Expr, variables: Variables, covariance: sp.Matrix
+) -> tuple[sp.Expr, sp.Matrix]:
+    """Return det(I + CS) and the covariance of the measure that includes exp(-z'Sz/2)."""
     exponent, z = gaussian.args[0], sp.Matrix(variables)
     precision = -sp.hessian(exponent, variables)
     if precision.has(*variables) or sp.expand(exponent + (z.T * precision * z)[0] / 2) != 0:
@@ -148,23 +152,23 @@ def _absorb(
         )
     tilt = (sp.eye(len(variables)) + covariance * precision).applyfunc(_normal)
     determinant = _normal(tilt.det())
-    tilted = (tilt.adjugate() * covariance / determinant).applyfunc(_normal)
-    if determinant.is_nonpositive or any(tilted[i, i].is_negative for i in range(tilted.rows)):
+    scaled = tilt.adjugate() * covariance
+    if determinant.is_nonpositive or any(variance.is_negative for variance in scaled.diagonal()):
         raise NoClosedForm(
             f"gaussian_average stopped at the factor {gaussian}: its average diverges."
         )
-    return _average_product(rest, variables, sp.ImmutableMatrix(tilted)) / sp.sqrt(determinant)
+    return determinant, sp.ImmutableMatrix(scaled / determinant).applyfunc(_normal)
 
 
 def _vanishes(factors: list[_Factor], covariance: sp.Matrix) -> bool:
-    """Whether a factor is zero, or symmetrically ±1, wherever the measure lives."""
-    certain = [f for f in factors if _pairing(f.form, covariance, f.form) == 0]
-    if any(f.is_odd or f.base.is_Symbol or f.base.func is sp.erf for f in certain):
+    """Whether a factor is zero, or ±1 symmetrically, wherever the measure lives."""
+    at_zero = [f for f in factors if _pairing(f.form, covariance, f.form) == 0]
+    if any(f.is_odd or f.base.func not in (sp.sign, sp.DiracDelta) for f in at_zero):
         return True
-    if certain:
+    if at_zero:
         raise NoClosedForm(
-            f"gaussian_average stopped at the factor {certain[0].base}: a Dirac delta is "
-            "multiplied by another one, or by the square of a step, at the same place."
+            f"gaussian_average stopped at the factor {at_zero[0].base}: its argument can only be "
+            "zero where a Dirac delta or a singular covariance puts it, and it is undefined there."
         )
     return False
 
@@ -192,6 +196,7 @@ def _remove_power(
     return total
 
 
+@lru_cache(maxsize=4096)
 def _slope(base: sp.Expr) -> sp.Expr:
     """Differentiate with respect to the argument."""
     if base.is_Symbol:
@@ -221,9 +226,7 @@ def _price(f: type[sp.Expr], k: type[sp.Expr]) -> tuple[sp.Expr, ...]:
     """Derive E[f(x) k(y)] for odd f, k; return E[x²], E[y²], E[xy] and the average in them."""
     x, y, c, s = sp.symbols("x y c s", real=True, cls=sp.Dummy)
     xx, yy = sp.symbols("xx yy", positive=True, cls=sp.Dummy)
-    slope = _average(
-        f(x).diff(x) * k(y).diff(y), (x, y), sp.ImmutableMatrix([[xx, c], [c, yy]])
-    )
+    slope = _average(f(x).diff(x) * k(y).diff(y), (x, y), sp.ImmutableMatrix([[xx, c], [c, yy]]))
     # The slope is positive, and slope⁻² = p - q c². Substitute c = s √(p/q).
     p = sp.factor(slope.subs(c, 0) ** -2)
     q = sp.factor(sp.cancel((p - slope**-2) / c**2))
@@ -231,22 +234,24 @@ def _price(f: type[sp.Expr], k: type[sp.Expr]) -> tuple[sp.Expr, ...]:
     return xx, yy, c, antiderivative.subs(s, c * sp.sqrt(q / p)) / sp.sqrt(q)
 
 
+@lru_cache(maxsize=4096)
 def _read(expression: sp.Expr, variables: Variables) -> _Factor:
     """Read a factor, or say why the recursion stops at it."""
     base, exponent = expression.as_base_exp()
-    argument = base if base in variables else base.args[0] if base.args else sp.S.One
-    form = sp.Matrix([argument.diff(z) for z in variables])
-    is_form = not form.has(*variables) and argument.subs(dict.fromkeys(variables, 0)) == 0
-    is_known = base in variables or (base.func in (sp.erf, sp.sign, sp.DiracDelta))
-    if not (is_known and is_form and exponent.is_Integer and exponent > 0):
-        raise NoClosedForm(
-            f"gaussian_average stopped at the factor {expression}: expected a power of a "
-            "variable, or erf, sign (Heaviside, Abs, Max, Min, Piecewise) or DiracDelta of a "
-            "linear form without constant."
-        )
-    return _Factor(base, int(exponent), form)
+    is_function = base.func in (sp.erf, sp.sign, sp.DiracDelta) and len(base.args) == 1
+    if (base in variables or is_function) and exponent.is_Integer and exponent > 0:
+        argument = base.args[0] if is_function else base
+        form = sp.ImmutableMatrix([argument.diff(z) for z in variables])
+        if not form.has(*variables) and argument.subs(dict.fromkeys(variables, 0)) == 0:
+            return _Factor(base, int(exponent), form)
+    raise NoClosedForm(
+        f"gaussian_average stopped at the factor {expression}: expected a power of a variable, or "
+        "erf, sign (Heaviside, Abs, Max, Min, Piecewise) or DiracDelta of a linear form without "
+        "constant."
+    )
 
 
+@lru_cache(maxsize=4096)
 def _pairing(a: sp.Matrix, covariance: sp.Matrix, b: sp.Matrix) -> sp.Expr:
     """Return the covariance a'Cb of two linear forms."""
     return _normal((a.T * covariance * b)[0])
@@ -306,30 +311,45 @@ def _compact(expression: sp.Expr) -> sp.Expr:
     )
     coefficients: defaultdict[sp.Expr, sp.Expr] = defaultdict(lambda: sp.S.Zero)
     for exponents, coefficient in sp.Poly(expression, *roots.values(), *arcsines.values()).terms():
-        kept = sp.S.One
-        for base, exponent in zip([*roots, *arcsines], exponents, strict=True):
-            if base in roots:
-                coefficient *= base ** (exponent // 2)
-                kept *= sp.sqrt(base) ** (exponent % 2)
-            else:
-                kept *= base**exponent
-        coefficients[kept] += coefficient
+        of_roots, of_arcsines = exponents[: len(roots)], exponents[len(roots) :]
+        kept = prod(arcsine**n for arcsine, n in zip(arcsines, of_arcsines, strict=True))
+        for base, n in zip(roots, of_roots, strict=True):
+            coefficient *= base ** (n // 2)
+            kept *= sp.sqrt(base) ** (n % 2)
+        coefficients[sp.sympify(kept)] += coefficient
     return sp.Add(*(_fraction(coefficient, kept) for kept, coefficient in coefficients.items()))
 
 
 def _fraction(coefficient: sp.Expr, kept: sp.Expr = sp.S.One) -> sp.Expr:
     """Multiply, cancelling each root against a denominator that contains its square."""
     numerator, denominator = sp.fraction(sp.cancel(coefficient))
-    for factor in sp.Mul.make_args(kept):
-        while factor.free_symbols and factor in _root_powers(factor):
-            quotient, remainder = sp.div(denominator, factor.base, *factor.free_symbols)
+    for root in sorted(_root_powers(kept), key=sp.default_sort_key):
+        while root.free_symbols:
+            quotient, remainder = sp.div(denominator, root.base, *root.free_symbols)
             if remainder != 0:
                 break
-            denominator, kept = quotient, kept / factor.base
-    content, factors = _oriented(*sp.factor_list(numerator))
-    below, factors_below = _oriented(*sp.factor_list(denominator))
-    factors += [(factor, -multiplicity) for factor, multiplicity in factors_below]
-    return sp.Mul(content / below, *(factor**multiplicity for factor, multiplicity in factors), kept)
+            denominator, kept = quotient, kept / root.base
+    factors = [kept]
+    for part, side in ((numerator, 1), (denominator, -1)):
+        content, found = sp.factor_list(part)
+        for factor, multiplicity in found:
+            flip = -1 if _reads_negative(factor) else 1
+            content *= flip**multiplicity
+            factors.append((flip * factor) ** (side * multiplicity))
+        factors.append(content**side)
+    return sp.Mul(*factors)
+
+
+def _root(square: sp.Expr) -> sp.Expr:
+    """Return the root of a positive fraction as a fraction of roots of square-free polynomials."""
+    outside, inside = [], []
+    for part in sp.fraction(sp.cancel(square)):
+        content, factors = sp.sqf_list(part)
+        outside.append(sp.sqrt(abs(content) * prod(f ** (m - m % 2) for f, m in factors)))
+        inside.append(sp.sign(content) * prod(f ** (m % 2) for f, m in factors))
+    if all(map(_reads_negative, inside)):
+        inside = [-part for part in inside]
+    return outside[0] / outside[1] * sp.sqrt(inside[0]) / sp.sqrt(inside[1])
 
 
 def _root_powers(expression: sp.Expr) -> set[sp.Pow]:
@@ -337,38 +357,8 @@ def _root_powers(expression: sp.Expr) -> set[sp.Pow]:
     return {power for power in powers if power.exp.is_Rational and power.exp.q == 2}
 
 
-def _root(square: sp.Expr) -> sp.Expr:
-    """Return the square root, with square factors taken out of it."""
-    root = sp.S.One
-    for part, side in zip(sp.fraction(sp.factor(square)), (1, -1), strict=True):
-        content, factors = _oriented(*sp.sqf_list(part))
-        if content.is_negative:
-            return sp.sqrt(square)
-        root *= sp.sqrt(content) ** side
-        for factor, multiplicity in factors:
-            if multiplicity % 2:
-                root *= (sp.sqrt(factor) * factor ** (multiplicity // 2)) ** side
-            else:
-                root *= sp.sqrt(factor**2) ** (side * multiplicity // 2)
-    return root
-
-
-Factors = list[tuple[sp.Expr, int]]
-
-
-def _oriented(content: sp.Expr, factors: Factors) -> tuple[sp.Expr, Factors]:
-    """Flip factors to the sign that reads best: 1 - R², not R² - 1.
-
-    That is the sign they have somewhere in the middle of the parameters' range. As the square of
-    a root is positive, its factors of odd multiplicity keep that sign.
-    """
-    oriented = []
-    for factor, multiplicity in factors:
-        somewhere = {
-            symbol: sp.Rational(3 if symbol.is_positive else 1, 7 + i)
-            for i, symbol in enumerate(sorted(factor.free_symbols, key=str))
-        }
-        flip = -1 if factor.subs(somewhere).is_negative else 1
-        oriented.append((flip * factor, multiplicity))
-        content *= flip**multiplicity
-    return content, oriented
+def _reads_negative(polynomial: sp.Expr) -> bool:
+    """Whether to flip R² - 1 to 1 - R²: negative for small correlations, moderate scales."""
+    symbols = sorted(polynomial.free_symbols, key=str)
+    values = [sp.Rational(10 if s.is_positive else 1, 23 + i) for i, s in enumerate(symbols)]
+    return bool(polynomial.subs(dict(zip(symbols, values, strict=True))).is_negative)
