@@ -5,7 +5,7 @@ that agree: `macroscopic` (ODEs, N → ∞), `mesoscopic` (the exact chain of th
 finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 """
 
-from importlib.metadata import version
+from importlib.metadata import version as _version
 
 from statmech_bn import codegen, errors, plot, symbolic
 from statmech_bn.activations import Activation, activation
@@ -14,7 +14,7 @@ from statmech_bn.dataset import save
 from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
-__version__ = version("statmech_bn")
+__version__ = _version("statmech_bn")
 __all__ = [
     "Activation",
     "Inputs",

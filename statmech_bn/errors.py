@@ -15,6 +15,10 @@ class NoClosedForm(StatmechError, ValueError):
     """A Gaussian average is not elementary; the numerical levels still apply."""
 
 
+class NotPrintable(StatmechError, ValueError):
+    """A function of an expression has no counterpart in the language that is printed."""
+
+
 class NotConverged(StatmechError, RuntimeError):
     """A numerical method stopped before it reached its accuracy."""
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import sympy as sp
 from sympy.printing.c import C99CodePrinter
 
-from statmech_bn.codegen.program import prepare
-from statmech_bn.errors import NoClosedForm
+from statmech_bn.codegen.program import prepare, printed
 
 
 class CUDAPrinter(C99CodePrinter):
@@ -43,19 +42,14 @@ def cuda_source(
 
     Raises
     ------
-    NoClosedForm
+    NotPrintable
         An expression has a function that C99 does not have.
     """
     program = prepare(expressions, arguments)
     printer = CUDAPrinter()
     parameters = ", ".join(f"double {argument}" for argument in program.arguments)
-    lines = [f"    const double {a} = {printer.doprint(e)};" for a, e in program.assignments]
-    lines += [f"    out[{i}] = {printer.doprint(e)};" for i, e in enumerate(program.results)]
-    if any("Not supported" in line for line in lines):
-        raise NoClosedForm(
-            f"Cannot print {expressions} for CUDA: a function has no counterpart in C99. "
-            "Write the expressions with elementary functions and erf."
-        )
+    lines = [f"    const double {a} = {printed(printer, e)};" for a, e in program.assignments]
+    lines += [f"    out[{i}] = {printed(printer, e)};" for i, e in enumerate(program.results)]
     return "\n".join(
         [f"__host__ __device__ inline void {name}({parameters}, double* out) {{", *lines, "}\n"]
     )

@@ -22,8 +22,7 @@ import platformdirs
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
-from statmech_bn.codegen.program import Program, prepare
-from statmech_bn.errors import NoClosedForm
+from statmech_bn.codegen.program import Program, prepare, printed
 
 _IMPORT = threading.Lock()
 HEADER = "import math\n\nfrom numba import cfunc, njit, types\n\n\n"
@@ -59,13 +58,7 @@ class NumbaPrinter(PythonCodePrinter):
 
 
 def _printed(expr: sp.Expr) -> str:
-    text = NumbaPrinter({"fully_qualified_modules": True}).doprint(expr)
-    if "Not supported" in text:
-        raise NoClosedForm(
-            f"Cannot compile {expr}: one of its functions has no counterpart in the math module. "
-            "Write the expression with elementary functions and erf."
-        )
-    return text
+    return printed(NumbaPrinter({"fully_qualified_modules": True}), expr)
 
 
 def scalar_source(program: Program) -> str:

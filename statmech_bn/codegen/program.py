@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import sympy as sp
 from sympy.codegen.numpy_nodes import logaddexp
+from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
-from statmech_bn.errors import invalid
+from statmech_bn.errors import NotPrintable, invalid
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,20 @@ def stable(expression: sp.Expr) -> sp.Expr:
     a = sp.Wild("a")
     expression = expression.replace(sp.log(1 + sp.exp(a)), logaddexp(0, a))
     return expression.replace(sp.exp(a) / (1 + sp.exp(a)), 1 / (1 + sp.exp(-a)))
+
+
+def printed(printer: CodePrinter, expression: sp.Expr) -> str:
+    """Print one expression of a program.
+
+    Raises
+    ------
+    NotPrintable
+        The target language has no such function.
+    """
+    try:
+        return printer.doprint(expression)
+    except PrintMethodNotImplementedError as error:
+        raise NotPrintable(
+            f"{type(printer).__name__} cannot print {expression}: one of its functions has no "
+            "counterpart there. Write the expression with elementary functions and erf."
+        ) from error

@@ -2,7 +2,8 @@
 
 Whatever the normalization, the flow needs four numbers of a state: the drive D, the pull A₂, the
 noise B at Δ = 0 and the coefficient of Δ² in it. `statmech_bn.online.quadrature` integrates them
-for population statistics, `statmech_bn.online.batch_averages` for batches of finite size.
+for population statistics, `statmech_bn.online.batch_averages` for batches of finite size. As they
+depend on (R, γ) alone, a Chebyshev series stands in for the integrals where it reproduces them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.errors import NotConverged
 from statmech_bn.online.batch_averages import batch_averages
-from statmech_bn.online.quadrature import field_averages
+from statmech_bn.online.interpolation import ChebyshevSeries, chebyshev_series
+from statmech_bn.online.quadrature import error_averages, field_averages
 from statmech_bn.teacher_student import TeacherStudent
 
-Averages = Callable[[float, float], tuple[float, float, float, float]]
+Averages = Callable[[float, float], Any]
 AGREEMENT = 1e-6
 """Of two successive rules; convergence is exponential, so the finer one is off by far less."""
+SMALLEST_RANGE = 2.0
+"""A series reaches at least to this |γ|."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,24 @@ class Quadrature:
         """
         return _quadrature(activation)
 
+    def averages(self, overlap: float, gamma: float) -> tuple[float, float, float, float]:
+        """Integrate (D, A₂, B, B_Δ) for population statistics."""
+        return field_averages(self.value_and_slope, self.kinks, overlap, gamma, self.refinement)
+
+    def batch_averages(
+        self, overlap: float, gamma: float, batch_size: int
+    ) -> tuple[float, float, float, float]:
+        """Integrate (D, A₂, B, B_Δ) for batch statistics of M ≥ 4 samples."""
+        return batch_averages(self.value_and_slope, self.kinks, overlap, gamma, batch_size)
+
+    def errors(self, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+        """Integrate ε_g for arrays of states of one dimension."""
+        found = np.empty(overlap.size)
+        error_averages(
+            self.value_and_slope, self.kinks, overlap, gamma, self.refinement, found
+        )
+        return found
+
 
 @lru_cache(maxsize=64)
 def _quadrature(activation: Activation) -> Quadrature:
@@ -58,18 +80,67 @@ def _quadrature(activation: Activation) -> Quadrature:
             return Quadrature(compiled, kinks, refinement)
         coarse = fine
     raise NotConverged(
-        f"Quadrature of {activation.expression} has not converged to {AGREEMENT:g}: it changes over "
-        "lengths much shorter than one. Rescale it, or study it with the mesoscopic level."
+        f"Quadrature of {activation.expression} has not converged to {AGREEMENT:g}: it changes "
+        "over lengths much shorter than one. Rescale it, or study it with the mesoscopic level."
     )
 
 
-def field_average_function(setup: TeacherStudent) -> Averages:
-    """Return (R, γ) ↦ (D, A₂, B, B_Δ), integrated numerically; for "none" call it with L for γ."""
-    rule = Quadrature.for_activation(setup.activation)
-    if setup.normalization == "batch":
-        return lambda overlap, gamma: batch_averages(
-            rule.value_and_slope, rule.kinks, overlap, gamma, setup.batch_size
-        )
-    return lambda overlap, gamma: field_averages(
-        rule.value_and_slope, rule.kinks, overlap, gamma, rule.refinement
+def field_average_function(setup: TeacherStudent, scale: float) -> Averages:
+    """Return (R, γ) ↦ (D, A₂, B, B_Δ) for a setup; for "none" γ stands for L.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    scale : float
+        γ (or L) at the start; the function is fast around it and below.
+    """
+    batch_size = setup.batch_size if setup.normalization == "batch" else None
+    integrate = _integral(setup.activation, batch_size)
+    series = averages_series(setup.activation, batch_size, series_range(scale))
+    if series is None:
+        return integrate
+    return lambda overlap, gamma: (
+        series(overlap, gamma) if series.covers(gamma) else integrate(overlap, gamma)
     )
+
+
+def series_range(scale: float) -> float:
+    """Return the end (with its sign) of a range of γ from 0 that covers `scale` with room."""
+    size = SMALLEST_RANGE
+    while size < 1.2 * abs(scale) and size < 1e6:
+        size *= 2
+    return -size if scale < 0 else size
+
+
+@lru_cache(maxsize=128)
+def averages_series(
+    activation: Activation, batch_size: int | None, end: float
+) -> ChebyshevSeries | None:
+    """Series of (D, A₂, B, B_Δ) for γ between 0 and `end`; None if it does not converge.
+
+    Kinks away from zero make the averages vary without a scale where γu and h* cross them
+    together; no series follows that.
+    """
+    if any(kink != 0 for kink in activation.kinks):
+        return None
+    return chebyshev_series(_integral(activation, batch_size), min(0.0, end), max(0.0, end))
+
+
+@lru_cache(maxsize=64)
+def error_series(activation: Activation, end: float) -> ChebyshevSeries | None:
+    """Series of ε_g for γ between 0 and `end`; None if it does not converge."""
+    if any(kink != 0 for kink in activation.kinks):
+        return None
+    rule = Quadrature.for_activation(activation)
+
+    def error(overlap: float, gamma: float) -> tuple[float, ...]:
+        return (float(rule.errors(np.array([overlap]), np.array([gamma]))[0]),)
+
+    return chebyshev_series(error, 0.0, end)
+
+
+def _integral(activation: Activation, batch_size: int | None) -> Averages:
+    rule = Quadrature.for_activation(activation)
+    if batch_size is None:
+        return rule.averages
+    return lambda overlap, gamma: rule.batch_averages(overlap, gamma, batch_size)

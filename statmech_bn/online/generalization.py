@@ -11,9 +11,12 @@ from statmech_bn import symbolic
 from statmech_bn.activations import Activation
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm
-from statmech_bn.online.averages import Quadrature
-from statmech_bn.online.quadrature import error_averages
+from statmech_bn.online.averages import Quadrature, error_series, series_range
 from statmech_bn.teacher_student import TeacherStudent
+
+MANY_STATES = 500
+"""More states than this are worth a series."""
+LARGEST_SERIES = 3.0
 
 
 def generalization_error(
@@ -49,16 +52,20 @@ def _error_function(activation: Activation) -> Callable[[np.ndarray, np.ndarray]
     try:
         closed = symbolic.generalization_error(activation)
     except NoClosedForm:
-        rule = Quadrature.for_activation(activation)
-
-        def integrate(overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-            errors = np.empty(overlap.size)
-            error_averages(
-                rule.value_and_slope, rule.kinks, overlap.ravel(), gamma.ravel(),
-                rule.refinement, errors,
-            )
-            return errors.reshape(overlap.shape)
-
-        return integrate
+        return lambda overlap, gamma: _integrated(activation, overlap, gamma)
     compiled = numpy_function([closed], [symbolic.R, symbolic.gamma])
     return lambda overlap, gamma: compiled(overlap, gamma)[0]
+
+
+def _integrated(activation: Activation, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    """Integrate for each state, or sum a series if there are many."""
+    found = np.empty(overlap.shape)
+    remaining = np.ones(overlap.shape, dtype=bool)
+    if overlap.size > MANY_STATES:
+        series = error_series(activation, series_range(min(gamma.max(), LARGEST_SERIES)))
+        if series is not None:
+            remaining = gamma > series.upper
+            found[~remaining] = series.at(overlap[~remaining], gamma[~remaining])[0]
+    rule = Quadrature.for_activation(activation)
+    found[remaining] = rule.errors(overlap[remaining], gamma[remaining])
+    return found

@@ -73,7 +73,11 @@ class Inputs:
     def draw(self, generator: np.random.Generator, samples: int, dimension: int) -> np.ndarray:
         """Return a block of shape (samples, dimension), float64 and contiguous."""
         if callable(self.source):
-            block = np.ascontiguousarray(self.source(generator, samples, dimension), dtype=float)
+            drawn = self.source(generator, samples, dimension)
+            try:
+                block = np.ascontiguousarray(drawn, dtype=float)
+            except (TypeError, ValueError) as error:
+                raise invalid("inputs", "a callable that returns numbers", drawn) from error
         else:
             data = np.asarray(self.source)
             block = data[generator.integers(data.shape[0], size=samples)]

@@ -21,8 +21,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-REACH = 8.0
-"""Fields beyond this many standard deviations weigh less than 10⁻¹⁵."""
+REACH = 9.0
+"""Fields beyond this many standard deviations weigh less than 10⁻¹⁸, enough for polynomials too."""
 SPACING = 0.5
 """Of the trapezoidal rule; its error is exp(−2πd/SPACING) for poles at a distance d."""
 

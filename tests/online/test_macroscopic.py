@@ -1,0 +1,141 @@
+"""The flow: its accuracy against an independent solver, its limits, its symmetries."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+import statmech_bn as sbn
+from statmech_bn.errors import NotConverged
+from statmech_bn.online.averages import Quadrature
+
+x = sp.Symbol("x")
+ELU = sp.Piecewise((x, x > 0), (sp.exp(x) - 1, True))
+TIME = np.array([0.0, 0.5, 2.0, 10.0, 100.0])
+START = sbn.OrderParameters(0.1, 1.3, 0.6)
+
+
+def independent(setup, learning_rate, start):
+    """Integrate the textbook form in (ρ, Q, γ) by DOP853, averages from a fine quadrature."""
+    rule = Quadrature.for_activation(setup.activation)
+    fine = Quadrature(rule.value_and_slope, rule.kinks, 2 * rule.refinement)
+    normalized = setup.normalization != "none"
+    size, eta = setup.batch_size, learning_rate
+
+    def change(_time, state):
+        rho, q, gamma = state
+        length = np.sqrt(q)
+        overlap = rho / length
+        scale = gamma if normalized else length
+        drive, pull, noise, label_noise = fine.averages(overlap, scale)
+        noise += setup.label_noise**2 * label_noise
+        if normalized:
+            return [
+                eta * gamma / length * drive - eta * setup.weight_decay * rho,
+                eta**2 * gamma**2 * noise / (size * q) - 2 * eta * setup.weight_decay * q,
+                eta * (pull - 2 * setup.gamma_decay * gamma),
+            ]
+        return [
+            eta * (drive + overlap * pull) - eta * setup.weight_decay * rho,
+            2 * eta * length * pull + eta**2 * noise / size - 2 * eta * setup.weight_decay * q,
+            0.0,
+        ]
+
+    first = [start.overlap * start.length, start.length**2, start.gamma]
+    found = solve_ivp(change, (0, 100), first, "DOP853", TIME, rtol=1e-11, atol=1e-13)
+    rho, q, gamma = found.y
+    return rho / np.sqrt(q), np.sqrt(q), gamma
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "erf", "tanh", "softplus", ELU], ids=str)
+@pytest.mark.parametrize("normalization", ["none", "weight"])
+def test_relative_accuracy_is_1e_6(normalization, activation):
+    decay = 0.0 if normalization == "none" else 0.02
+    setup = sbn.TeacherStudent(activation, normalization, 4, 0.3, decay, 0.01)
+    start = START if normalization == "weight" else sbn.OrderParameters(0.1, 1.3)
+    found = sbn.macroscopic(setup, 0.8, TIME, start).isel(learning_rate=0)
+    for name, wanted in zip(
+        ("overlap", "length", "gamma"), independent(setup, 0.8, start), strict=True
+    ):
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+def test_batch_becomes_weight_normalization(activation):
+    """At M → ∞ the two flows agree, with a difference of order 1/M."""
+    start = sbn.OrderParameters(0.2, 1.0, 0.8)
+    time = np.linspace(0, 5, 6)
+    differences = []
+    for batch_size in (100, 1000):
+        batch, weight = (
+            sbn.macroscopic(sbn.TeacherStudent(activation, n, batch_size), 1.0, time, start)
+            for n in ("batch", "weight")
+        )
+        differences.append(float(np.abs(batch.overlap - weight.overlap).max()))
+        assert differences[-1] < 3 / batch_size
+    assert differences[1] == pytest.approx(differences[0] / 10, rel=0.1)
+
+
+def test_many_learning_rates_are_independent():
+    setup = sbn.TeacherStudent("relu", "weight", 4, label_noise=0.2)
+    rates = np.geomspace(0.01, 1e6, 9)
+    together = sbn.macroscopic(setup, rates, TIME, START, gamma_learning_rate=1.0)
+    assert np.isnan(together.diverged_at).all()
+    assert np.isfinite(together.generalization_error).all()
+    alone = sbn.macroscopic(setup, rates[4], TIME, START, gamma_learning_rate=1.0)
+    np.testing.assert_array_equal(together.overlap[4], alone.overlap[0])
+
+
+@given(factor=st.floats(0.05, 20), activation=st.sampled_from(["linear", "relu", "erf"]))
+def test_scale_invariance(factor, activation):
+    setup = sbn.TeacherStudent(activation, "weight", 6, label_noise=0.2, gamma_decay=0.01)
+    one, other = (
+        sbn.macroscopic(setup, a**2, TIME, sbn.OrderParameters(0.2, a, 0.7), 0.5)
+        for a in (1.0, factor)
+    )
+    np.testing.assert_allclose(one.overlap, other.overlap, rtol=1e-6)
+    np.testing.assert_allclose(one.gamma, other.gamma, rtol=1e-6)
+    np.testing.assert_allclose(factor * one.length, other.length, rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "erf", "tanh"])
+def test_opposite_gamma_and_overlap_are_the_same_student(activation):
+    setup = sbn.TeacherStudent(activation, "weight", 6, label_noise=0.2)
+    one = sbn.macroscopic(setup, 1.0, TIME, sbn.OrderParameters(0.4, 1.0, 0.9))
+    other = sbn.macroscopic(setup, 1.0, TIME, sbn.OrderParameters(-0.4, 1.0, -0.9))
+    np.testing.assert_allclose(one.overlap, -other.overlap, rtol=1e-6)
+    np.testing.assert_allclose(one.gamma, -other.gamma, rtol=1e-6)
+    np.testing.assert_allclose(one.generalization_error, other.generalization_error, rtol=1e-5)
+
+
+def test_linear_vanilla_student_diverges_beyond_twice_the_batch_size():
+    setup = sbn.TeacherStudent("linear", "none", 4, label_noise=0.1)
+    time = np.linspace(0, 3000, 31)
+    found = sbn.macroscopic(setup, [7.9, 8.1, 20.0, 1e4], time, sbn.OrderParameters())
+    assert np.isfinite(found.generalization_error[0]).all()
+    error = found.generalization_error[1]
+    assert error[-1] > 10 * error[1]
+    assert np.isnan(found.diverged_at[:1]).all()
+    for k in (2, 3):
+        wild = found.isel(learning_rate=k)
+        after = wild.time >= wild.diverged_at
+        assert after.any()
+        assert np.isposinf(wild.length[after]).all()
+        assert np.isfinite(wild.length[~after]).all()
+
+
+def test_blow_up_at_a_finite_time_is_recorded():
+    """A cubic student's length becomes infinite in a finite time."""
+    setup = sbn.TeacherStudent(x + x**3 / 3, "none", 1, label_noise=0.1)
+    found = sbn.macroscopic(setup, 3.0, np.linspace(0, 5, 11), sbn.OrderParameters())
+    assert 0 < found.diverged_at.item() < 5
+    assert np.isposinf(found.length.isel(time=-1)).all()
+    assert np.isfinite(found.length.isel(time=0)).all()
+
+
+def test_unresolved_activation_is_refused():
+    setup = sbn.TeacherStudent(sp.sin(400 * x), "weight", 4)
+    with pytest.raises(NotConverged, match="not converged"):
+        sbn.macroscopic(setup, 1.0, TIME, START)

@@ -1,0 +1,230 @@
+"""N-vector simulation: inputs of any kind, determinism, divergence, identities of the step."""
+
+import numpy as np
+import pytest
+import sympy as sp
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import statmech_bn as sbn
+from statmech_bn.activations import z
+from statmech_bn.codegen import numba_array_function
+from statmech_bn.errors import InvalidSetup
+from statmech_bn.online.microscopic import learn
+
+START = sbn.OrderParameters(0.3, 1.2, 0.8)
+SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
+NAMES = ("none", "weight", "population", "batch")
+
+
+def plain_step(setup, samples, noise, teacher, weights, gamma, rate, mean=0.0, covariance=None):
+    """One step of one learner by automatic differentiation in SymPy's absence: central differences.
+
+    The gradient of the mean loss with respect to each weight, from the definition of φ alone.
+    """
+    root = np.sqrt(weights.size)
+    g = sp.lambdify(z, setup.activation.expression, "scipy")
+
+    def loss(w, scale):
+        fields = samples @ w / root
+        if setup.normalization == "weight":
+            fields = fields / (np.linalg.norm(w) / root)
+        elif setup.normalization == "batch":
+            fields = (fields - fields.mean()) / fields.std()
+        elif setup.normalization == "population":
+            matrix = np.eye(w.size) if covariance is None else covariance
+            fields = (fields - w @ mean / root) / np.sqrt(w @ matrix @ w / w.size)
+        if setup.normalization != "none":
+            fields = scale * fields
+        labels = g(samples @ teacher / root) + noise
+        return 0.5 * np.mean((labels - g(fields)) ** 2)
+
+    step = 1e-6
+    gradient = np.array(
+        [
+            (loss(weights + step * e, gamma) - loss(weights - step * e, gamma)) / (2 * step)
+            for e in np.eye(weights.size)
+        ]
+    )
+    by_gamma = (loss(weights, gamma + step) - loss(weights, gamma - step)) / (2 * step)
+    decayed = (1 - rate * setup.weight_decay / weights.size) * weights
+    new_gamma = gamma - rate / weights.size * (by_gamma + 2 * setup.gamma_decay * gamma)
+    if setup.normalization == "none":
+        new_gamma = gamma
+    return decayed - rate * gradient, new_gamma
+
+
+@pytest.mark.parametrize("normalization", NAMES)
+@pytest.mark.parametrize("general", [False, True])
+def test_step_is_the_gradient_of_the_loss(normalization, general):
+    if general and normalization != "population":
+        pytest.skip("only population statistics use the inputs' moments")
+    generator = np.random.default_rng(1)
+    dimension, batch_size, rates = 6, 5, np.array([0.7, 3.0])
+    decay = 0.0 if normalization == "none" else 0.05
+    setup = sbn.TeacherStudent("erf", normalization, batch_size, 0.2, decay, 0.1)
+    gamma = np.ones(2) if normalization == "none" else np.array([0.8, 0.8])
+    mixing = generator.standard_normal((dimension, dimension))
+    mean, covariance = generator.standard_normal(dimension), mixing @ mixing.T
+    samples = generator.standard_normal((batch_size, dimension))
+    if general:
+        samples = mean + samples @ mixing.T
+    noise = 0.2 * generator.standard_normal(batch_size)
+    teacher, first = generator.standard_normal((2, dimension))
+    weights = np.tile(first, (2, 1))
+    expected = [
+        plain_step(setup, samples, noise, teacher, first, gamma[0], rate,
+                   mean if general else np.zeros(dimension), covariance if general else None)
+        for rate in rates
+    ]  # fmt: skip
+    g = setup.activation
+    empty = np.empty(0), np.empty((0, 0))
+    learn(
+        samples[None], noise[None], numba_array_function([g.expression], z),
+        numba_array_function([g.expression, g.derivative], z), NAMES.index(normalization),
+        setup.gamma_decay, setup.weight_decay, rates, rates,
+        *((mean, covariance) if general else empty), teacher, weights, gamma, 0, np.full(2, np.nan),
+    )  # fmt: skip
+    for k in range(2):
+        np.testing.assert_allclose(weights[k], expected[k][0], atol=2e-8)
+        np.testing.assert_allclose(gamma[k], expected[k][1], atol=2e-8)
+
+
+@given(seed=st.integers(0, 10**6), batch_size=st.integers(3, 9))
+def test_batch_gradient_sums_vanish(seed, batch_size):
+    """Σ c = 0 and Σ c h = 0: the step is blind to a common shift and orthogonal to w."""
+    generator = np.random.default_rng(seed)
+    dimension = 12
+    samples = generator.standard_normal((batch_size, dimension))
+    weights = generator.standard_normal((1, dimension))
+    before = weights.copy()
+    g = sbn.activation("relu")
+    learn(
+        samples[None], np.zeros((1, batch_size)), numba_array_function([g.expression], z),
+        numba_array_function([g.expression, g.derivative], z), NAMES.index("batch"), 0.0, 0.0,
+        np.ones(1), np.ones(1), np.empty(0), np.empty((0, 0)),
+        generator.standard_normal(dimension), weights, np.ones(1), 0, np.full(1, np.nan),
+    )  # fmt: skip
+    step = (weights - before)[0]
+    c = np.linalg.lstsq(samples.T, step, rcond=None)[0]
+    scale = np.abs(c).max() + 1e-300
+    assert abs(c.sum()) < 1e-9 * scale * batch_size
+    assert abs(step @ before[0]) < 1e-10 * np.linalg.norm(step) * np.linalg.norm(before)
+
+
+def test_results_do_not_depend_on_workers_or_company():
+    run = {"time": [0.0, 1.0, 3.0], "start": START, "dimension": 11, "seed": 5}
+    one = sbn.microscopic(SETUP, [0.5, 2.0], replicas=5, workers=1, **run)
+    two = sbn.microscopic(SETUP, [0.5, 2.0], replicas=5, workers=2, **run)
+    xr.testing.assert_identical(one, two)
+    fewer = sbn.microscopic(SETUP, [0.5, 2.0], replicas=2, **run)
+    xr.testing.assert_identical(one.isel(replica=slice(0, 2)), fewer)
+    other = sbn.microscopic(SETUP, [0.5, 2.0], replicas=5, **{**run, "seed": 6})
+    assert not np.allclose(one.overlap[:, :, -1], other.overlap[:, :, -1])
+
+
+def test_recording_more_often_changes_nothing():
+    """Blocks of samples end where times are recorded; the stream must not notice."""
+    often = sbn.microscopic(SETUP, 1.0, np.linspace(0, 3, 34), START, 11, seed=5)
+    seldom = sbn.microscopic(SETUP, 1.0, [3.0], START, 11, seed=5)
+    np.testing.assert_array_equal(often.overlap[..., -1], seldom.overlap[..., -1])
+
+
+def test_divergence_is_a_result():
+    setup = sbn.TeacherStudent("linear", "none", 2, label_noise=0.1)
+    found = sbn.microscopic(setup, [0.5, 50.0], np.linspace(0, 200, 9), sbn.OrderParameters(), 20)
+    calm, wild = found.isel(replica=0, learning_rate=0), found.isel(replica=0, learning_rate=1)
+    assert np.isnan(calm.diverged_at)
+    assert np.isfinite(calm.generalization_error).all()
+    assert 0 < wild.diverged_at < 200
+    before = wild.time < wild.diverged_at
+    for name in ("overlap", "length", "gamma", "generalization_error"):
+        assert np.isfinite(wild[name][before]).all()
+        assert np.isposinf(wild[name][~before]).all()
+
+
+def laplace(generator, samples, dimension):
+    return generator.laplace(scale=np.sqrt(0.5), size=(samples, dimension))
+
+
+def test_gaussian_callable_agrees_with_the_default():
+    """Drawn by NumPy through a callable, the same law: means within 4 standard errors."""
+
+    def normal(generator, samples, dimension):
+        return generator.standard_normal((samples, dimension))
+
+    run = {"learning_rate": 1.0, "time": [2.0], "start": START, "dimension": 20, "replicas": 300}
+    default = sbn.microscopic(SETUP, **run)
+    drawn = sbn.microscopic(SETUP, inputs=normal, **{**run, "seed": 1})
+    for name in ("overlap", "length", "gamma", "generalization_error"):
+        a, b = default[name].values.ravel(), drawn[name].values.ravel()
+        error = np.sqrt(a.var(ddof=1) / a.size + b.var(ddof=1) / b.size)
+        # both ε_g use the same definition, one exact and one from 4000 samples (1.6 % noise)
+        allowed = 4 * error + (0.02 * a.mean() if name == "generalization_error" else 0)
+        assert abs(a.mean() - b.mean()) < allowed, name
+    assert drawn.attrs["inputs"] == "normal"
+
+
+def test_population_statistics_remove_mean_and_covariance():
+    """A population-normalized linear student sees whitened fields: γ goes to the true spread."""
+    mean, covariance = np.full(10, 3.0), np.linspace(0.5, 2.0, 10)
+
+    def shifted(generator, samples, dimension):
+        return mean + np.sqrt(covariance) * generator.standard_normal((samples, dimension))
+
+    setup = sbn.TeacherStudent("linear", "population", 20)
+    found = [
+        sbn.microscopic(setup, 1.0, [0.0, 40.0], START, 10, inputs=inputs, seed=3)
+        for inputs in (
+            sbn.Inputs(shifted, mean, covariance),
+            sbn.Inputs(shifted, mean, np.diag(covariance)),
+            sbn.Inputs(shifted),
+        )
+    ]
+    np.testing.assert_allclose(found[0].overlap, found[1].overlap, rtol=1e-9)
+    # estimated from 20000 samples: 1 % moments, and the trajectory follows to that order
+    np.testing.assert_allclose(found[0].overlap, found[2].overlap, atol=0.03)
+
+
+def test_real_data_are_resampled():
+    data = np.random.default_rng(0).standard_t(5, size=(200, 8))
+    setup = sbn.TeacherStudent("relu", "population", 10, label_noise=0.1)
+    found = sbn.microscopic(setup, [0.5, 1.0], [0, 20.0], START, 8, replicas=2, inputs=data)
+    error = found.generalization_error
+    assert (error.isel(time=-1) < error.isel(time=0)).all()
+    assert found.attrs["inputs"] == "data"
+    assert sbn.microscopic(
+        setup, 0.5, [0.0], START, 8, inputs=sbn.Inputs(laplace, name="Laplace")
+    ).attrs["inputs"] == "Laplace"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (np.ones((5, 3)), r"block of shape .*8"),
+        (np.ones(5), "finite array of shape"),
+        (np.full((5, 8), np.nan), "finite array"),
+        (lambda generator, samples, dimension: np.ones((dimension, samples)), "block of shape"),
+        (lambda *_: "x", "inputs"),
+    ],
+)
+def test_inputs_are_checked(inputs, words):
+    with pytest.raises(InvalidSetup, match=words):
+        sbn.microscopic(SETUP, 1.0, [1.0], START, 8, inputs=inputs)
+
+
+def test_moments_come_in_pairs():
+    with pytest.raises(InvalidSetup, match="both mean and covariance"):
+        sbn.Inputs(laplace, mean=np.zeros(3))
+    setup = sbn.TeacherStudent("linear", "population", 5)
+    for mean, covariance in ((np.zeros(3), np.ones(8)), (np.zeros(8), np.ones((8, 3)))):
+        with pytest.raises(InvalidSetup, match=r"inputs\.(mean|covariance): expected"):
+            sbn.microscopic(
+                setup, 1.0, [1.0], START, 8, inputs=sbn.Inputs(laplace, mean, covariance)
+            )
+
+
+def test_unknown_device_is_refused():
+    with pytest.raises(InvalidSetup, match="device: expected 'cpu', got 'cuda'"):
+        sbn.microscopic(SETUP, 1.0, [1.0], START, 8, device="cuda")
