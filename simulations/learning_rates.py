@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import tyro
 import xarray as xr
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import statmech_bn as sbn
@@ -27,7 +28,7 @@ ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 STUDENTS = {
     "none": "no normalization",
     "weight": "weight norm.",
-    "weight_decay": "weight norm. + γ decay",
+    "weight_gamma_decay": "weight norm. + γ decay",
     "batch": "batch norm.",
 }
 LEVELS = ("macroscopic", "mesoscopic", "microscopic")
@@ -37,7 +38,7 @@ START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"rates": 7, "dimension": 200, "replicas": 16, "networks": 2},
-    "paper": {"rates": 13, "dimension": 1000, "replicas": 64, "networks": 4},
+    "paper": {"rates": 13, "dimension": 500, "replicas": 64, "networks": 8},
 }
 
 
@@ -57,11 +58,11 @@ class Options:
     rates: int | None = None
     """Number of learning rates; this and the following are the preset's unless given."""
     dimension: int | None = None
-    """N of the chain."""
+    """N, of the chain and of the network: both then follow the same law."""
     replicas: int | None = None
     """Runs of the chain."""
     networks: int | None = None
-    """Runs of the N-vector simulation, which has at most 400 dimensions."""
+    """Runs of the network."""
 
     def size(self, name: str) -> int:
         """Return what was asked for, or else the preset's value."""
@@ -74,12 +75,13 @@ def setup(activation: str, student: str) -> sbn.TeacherStudent:
     shrinkage = 3 / (8 * BATCH_SIZE)  # ζ for a linear unit, whose E[g'²u²] is 1
     return sbn.TeacherStudent(
         activation,
-        normalization="weight" if student == "weight_decay" else student,
+        normalization="weight" if student == "weight_gamma_decay" else student,
         batch_size=BATCH_SIZE,
         label_noise=LABEL_NOISE,
         gamma_decay=(
             shrinkage * {"linear": 1.0, "relu": 0.5}[activation]
-            if student == "weight_decay" else 0.0
+            if student == "weight_gamma_decay"
+            else 0.0
         ),
     )
 
@@ -87,8 +89,9 @@ def setup(activation: str, student: str) -> sbn.TeacherStudent:
 def simulate(options: Options) -> xr.DataTree:
     """Compute all students at all levels."""
     rates = np.geomspace(0.15, 150, options.size("rates"))
-    time = np.geomspace(0.05, options.duration, 61)
     dimension = options.size("dimension")
+    first, last = max(1.0, 0.01 * dimension), options.duration * dimension
+    time = np.unique(np.geomspace(first, last, 61).round()) / dimension  # whole steps
     results: dict[str, xr.Dataset] = {}
     groups = [f"{activation}/{student}" for activation in ACTIVATIONS for student in STUDENTS]
     for group in tqdm(groups, desc="students", disable=None):
@@ -98,39 +101,41 @@ def simulate(options: Options) -> xr.DataTree:
             described, rates, time, START, dimension, options.size("replicas"), options.seed
         )
         results[f"{group}/microscopic"] = sbn.microscopic(
-            described, rates, time, START, min(dimension, 400), options.size("networks"),
-            options.seed,
+            described, rates, time, START, dimension, options.size("networks"), options.seed
         )
     return xr.DataTree.from_dict(results)
 
 
-def draw(tree: xr.DataTree, folder: Path) -> list[Path]:
-    """Write the figures: the final errors, and how each student got there."""
+def figures(tree: xr.DataTree) -> dict[str, Figure]:
+    """Draw the final errors, and how a student without and one with normalization got there."""
 
     def found(activation: str, student: str) -> list[xr.Dataset]:
         return [tree[f"{activation}/{student}/{level}"].to_dataset() for level in LEVELS]
 
-    final = sbn.plot.final_error(
-        {
-            title: {label: found(activation, student) for student, label in STUDENTS.items()}
-            for activation, title in ACTIVATIONS.items()
-        }
-    )
-    paths = [*sbn.plot.save_figure(final, folder / "learning_rates_final_error")]
+    drawn = {
+        "final_error": sbn.plot.final_error(
+            {
+                title: {label: found(activation, student) for student, label in STUDENTS.items()}
+                for activation, title in ACTIVATIONS.items()
+            }
+        )
+    }
     for activation in ACTIVATIONS:
-        for student in STUDENTS:
-            some = [d.isel(learning_rate=slice(0, None, 3)) for d in found(activation, student)]
-            figure = sbn.plot.trajectories(*some)
-            stem = folder / f"learning_rates_{activation}_{student}"
-            paths += sbn.plot.save_figure(figure, stem)
-    return paths
+        for student in ("none", "batch"):
+            theory, chain, network = (
+                d.isel(learning_rate=slice(0, None, 3)) for d in found(activation, student)
+            )
+            shown = [v for v in sbn.plot.VARIABLES if v != "gamma" or student != "none"]
+            drawn[f"{activation}_{student}"] = sbn.plot.trajectories(theory, chain, network, shown)
+    return drawn
 
 
 def main(options: Options) -> None:
     """Simulate, write the store, draw."""
     tree = simulate(options)
     store = sbn.save(tree, options.store)
-    draw(tree, options.figures)
+    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
+        sbn.plot.save_figure(figure, options.figures / f"learning_rates_{name}")
     print(f"results: {store}\nfigures: {options.figures}")
 
 

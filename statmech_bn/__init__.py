@@ -9,7 +9,7 @@ from importlib.metadata import version as _version
 
 from statmech_bn import codegen, errors, plot, symbolic
 from statmech_bn.activations import Activation, activation
-from statmech_bn.dataset import open_dataset as open  # noqa: A004 (sbn.open reads well)
+from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
 from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent

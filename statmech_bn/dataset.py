@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -85,15 +85,15 @@ def provenance(
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Write a Dataset, replacing what this package wrote at the same path before.
+def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Path:
+    """Write a Dataset or a tree of them, replacing the store that was at the path before.
 
     The new store is completed beside the old one before it takes its place, so an interrupted
     write leaves the old one.
 
     Parameters
     ----------
-    dataset : xarray.Dataset
+    dataset : xarray.Dataset or xarray.DataTree
     path : path-like
         Zarr store (a folder), or a NetCDF file if it ends in ``.nc``.
 
@@ -124,8 +124,13 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
+def open_dataset(path: str | os.PathLike[str]) -> Any:
     """Open what :func:`save` wrote; values are read when they are used.
+
+    Returns
+    -------
+    xarray.Dataset or xarray.DataTree
+        As it was saved.
 
     Raises
     ------
@@ -137,21 +142,15 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         raise InvalidStore(f"There is no store at {source}. Run the simulation that makes it.")
     try:
         if source.suffix == ".nc":
-            return xr.open_dataset(source, engine="h5netcdf")
-        return xr.open_zarr(source, zarr_format=3, consolidated=False, chunks=None)
+            tree = xr.open_datatree(source, engine="h5netcdf")
+        else:
+            tree = xr.open_datatree(
+                source, engine="zarr", zarr_format=3, consolidated=False, chunks=None
+            )
     except (OSError, ValueError, KeyError) as error:
         raise InvalidStore(f"{source} is not a readable store: {error}") from error
-
-
-def stacked(datasets: Sequence[xr.Dataset], dim: str, labels: Sequence[Any]) -> xr.Dataset:
-    """Join results of several setups along a new labelled dimension.
-
-    Each variable's description is kept; the attributes that differ become a JSON list.
-    """
-    joined = xr.concat(
-        list(datasets), xr.Variable(dim, list(labels)), combine_attrs="drop_conflicts", join="exact"
-    )
-    for name in datasets[0].attrs:
-        if name not in joined.attrs:
-            joined.attrs[name] = json.dumps([d.attrs.get(name) for d in datasets])
-    return joined
+    if tree.children:
+        return tree
+    dataset = tree.to_dataset()
+    dataset.set_close(tree.close)
+    return dataset

@@ -76,7 +76,7 @@ class TeacherStudent:
         smallest = 3 if normalization == "batch" else 1
         if normalization not in NORMALIZATIONS:
             raise invalid("normalization", f"one of {', '.join(NORMALIZATIONS)}", normalization)
-        values = {
+        values: dict[str, Any] = {
             "activation": as_activation(activation),
             "normalization": normalization,
             "batch_size": integer("batch_size", batch_size, smallest, BATCH_HINT[smallest]),

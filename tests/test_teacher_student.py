@@ -20,7 +20,7 @@ SETUP = sbn.TeacherStudent("linear", "weight", 2)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"normalization": "layer"}, ["normalization", "none, weight, population, batch", "'layer'"]),
+        ({"normalization": "layer"}, ["normalization", "none, weight, population", "'layer'"]),
         ({"batch_size": 2}, ["batch_size", "an integer ≥ 3", "2", "±1"]),
         ({"batch_size": 0, "normalization": "none"}, ["batch_size", "an integer ≥ 1", "0"]),
         ({"batch_size": 8.5}, ["batch_size", "an integer", "8.5"]),

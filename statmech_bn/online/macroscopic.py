@@ -10,7 +10,6 @@ LSODA (Petzold 1983) takes both: it turns to a stiff method where γ or L relax 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +27,7 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Local tolerances; they keep trajectories within 1e-6, which the tests check."""
 
-Rates = Callable[[np.ndarray, float], list[float]]
+Rates = Callable[[np.ndarray, float], tuple[float, ...]]
 
 
 def macroscopic(
@@ -76,7 +75,9 @@ def macroscopic(
     diverged_at = np.full(run.learning_rate.size, np.nan)
     for k, rates in enumerate(zip(run.learning_rate, run.gamma_learning_rate, strict=True)):
 
-        def change(state: np.ndarray, _time: float, rates: tuple[float, float] = rates):
+        def change(
+            state: np.ndarray, _time: float, rates: tuple[float, float] = rates
+        ) -> tuple[float, ...]:
             return flow(*state, *rates)
 
         states[:, k], diverged_at[k] = _trajectory(change, start, run.time, rates[0])
@@ -103,7 +104,7 @@ def _trajectory(
         mxstep=100_000, printmessg=False,
     )
     blow_up = np.nan
-    if report["message"] != "Integration successful.":
+    if report["message"] != "Integration successful." or not np.isfinite(solution).all():
         solution, blow_up = _until_blow_up(change, initial, grid, learning_rate)
     overlap, log_length, gamma = solution.T
     beyond = np.flatnonzero(~(log_length < LARGEST_LOG_LENGTH))
@@ -122,7 +123,7 @@ def _until_blow_up(
 ) -> tuple[np.ndarray, float]:
     """Integrate a length that becomes infinite at a finite time; the states after it are inf."""
     found = solve_ivp(
-        lambda time, state: change(state, time), (0.0, grid[-1]), initial, "LSODA",
+        lambda time, state: change(state, time), (0.0, grid[-1]), initial, "DOP853",
         rtol=RELATIVE, atol=ABSOLUTE, dense_output=True,
     )
     reached = float(found.t[-1])

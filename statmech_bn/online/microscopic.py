@@ -145,7 +145,9 @@ class _World:
         cls, setup: TeacherStudent, dimension: int, inputs: Inputs | None, seed: int
     ) -> _World:
         g = setup.activation
-        mean, covariance, test = np.empty(0), np.empty((0, 0)), np.empty((0, dimension))
+        mean: np.ndarray = np.empty(0)
+        covariance: np.ndarray = np.empty((0, 0))
+        test = np.empty((0, dimension))
         if inputs is not None:
             test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension)
             if setup.normalization == "population":
@@ -315,7 +317,7 @@ def learn(
             along_mean[k] = total if general else 0.0
             # Σ c (h − μ)/(√N σ²) with the factor η/√N that c already has; 0 for batch and none
             along_spun = unit * batch_size * pull / (root * spread[k])
-            if normalization == NONE or normalization == BATCH:
+            if normalization in (NONE, BATCH):
                 along_spun = 0.0
             if normalization != NONE:
                 gamma[k] += gamma_learning_rate[k] / dimension * (

@@ -125,12 +125,12 @@ def batch_field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Exp
         The activation is not linear.
     """
     g = as_activation(activation)
-    slope, offset = sp.Poly(g.expression, z).all_coeffs() if _affine(g) else (None, None)
-    if slope is None:
+    if not _affine(g):
         raise NoClosedForm(
             f"Batch statistics at finite M have no closed flow for {g.name}, only for the linear "
             "unit; statmech_bn.macroscopic integrates the averages numerically."
         )
+    slope = sp.diff(g.expression, z)
     # δ = slope (slope (h* − γû) + Δξ); Pδ keeps √(1−R²) v and Δξ; E|P v|² = tr P.
     trace = M - 1 - 1  # P = I − 11'/M − ûû'/M and |û|² = M
     drive = slope**2 * (1 - R**2) * trace / M * spread_moment(-1)

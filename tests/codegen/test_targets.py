@@ -62,7 +62,6 @@ def test_python_targets_agree_with_exact_evaluation(description):
 
 @pytest.mark.parametrize("description", ACTIVATIONS, ids=str)
 def test_slope_is_the_derivative(description):
-    value, _ = pair(description)
     points = POINTS[np.min(np.abs(POINTS[:, None] - [0.0, 1.0, -0.5, 2.0]), axis=1) > 0.01]
     compiled = numpy_function(pair(description), [z])
     step = 1e-5

@@ -1,0 +1,366 @@
+"""Figures, one function per kind, each taking Datasets and returning a matplotlib Figure.
+
+Theory is a line, simulation is points with error bars (mean and standard error over replicas). A
+run that diverges has no value to draw: a triangle on the upper edge says where it went.
+
+Symbols and units come from the variables' attributes. Colours are ordered by lightness and go with
+a line style or a marker, so that nothing is lost in greyscale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from statmech_bn.errors import invalid
+
+if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+VARIABLES = ("overlap", "length", "gamma", "generalization_error")
+LOGARITHMIC = ("length", "generalization_error")
+OFF_SCALE = 10.0
+"""Runs that diverge leave a panel at this multiple of the largest value of the others."""
+LARGEST = 1e100
+"""Beyond every axis."""
+
+LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "macroscopic": ("theory", {}),
+    "mesoscopic": ("chain", {"markersize": 2.8}),
+    "microscopic": ("network", {"markersize": 6.0, "markerfacecolor": "none"}),
+}
+"""The name of each level in a legend, and how it is drawn: the network's open symbols enclose the
+chain's small ones where both agree."""
+
+PAPER = {
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
+    "legend.frameon": False,
+    "legend.handlelength": 3.0,
+    "lines.linewidth": 1.2,
+}
+
+
+def trajectories(
+    theory: xr.Dataset | None = None,
+    chain: xr.Dataset | None = None,
+    network: xr.Dataset | None = None,
+    variables: Sequence[str] = VARIABLES,
+    points: int = 14,
+) -> Figure:
+    """Draw order parameters against time, one panel each, one colour for each learning rate.
+
+    Parameters
+    ----------
+    theory, chain, network : xarray.Dataset, optional
+        Results of the three levels, at least one. Select a few learning rates first. The time axis
+        is logarithmic if the times begin after zero and span two decades.
+    variables : sequence of str
+    points : int
+        How many times of a simulation are drawn.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Made without pyplot: there is nothing to close.
+
+    Raises
+    ------
+    InvalidSetup
+        No result, no points, or a variable that one of the results does not have.
+    """
+    results = [_with_rates(d) for d in (theory, chain, network) if d is not None]
+    _check(results, variables)
+    if points < 1:
+        raise invalid("points", "an integer ≥ 1", points)
+    rates = np.unique(np.concatenate([d["learning_rate"] for d in results]))
+    columns = len(variables) if len(variables) <= 3 else 2
+    with _style():
+        colours = dict(zip(rates, _colours(rates.size), strict=True))
+        figure, axes = _panels(len(variables), columns, (3.2, 2.5))
+        for axis, variable in zip(axes, variables, strict=True):
+            for place, result in enumerate(results):
+                _draw_curves(axis, result, variable, colours, points, place / len(results))
+            _finish_time_panel(axis, results, variable)
+        lines = [_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()]
+        space = _handle(linestyle="none", label="")
+        figure.legend(
+            handles=[*lines, space, *_level_handles(results)], loc="outside right center",
+            title=_label(results[0]["learning_rate"]), alignment="left",
+        )
+    return figure
+
+
+def final_error(
+    panels: Mapping[str, Mapping[str, Sequence[xr.Dataset]]],
+    variable: str = "generalization_error",
+) -> Figure:
+    """Draw the error at the last time against the learning rate, one panel for each title.
+
+    Learning rates at which a student diverges are shaded.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title of a panel → label of a student → its results, of any levels.
+    variable : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Made without pyplot: there is nothing to close.
+
+    Raises
+    ------
+    InvalidSetup
+        No result, or one without the variable.
+    """
+    results = [d for students in panels.values() for found in students.values() for d in found]
+    _check(results, [variable])
+    labels = list(dict.fromkeys(label for students in panels.values() for label in students))
+    with _style():
+        styles = dict(zip(labels, _student_styles(len(labels)), strict=True))
+        figure, axes = _panels(len(panels), len(panels), (3.2, 3.3), sharey=True)
+        for axis, (title, students) in zip(axes, panels.items(), strict=True):
+            axis.set(title=title, xscale="log", yscale="log")
+            axis.set_xlabel(_label(results[0]["learning_rate"]))
+            for label, found in students.items():
+                for result in found:
+                    _draw_final(axis, _with_rates(result), variable, styles[label])
+            _shade(axis, [_with_rates(d) for found in students.values() for d in found], variable)
+        axes[0].set_ylabel(_label(results[0][variable]))
+        handles = [_handle(label=label, **style) for label, style in styles.items()]
+        space = _handle(linestyle="none", label="")
+        figure.legend(
+            handles=[*handles, space, *_level_handles(results)], loc="outside right center"
+        )
+    return figure
+
+
+def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write a figure as PNG (200 dpi) and as PDF with embedded fonts, the same bytes every time.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    stem : path-like
+        Path without the suffix; missing folders are made.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        The PNG and the PDF.
+    """
+    import matplotlib as mpl
+
+    png, pdf = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.pdf")
+    png.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(png, dpi=200)
+        figure.savefig(pdf, metadata={"CreationDate": None})
+    return png, pdf
+
+
+def _draw_curves(
+    axis: Axes,
+    result: xr.Dataset,
+    variable: str,
+    colours: Mapping[float, Any],
+    points: int,
+    phase: float,
+) -> None:
+    """Draw every learning rate of one result; `phase` keeps the points of two levels apart."""
+    level, times = _level(result), result["time"].values
+    spacing = max(1, times.size // points)
+    shown = slice(int(phase * spacing), None, spacing)
+    mean, error = _mean_and_error(result[variable])
+    for k, rate in enumerate(result["learning_rate"].values):
+        if level == "macroscopic":
+            axis.plot(times, mean[k], color=colours[rate])
+        else:
+            axis.errorbar(
+                times[shown], mean[k][shown], error[k][shown], color=colours[rate],
+                **_marker(level, "o"),
+            )
+        first = result["diverged_at"].isel(learning_rate=k).min().item()
+        _mark_diverged(axis, np.array([first]), colours[rate])
+
+
+def _draw_final(
+    axis: Axes, result: xr.Dataset, variable: str, style: Mapping[str, Any]
+) -> None:
+    """Draw one student at one level."""
+    level, rates = _level(result), result["learning_rate"].values
+    final, error = (values[:, -1] for values in _mean_and_error(result[variable]))
+    if level == "macroscopic":
+        axis.plot(rates, final, color=style["color"], linestyle=style["linestyle"])
+    else:
+        axis.errorbar(
+            rates, final, error, color=style["color"], **_marker(level, style["marker"])
+        )
+    _mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
+
+
+def _mark_diverged(axis: Axes, positions: np.ndarray, colour: Any) -> None:
+    """Put triangles on the upper edge; NaN is a position for none."""
+    positions = positions[~np.isnan(positions)]
+    if positions.size:  # a line without points would upset the layout
+        axis.plot(
+            positions, np.ones(positions.size), "^", color=colour, markersize=7,
+            transform=axis.get_xaxis_transform(), clip_on=False, zorder=5,
+        )
+
+
+def _finish_time_panel(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
+    times = results[0]["time"]
+    if times[0] > 0 and times[-1] >= 100 * times[0]:
+        axis.set_xscale("log")
+    if variable in LOGARITHMIC:
+        axis.set_yscale("log")
+    _limit(axis, [_mean_and_error(d[variable])[0] for d in results])
+    axis.set_xlabel(_label(times))
+    axis.set_ylabel(_label(results[0][variable]))
+
+
+def _limit(axis: Axes, curves: Sequence[np.ndarray]) -> None:
+    """Fit the axis to the runs that do not diverge, with room above to see the others leave."""
+    values = np.concatenate([curve.ravel() for curve in curves])
+    diverges = np.concatenate([np.repeat(np.isnan(c).any(axis=1), c.shape[1]) for c in curves])
+    if diverges.all() or not diverges.any():
+        return
+    ceiling = OFF_SCALE * np.abs(values[~diverges]).max()
+    shown = values[np.abs(values) <= ceiling]
+    if shown.size < np.isfinite(values).sum():
+        low, is_log = shown.min(), axis.get_yscale() == "log"
+        bottom = low * (low / ceiling) ** 0.05 if is_log else low - 0.05 * (ceiling - low)
+        axis.set_ylim(bottom, ceiling)
+
+
+def _shade(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
+    """Shade from between the last learning rate at which all converge to the right edge."""
+    diverging, converging = np.empty(0), np.empty(0)
+    for result in results:
+        rates = result["learning_rate"].values
+        diverged = np.isnan(_mean_and_error(result[variable])[0][:, -1])
+        diverging = np.union1d(diverging, rates[diverged])
+        converging = np.union1d(converging, rates[~diverged])
+    if diverging.size:
+        below = converging[converging < diverging[0]]
+        edge = np.sqrt(below[-1] * diverging[0]) if below.size else diverging[0]
+        right = axis.get_xlim()[1]
+        axis.axvspan(edge, right, color="0.92", linewidth=0, zorder=0)
+        axis.set_xlim(right=right)
+
+
+def _mean_and_error(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error over replicas, (learning rates, times).
+
+    Where a replica has diverged, or will so soon that it would overflow an axis, both are NaN.
+    """
+    if "replica" not in values.dims:
+        values = values.expand_dims("replica")
+    array = values.transpose("replica", "learning_rate", "time").values
+    runs = len(array)
+    array = np.where((np.abs(array) < LARGEST).all(axis=0), array, np.nan)
+    error = array.std(axis=0, ddof=1) / np.sqrt(runs) if runs > 1 else np.zeros(array.shape[1:])
+    return array.mean(axis=0), error
+
+
+def _with_rates(result: xr.Dataset) -> xr.Dataset:
+    """Give back the dimension that selecting a single learning rate has dropped."""
+    return result if "learning_rate" in result.dims else result.expand_dims("learning_rate")
+
+
+def _check(results: Sequence[xr.Dataset], variables: Sequence[str]) -> None:
+    if not results:
+        raise invalid("results", "at least one Dataset", results)
+    if not variables:
+        raise invalid("variables", "at least one name", variables)
+    for result in results:
+        _level(result)
+        for name in variables:
+            if name not in result:
+                raise invalid("variables", f"names among {', '.join(map(str, result))}", name)
+
+
+def _level(result: xr.Dataset) -> str:
+    level = result.attrs.get("level")
+    if level not in LEVELS:
+        raise invalid("level", f"an attribute that is one of {', '.join(LEVELS)}", level)
+    return level
+
+
+def _label(variable: xr.DataArray) -> str:
+    """Name, symbol and units of a variable."""
+    name, symbol, units = (variable.attrs.get(k, "") for k in ("long_name", "symbol", "units"))
+    text = f"{name or variable.name} {symbol}".strip()
+    return text if units in ("", "1") else f"{text} ({units.replace('N', '$N$')})"
+
+
+def _level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
+    """Legend entries of the levels, with the dimensions of their results, and of divergence."""
+    handles = []
+    for level, (name, _) in LEVELS.items():
+        found = [d for d in results if _level(d) == level]
+        sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
+        if found and level == "macroscopic":
+            handles.append(_handle(label=rf"{name}, $N\to\infty$"))
+        elif found:
+            size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
+            handles.append(_handle(label=name + size, **_marker(level, "o")))
+    if any(d["diverged_at"].notnull().any() for d in results):
+        handles.append(_handle(label="diverges", linestyle="none", marker="^", markersize=7))
+    return handles
+
+
+def _marker(level: str, marker: str) -> dict[str, Any]:
+    return {"marker": marker, "linestyle": "none", **LEVELS[level][1]}
+
+
+def _handle(color: Any = "0.25", **style: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, **style)
+
+
+def _colours(number: int) -> list[Any]:
+    """Colours of falling lightness; the palest are left out."""
+    import seaborn as sns
+
+    return sns.color_palette("rocket_r", number + 1)[1:]
+
+
+def _student_styles(number: int) -> list[dict[str, Any]]:
+    dashes = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
+    markers = "osDvp"
+    return [
+        {"color": colour, "linestyle": dashes[k % 5], "marker": markers[k % 5]}
+        for k, colour in enumerate(_colours(number))
+    ]
+
+
+def _panels(
+    number: int, columns: int, size: tuple[float, float], **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """Make panels of one size and room for a legend at the right, in a figure outside pyplot."""
+    from matplotlib.figure import Figure
+
+    rows = -(-number // columns)
+    figure = Figure((size[0] * columns + 1.6, size[1] * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
+    for axis in axes[number:]:
+        axis.remove()
+    return figure, axes[:number]
+
+
+def _style() -> Any:
+    import matplotlib as mpl
+    import seaborn as sns
+
+    settings: Any = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **PAPER}
+    return mpl.rc_context(settings)
