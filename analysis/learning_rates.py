@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 import sympy as sp
-import xarray as xr
 from IPython.display import Math
 
 import statmech_bn as sbn
@@ -99,23 +98,22 @@ store = ROOT / "results" / "learning_rates.zarr"
 if not store.exists():
     small = learning_rates.simulate(learning_rates.Options(preset="quick"))
     store = sbn.save(small, Path(tempfile.mkdtemp()) / "learning_rates.zarr")
-tree = xr.open_datatree(store, engine="zarr", consolidated=False, chunks=None)
+tree = sbn.open(store)
 
 # %% [markdown]
 # Each group of the store is one result, and knows its setup:
 
 # %%
-result = sbn.open(store / "relu" / "batch" / "mesoscopic")
-sbn.TeacherStudent.from_attrs(result.attrs)
+sbn.TeacherStudent.from_attrs(tree["relu/batch/mesoscopic"].attrs)
 
 # %%
 figures = learning_rates.figures(tree)
 figures["final_error"]
 
 # %% [markdown]
-# Without normalization the error grows with $\eta$ and is infinite beyond $2M=64$ (shaded). With it,
-# the curves bend over to a plateau. Very large learning rates leave it again at finite $N$: single
-# steps of size $\eta/N$ are then no longer small.
+# Without normalization the error grows with $\eta$ and is infinite beyond $2M=64$ (shaded). With
+# it, the curves bend over to a plateau. Very large learning rates leave it again at finite $N$:
+# single steps, of size $\eta/N$, are then no longer small.
 
 # %%
 figures["linear_none"]

@@ -6,7 +6,7 @@ levels. The store is a tree with one group for each result, say
 
     relu/batch/macroscopic       activation / student / level
 
-and `statmech_bn.open` opens each group with its setup in the attributes.
+`statmech_bn.open` opens the tree; each group has its setup in its attributes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 STUDENTS = {
     "none": "no normalization",
     "weight": "weight norm.",
-    "weight_gamma_decay": "weight norm. + γ decay",
+    "weight_gamma_decay": r"weight norm. + $\gamma$ decay",
     "batch": "batch norm.",
 }
 LEVELS = ("macroscopic", "mesoscopic", "microscopic")
@@ -37,8 +37,8 @@ LABEL_NOISE = 0.5
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"rates": 7, "dimension": 200, "replicas": 16, "networks": 2},
-    "paper": {"rates": 13, "dimension": 500, "replicas": 64, "networks": 8},
+    "quick": {"rates": 7, "dimension": 200, "replicas": 16, "networks": 4},
+    "paper": {"rates": 13, "dimension": 500, "replicas": 64, "networks": 6},
 }
 
 

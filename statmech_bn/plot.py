@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest 
 
 VARIABLES = ("overlap", "length", "gamma", "generalization_error")
 LOGARITHMIC = ("length", "generalization_error")
-OFF_SCALE = 10.0
+OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""
 LARGEST = 1e100
 """Beyond every axis."""
@@ -90,8 +90,10 @@ def trajectories(
         lines = [_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()]
         space = _handle(linestyle="none", label="")
         figure.legend(
-            handles=[*lines, space, *_level_handles(results)], loc="outside right center",
-            title=_label(results[0]["learning_rate"]), alignment="left",
+            handles=[*lines, space, *_level_handles(results)],
+            loc="outside right center",
+            title=_label(results[0]["learning_rate"]),
+            alignment="left",
         )
     return figure
 
@@ -184,25 +186,24 @@ def _draw_curves(
             axis.plot(times, mean[k], color=colours[rate])
         else:
             axis.errorbar(
-                times[shown], mean[k][shown], error[k][shown], color=colours[rate],
+                times[shown],
+                mean[k][shown],
+                error[k][shown],
+                color=colours[rate],
                 **_marker(level, "o"),
             )
         first = result["diverged_at"].isel(learning_rate=k).min().item()
         _mark_diverged(axis, np.array([first]), colours[rate])
 
 
-def _draw_final(
-    axis: Axes, result: xr.Dataset, variable: str, style: Mapping[str, Any]
-) -> None:
+def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[str, Any]) -> None:
     """Draw one student at one level."""
     level, rates = _level(result), result["learning_rate"].values
     final, error = (values[:, -1] for values in _mean_and_error(result[variable]))
     if level == "macroscopic":
         axis.plot(rates, final, color=style["color"], linestyle=style["linestyle"])
     else:
-        axis.errorbar(
-            rates, final, error, color=style["color"], **_marker(level, style["marker"])
-        )
+        axis.errorbar(rates, final, error, color=style["color"], **_marker(level, style["marker"]))
     _mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
 
 
@@ -211,17 +212,28 @@ def _mark_diverged(axis: Axes, positions: np.ndarray, colour: Any) -> None:
     positions = positions[~np.isnan(positions)]
     if positions.size:  # a line without points would upset the layout
         axis.plot(
-            positions, np.ones(positions.size), "^", color=colour, markersize=7,
-            transform=axis.get_xaxis_transform(), clip_on=False, zorder=5,
+            positions,
+            np.ones(positions.size),
+            "^",
+            color=colour,
+            markersize=7,
+            transform=axis.get_xaxis_transform(),
+            clip_on=False,
+            zorder=5,
         )
 
 
 def _finish_time_panel(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
+    from matplotlib.ticker import LogFormatter
+
     times = results[0]["time"]
     if times[0] > 0 and times[-1] >= 100 * times[0]:
         axis.set_xscale("log")
     if variable in LOGARITHMIC:
         axis.set_yscale("log")
+    if variable == "length":  # 2 rather than 2 × 10⁰
+        axis.yaxis.set_major_formatter(LogFormatter())
+        axis.yaxis.set_minor_formatter(LogFormatter())
     _limit(axis, [_mean_and_error(d[variable])[0] for d in results])
     axis.set_xlabel(_label(times))
     axis.set_ylabel(_label(results[0][variable]))

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-ACCURACY = 1e-9
+ACCURACY = 3e-8
 """Largest error at the test points, relative to the largest value of each average."""
 HOPELESS = 1e-5
 """A series that is not better than this at its second size is given up."""
-SIZES = ((20, 14), (32, 22), (48, 34), (72, 50))
+SIZES = ((24, 16), (36, 24), (54, 36))
 
 
 @dataclass(frozen=True)

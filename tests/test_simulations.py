@@ -1,0 +1,90 @@
+"""The simulation scripts run alone and leave a store that says what is in it."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tyro
+
+import statmech_bn as sbn
+
+FOLDER = Path(__file__).parents[1] / "simulations"
+
+
+@pytest.fixture(scope="module")
+def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield importlib.import_module("learning_rates")
+
+
+@pytest.fixture(scope="module")
+def options(script, tmp_path_factory):
+    """What a tiny run was asked for, after the run."""
+    folder = tmp_path_factory.mktemp("learning_rates")
+    text = "--preset quick --rates 3 --dimension 200 --replicas 3 --networks 1 --duration 20"
+    where = ["--store", str(folder / "a.zarr"), "--figures", str(folder / "figures")]
+    options = tyro.cli(script.Options, args=[*text.split(), *where])
+    script.main(options)
+    return options
+
+
+@pytest.mark.parametrize("source", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_a_script_explains_its_options(source):
+    command = [sys.executable, source, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--store" in done.stdout
+    assert "--seed" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_store_gives_every_setup_back(script, options):
+    with sbn.open(options.store) as tree:
+        groups = [node.path for node in tree.leaves]
+        assert len(groups) == 2 * 4 * 3
+        for activation in script.ACTIVATIONS:
+            for student in script.STUDENTS:
+                for level in script.LEVELS:
+                    result = tree[f"{activation}/{student}/{level}"]
+                    setup = sbn.TeacherStudent.from_attrs(result.attrs)
+                    assert setup == script.setup(activation, student)
+                    assert result.attrs["level"] == level
+                    assert result["overlap"].attrs["symbol"] == "$R$"
+                    assert result.sizes["learning_rate"] == 3
+                    assert not np.isnan(result["overlap"]).any()
+
+
+def test_divergence_is_in_the_store(options):
+    with sbn.open(options.store) as tree:
+        for level in ("macroscopic", "mesoscopic", "microscopic"):
+            last = tree[f"linear/none/{level}"].isel(learning_rate=-1)
+            assert last["diverged_at"].notnull().all()
+            assert tree[f"linear/weight/{level}"]["diverged_at"].isnull().all()
+
+
+def test_figures_are_rebuilt_from_the_store_byte_by_byte(script, options, tmp_path):
+    written = sorted(path.name for path in options.figures.iterdir())
+    assert len(written) == 2 * 5
+    with sbn.open(options.store) as tree:
+        figures = script.figures(tree)
+    assert written == sorted(f"learning_rates_{n}.{s}" for n in figures for s in ("pdf", "png"))
+    for path in sbn.plot.save_figure(figures["final_error"], tmp_path / "again"):
+        first = options.figures / f"learning_rates_final_error{path.suffix}"
+        assert path.read_bytes() == first.read_bytes()
+
+
+def test_a_run_says_where_its_results_are(script, options, monkeypatch, capsys):
+    monkeypatch.setattr(script, "figures", lambda _: {})
+    script.main(options)
+    printed = capsys.readouterr()
+    assert str(options.store) in printed.out
+    assert str(options.figures) in printed.out
+    assert printed.err == ""  # not a terminal: no progress bar
+
+
+def test_options_override_the_preset(script):
+    assert script.Options(preset="quick", replicas=5).size("replicas") == 5
+    assert script.Options(preset="quick").size("rates") == 7
