@@ -176,10 +176,12 @@ def agreement(setup: sbn.TeacherStudent, level: str, runs: int = 40) -> float:
     dataset = getattr(sbn, level)(setup, 1.0, [time], start, dimension, runs, workers=1)
     ours = np.array([dataset[name].values.ravel() for name in ("overlap", "length", "gamma")])
     loop = {"microscopic": microscopic, "mesoscopic": mesoscopic}[level]
-    theirs = np.array([
-        loop(setup, 1.0, round(time * dimension), start, dimension, np.random.default_rng(seed))
-        for seed in range(runs)
-    ]).T
+    theirs = np.array(
+        [
+            loop(setup, 1.0, round(time * dimension), start, dimension, np.random.default_rng(seed))
+            for seed in range(runs)
+        ]
+    ).T
     error = np.sqrt((ours.var(axis=1) + theirs.var(axis=1)) / (runs - 1))
     difference = np.abs(ours.mean(axis=1) - theirs.mean(axis=1))
     return float(np.max(difference / np.maximum(error, 1e-12)))

@@ -53,6 +53,7 @@ class Options:
     preset: Literal["quick", "paper"] = "paper"
     """How much is computed: quick takes seconds, paper a few minutes."""
     seed: int = 0
+    """All random numbers follow from it."""
     duration: float = 30.0
     """Final time, in steps/N."""
     rates: int | None = None

@@ -45,17 +45,18 @@ def check_run(
     if not isinstance(start, OrderParameters):
         raise invalid("start", "OrderParameters", start, "sbn.OrderParameters(overlap=0.05)")
     if setup.normalization == "none" and start.gamma != 1:
-        raise invalid(
-            "start.gamma", "1 for normalization 'none', which has no gamma", start.gamma
-        )
+        raise invalid("start.gamma", "1 for normalization 'none', which has no gamma", start.gamma)
     rates = _positive("learning_rate", learning_rate)
     gamma_rates = (
-        rates if gamma_learning_rate is None
+        rates
+        if gamma_learning_rate is None
         else _positive("gamma_learning_rate", gamma_learning_rate)
     )
     if gamma_rates.size not in (1, rates.size):
         raise invalid(
-            "gamma_learning_rate", f"a number, or {rates.size} of them", gamma_learning_rate,
+            "gamma_learning_rate",
+            f"a number, or {rates.size} of them",
+            gamma_learning_rate,
             "There is one for each learning rate.",
         )
     return Run(rates, np.broadcast_to(gamma_rates, rates.shape).copy(), _times(time))

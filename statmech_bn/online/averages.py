@@ -62,9 +62,7 @@ class Quadrature:
     def errors(self, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
         """Integrate ε_g for arrays of states of one dimension."""
         found = np.empty(overlap.size)
-        error_averages(
-            self.value_and_slope, self.kinks, overlap, gamma, self.refinement, found
-        )
+        error_averages(self.value_and_slope, self.kinks, overlap, gamma, self.refinement, found)
         return found
 
 

@@ -159,7 +159,9 @@ def batch_averages(
     kinks = np.asarray(kinks, dtype=np.float64)
     if kinks.ndim != 1 or not np.isfinite(kinks).all():
         raise invalid(
-            "kinks", "a one-dimensional array of finite numbers", kinks,
+            "kinks",
+            "a one-dimensional array of finite numbers",
+            kinks,
             "Pass an empty array for a smooth activation.",
         )
     if not abs(overlap) <= 1.01:

@@ -85,7 +85,9 @@ def batch_rule(batch_size: int, refinement: float = 1.0) -> BatchRule:
     """
     if batch_size != int(batch_size) or batch_size < 4:
         raise invalid(
-            "batch_size", "an integer ≥ 4", batch_size,
+            "batch_size",
+            "an integer ≥ 4",
+            batch_size,
             "With fewer samples E[1/σ_B²] is infinite; use the mesoscopic level.",
         )
     size = int(batch_size)

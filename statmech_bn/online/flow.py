@@ -57,8 +57,7 @@ def flow_function(setup: TeacherStudent, scale: float) -> Flow:
         s.lamda: setup.weight_decay,
     }
     derivatives = [
-        rate.subs(constants)
-        for rate in (flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero))
+        rate.subs(constants) for rate in (flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero))
     ]
     try:
         averages = _closed_averages(setup)

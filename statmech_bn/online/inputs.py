@@ -52,13 +52,16 @@ class Inputs:
             data = np.asarray(self.source, dtype=float)
             if data.ndim != 2 or data.shape[0] < 2 or not np.isfinite(data).all():
                 raise invalid(
-                    "inputs", "a finite array of shape (samples, N), at least two samples",
+                    "inputs",
+                    "a finite array of shape (samples, N), at least two samples",
                     f"shape {data.shape}",
                 )
             object.__setattr__(self, "source", data)
         if (self.mean is None) != (self.covariance is None):
             raise invalid(
-                "inputs", "both mean and covariance, or neither", self,
+                "inputs",
+                "both mean and covariance, or neither",
+                self,
                 "Give zeros for the mean of centred inputs.",
             )
 
@@ -83,7 +86,9 @@ class Inputs:
             block = data[generator.integers(data.shape[0], size=samples)]
         if block.shape != (samples, dimension):
             raise invalid(
-                "inputs", f"a block of shape {(samples, dimension)}", block.shape,
+                "inputs",
+                f"a block of shape {(samples, dimension)}",
+                block.shape,
                 "The callable gets (generator, batch_size, dimension).",
             )
         return block
@@ -102,7 +107,8 @@ class Inputs:
             return mean, covariance
         sample = (
             self.draw(generator, ESTIMATION_SAMPLES, dimension)
-            if callable(self.source) else np.asarray(self.source)
+            if callable(self.source)
+            else np.asarray(self.source)
         )
         mean = sample.mean(axis=0)
         centred = sample - mean

@@ -66,7 +66,9 @@ def macroscopic(
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     if setup.normalization == "batch" and setup.batch_size < 4:
         raise invalid(
-            "batch_size", "an integer ≥ 4 for 'batch' at N → ∞", setup.batch_size,
+            "batch_size",
+            "an integer ≥ 4 for 'batch' at N → ∞",
+            setup.batch_size,
             "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level.",
         )
     scale = start.length if setup.normalization == "none" else start.gamma
@@ -100,8 +102,14 @@ def _trajectory(
     initial = [start.overlap, np.log(start.length), start.gamma]
     grid = time if time[0] == 0 else np.concatenate(([0.0], time))
     solution, report = odeint(
-        change, initial, grid, rtol=RELATIVE, atol=ABSOLUTE, full_output=True,
-        mxstep=100_000, printmessg=False,
+        change,
+        initial,
+        grid,
+        rtol=RELATIVE,
+        atol=ABSOLUTE,
+        full_output=True,
+        mxstep=100_000,
+        printmessg=False,
     )
     blow_up = np.nan
     if report["message"] != "Integration successful." or not np.isfinite(solution).all():
@@ -123,8 +131,13 @@ def _until_blow_up(
 ) -> tuple[np.ndarray, float]:
     """Integrate a length that becomes infinite at a finite time; the states after it are inf."""
     found = solve_ivp(
-        lambda time, state: change(state, time), (0.0, grid[-1]), initial, "DOP853",
-        rtol=RELATIVE, atol=ABSOLUTE, dense_output=True,
+        lambda time, state: change(state, time),
+        (0.0, grid[-1]),
+        initial,
+        "DOP853",
+        rtol=RELATIVE,
+        atol=ABSOLUTE,
+        dense_output=True,
     )
     reached = float(found.t[-1])
     if reached < grid[-1] and not change(found.y[:, -1], reached)[1] > 0:

@@ -101,12 +101,23 @@ def mesoscopic(
         states = np.full((3, run.learning_rate.size, steps.size), np.inf)
         diverged_at = np.full(run.learning_rate.size, np.nan)
         simulate(
-            stream(seed, 1, index), value, value_and_slope,
-            NORMALIZATIONS.index(setup.normalization), setup.batch_size, float(dimension),
-            setup.label_noise, setup.gamma_decay, setup.weight_decay,
-            run.learning_rate, run.gamma_learning_rate,
-            start.overlap, start.length, start.gamma,
-            steps, states, diverged_at,
+            stream(seed, 1, index),
+            value,
+            value_and_slope,
+            NORMALIZATIONS.index(setup.normalization),
+            setup.batch_size,
+            float(dimension),
+            setup.label_noise,
+            setup.gamma_decay,
+            setup.weight_decay,
+            run.learning_rate,
+            run.gamma_learning_rate,
+            start.overlap,
+            start.length,
+            start.gamma,
+            steps,
+            states,
+            diverged_at,
         )
         return states, diverged_at
 
@@ -121,7 +132,11 @@ def mesoscopic(
         "diverged_at": np.stack([diverged_at for _, diverged_at in results], axis=1),
     }
     attributes = provenance(
-        setup, start, "mesoscopic", dimension=dimension, seed=seed,
+        setup,
+        start,
+        "mesoscopic",
+        dimension=dimension,
+        seed=seed,
         array_library=f"numba {numba.__version__}",
     )
     return order_parameter_dataset(variables, run.learning_rate, run.time, attributes)
@@ -129,9 +144,23 @@ def mesoscopic(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def simulate(
-    generator, value, value_and_slope, normalization, batch_size, dimension,
-    label_noise, gamma_decay, weight_decay, learning_rate, gamma_learning_rate,
-    overlap, length, gamma, record_steps, states, diverged_at,
+    generator,
+    value,
+    value_and_slope,
+    normalization,
+    batch_size,
+    dimension,
+    label_noise,
+    gamma_decay,
+    weight_decay,
+    learning_rate,
+    gamma_learning_rate,
+    overlap,
+    length,
+    gamma,
+    record_steps,
+    states,
+    diverged_at,
 ):
     """Run one replica for all learning rates; fills `states` (3, learners, times)."""
     learners = learning_rate.size
@@ -195,15 +224,16 @@ def simulate(
                 unit /= batch_size
                 rho[k] = keep * rho[k] + unit * (cosine * cu + sine * cv)
                 q[k] = (
-                    keep * keep * q[k] + 2.0 * keep * unit * root * cu
+                    keep * keep * q[k]
+                    + 2.0 * keep * unit * root * cu
                     + unit * unit * (cu * cu + cv * cv + rest * cc)
                 )
             else:
                 unit *= scale[k] / (batch_size * root * spread)
                 rho[k] = keep * rho[k] + unit * sine * cv
                 q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
-                scale[k] += gamma_learning_rate[k] / dimension * (
-                    pull - 2.0 * gamma_decay * scale[k]
+                scale[k] += (
+                    gamma_learning_rate[k] / dimension * (pull - 2.0 * gamma_decay * scale[k])
                 )
             if not (q[k] < LARGEST_LENGTH**2 and abs(scale[k]) < LARGEST_LENGTH):
                 diverged_at[k] = (step + 1) / dimension

@@ -122,7 +122,11 @@ def microscopic(
         "diverged_at": np.stack([found[1] for found in results], axis=1),
     }
     attributes = provenance(
-        setup, start, "microscopic", dimension=dimension, seed=seed,
+        setup,
+        start,
+        "microscopic",
+        dimension=dimension,
+        seed=seed,
         inputs="Gaussian" if inputs is None else inputs.label,
     )
     return order_parameter_dataset(variables, run.learning_rate, run.time, attributes)
@@ -157,7 +161,11 @@ class _World:
         return cls(
             numba_array_function([g.expression], z),
             numba_array_function([g.expression, g.derivative], z),
-            dimension, inputs, mean, covariance, test,
+            dimension,
+            inputs,
+            mean,
+            covariance,
+            test,
         )
 
     def fill(self, generator: np.random.Generator, block: np.ndarray) -> None:
@@ -211,10 +219,22 @@ def _replica(
             if setup.label_noise > 0:
                 noise = setup.label_noise * labels.standard_normal(block.shape[:2])
             learn(
-                block, noise, world.value, world.value_and_slope,
-                NORMALIZATIONS.index(setup.normalization), setup.gamma_decay, setup.weight_decay,
-                run.learning_rate, run.gamma_learning_rate, world.mean, world.covariance,
-                teacher, weights, gamma, done, diverged_at,
+                block,
+                noise,
+                world.value,
+                world.value_and_slope,
+                NORMALIZATIONS.index(setup.normalization),
+                setup.gamma_decay,
+                setup.weight_decay,
+                run.learning_rate,
+                run.gamma_learning_rate,
+                world.mean,
+                world.covariance,
+                teacher,
+                weights,
+                gamma,
+                done,
+                diverged_at,
             )
             done += block.shape[0]
         alive = np.isnan(diverged_at)
@@ -257,9 +277,22 @@ def apply(value, points, results):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def learn(
-    block, noise, value, value_and_slope, normalization, gamma_decay, weight_decay,
-    learning_rate, gamma_learning_rate, mean, covariance, teacher, weights, gamma,
-    done, diverged_at,
+    block,
+    noise,
+    value,
+    value_and_slope,
+    normalization,
+    gamma_decay,
+    weight_decay,
+    learning_rate,
+    gamma_learning_rate,
+    mean,
+    covariance,
+    teacher,
+    weights,
+    gamma,
+    done,
+    diverged_at,
 ):
     """Take one step for each batch of the block; updates weights (learners, N) and gamma."""
     steps, batch_size, dimension = block.shape
@@ -320,8 +353,8 @@ def learn(
             if normalization in (NONE, BATCH):
                 along_spun = 0.0
             if normalization != NONE:
-                gamma[k] += gamma_learning_rate[k] / dimension * (
-                    pull - 2.0 * gamma_decay * gamma[k]
+                gamma[k] += (
+                    gamma_learning_rate[k] / dimension * (pull - 2.0 * gamma_decay * gamma[k])
                 )
             if not (largest < LARGEST and abs(gamma[k]) < LARGEST):
                 if np.isnan(diverged_at[k]):

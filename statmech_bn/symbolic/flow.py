@@ -83,7 +83,7 @@ def order_parameter_flow(
     Examples
     --------
     >>> order_parameter_flow("weight", "linear")[gamma]
-    eta_gamma*(R - gamma - 2*gamma*zeta)
+    eta_gamma*(R - 2*gamma*zeta - gamma)
     """
     if normalization not in NORMALIZATIONS:
         raise invalid("normalization", f"one of {', '.join(NORMALIZATIONS)}", normalization)
@@ -208,9 +208,7 @@ def _flow_in_averages(normalization: str) -> dict[sp.Symbol, sp.Expr]:
     return flow
 
 
-def _mean(
-    expression: sp.Expr, h: sp.Symbol, teacher: sp.Symbol, error: sp.Symbol
-) -> sp.Expr:
+def _mean(expression: sp.Expr, h: sp.Symbol, teacher: sp.Symbol, error: sp.Symbol) -> sp.Expr:
     """Average an expression linear in δ h and δ h*, or quadratic in δ."""
     terms = sp.Poly(sp.expand(expression), h, teacher, error).terms()
     averages = {(1, 0, 1): sp.sqrt(Q) * A, (0, 1, 1): D + R * A, (0, 0, 2): B}

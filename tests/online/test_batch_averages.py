@@ -359,7 +359,7 @@ def test_a_curved_activation_with_a_kink_at_the_method_switch():
 
 
 def test_flow_of_the_linear_student():
-    """Order parameters that the exact chain at N = 20000 gave for M = 8, Δ = 0.5, η = 2, η_γ = 1."""
+    """As the exact chain at N = 20000 gave for M = 8, Δ = 0.5, η = 2 and η_γ = 1."""
     size, label_noise, rate = 8, 0.5, 2.0
 
     def flow(_, state):

@@ -62,9 +62,7 @@ def test_divergence_is_a_result():
 def test_normalized_students_survive_huge_learning_rates(normalization):
     """η = 10⁶ on the weights: L jumps once, and the chain goes on."""
     setup = sbn.TeacherStudent("relu", normalization, 8, label_noise=0.3)
-    found = sbn.mesoscopic(
-        setup, 1e6, [0, 1, 5], START, 200, replicas=5, gamma_learning_rate=1.0
-    )
+    found = sbn.mesoscopic(setup, 1e6, [0, 1, 5], START, 200, replicas=5, gamma_learning_rate=1.0)
     assert np.isnan(found.diverged_at).all()
     assert (found.length[..., -1] > 100).all()
     assert np.isfinite(found.generalization_error).all()
@@ -80,9 +78,7 @@ def test_scale_invariance(normalization, activation, factor):
     setup = sbn.TeacherStudent(activation, normalization, 6, label_noise=0.2, gamma_decay=0.01)
     run = {"time": np.linspace(0, 2, 5), "dimension": 40, "gamma_learning_rate": 0.5}
     one = sbn.mesoscopic(setup, 1.0, start=sbn.OrderParameters(0.2, 1.0, 0.7), **run)
-    other = sbn.mesoscopic(
-        setup, factor**2, start=sbn.OrderParameters(0.2, factor, 0.7), **run
-    )
+    other = sbn.mesoscopic(setup, factor**2, start=sbn.OrderParameters(0.2, factor, 0.7), **run)
     np.testing.assert_allclose(one.overlap, other.overlap, rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(one.gamma, other.gamma, rtol=1e-8)
     np.testing.assert_allclose(factor * one.length, other.length, rtol=1e-8)

@@ -194,9 +194,12 @@ def test_real_data_are_resampled():
     error = found.generalization_error
     assert (error.isel(time=-1) < error.isel(time=0)).all()
     assert found.attrs["inputs"] == "data"
-    assert sbn.microscopic(
-        setup, 0.5, [0.0], START, 8, inputs=sbn.Inputs(laplace, name="Laplace")
-    ).attrs["inputs"] == "Laplace"
+    assert (
+        sbn.microscopic(
+            setup, 0.5, [0.0], START, 8, inputs=sbn.Inputs(laplace, name="Laplace")
+        ).attrs["inputs"]
+        == "Laplace"
+    )
 
 
 @pytest.mark.parametrize(

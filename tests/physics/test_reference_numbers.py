@@ -48,7 +48,11 @@ def test_chain_agrees_with_the_reference_at_small_dimension(case):
     small, replicas = case["small_N"], 20_000
     chain = columns(
         sbn.mesoscopic(
-            setup, time=small["time"], dimension=small["dimension"], replicas=replicas, seed=1,
+            setup,
+            time=small["time"],
+            dimension=small["dimension"],
+            replicas=replicas,
+            seed=1,
             **run,
         )
     )

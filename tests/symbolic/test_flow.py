@@ -73,8 +73,17 @@ def test_linear_batch_flow():
     s_m = sp.sqrt(2 / M) * sp.gamma(M / 2) / sp.gamma((M - 1) / 2)
     rho_rate = eta * gamma * (1 - R**2) * (M - 2) * e1 / (M * L)
     q_rate = eta**2 * gamma**2 * (1 - R**2 + delta**2) * (M - 2) / (M * (M - 3) * L**2)
-    values = {R: 0.3, L: 1.2, gamma: 0.7, M: 9, eta: 1.3, eta_gamma: 0.4, delta: 0.6, lamda: 0,
-              zeta: 0}
+    values = {
+        R: 0.3,
+        L: 1.2,
+        gamma: 0.7,
+        M: 9,
+        eta: 1.3,
+        eta_gamma: 0.4,
+        delta: 0.6,
+        lamda: 0,
+        zeta: 0,
+    }
     for derived, known in (
         (2 * L * flow[L], q_rate),
         (L * flow[R] + R * flow[L], rho_rate),
