@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -36,15 +35,13 @@ from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import Run, check_finite_dimension, check_run, stream
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.online.network_step import apply, learn
 from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
 
-NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
-BLOCK_SIZE = 32_768
-"""Numbers of one block of samples: it stays in the cache between being drawn and being used."""
+BLOCK_SIZE = 131_072
+"""Numbers of one block of drawn samples, or of labels' noise."""
 TEST_SAMPLES = 4_000
 """Samples that measure the generalization error for inputs that are not Gaussian."""
-LARGEST = 1e150
-"""A gradient or a γ beyond this has diverged."""
 
 
 def microscopic(
@@ -168,14 +165,6 @@ class _World:
             test,
         )
 
-    def fill(self, generator: np.random.Generator, block: np.ndarray) -> None:
-        """Draw a block of samples of shape (steps, M, N)."""
-        if self.inputs is None:
-            fill_normal(generator, block)
-        else:
-            for samples in block:  # one call a step, so the stream has no trace of the blocks
-                samples[:] = self.inputs.draw(generator, *samples.shape)
-
     def test_error(
         self, setup: TeacherStudent, teacher: np.ndarray, weights: np.ndarray, gamma: np.ndarray
     ) -> np.ndarray:
@@ -209,16 +198,22 @@ def _replica(
     diverged_at = np.full(learners, np.nan)
     steps = run.record_steps(dimension)
     states = np.full((4, learners, steps.size), np.inf)
-    longest = max(1, BLOCK_SIZE // (setup.batch_size * dimension))
+    gaussian = world.inputs is None
+    longest = max(1, BLOCK_SIZE // (setup.batch_size * (1 if gaussian else dimension)))
+    block = np.empty((1, setup.batch_size, dimension))
     done = 0
     for index_of_time, target in enumerate(steps):
         while done < target:
-            block = np.empty((min(longest, target - done), setup.batch_size, dimension))
-            world.fill(samples, block)
-            noise = np.zeros(block.shape[:2])
+            shape = (min(longest, target - done), setup.batch_size)
+            noise = np.zeros(shape)
             if setup.label_noise > 0:
-                noise = setup.label_noise * labels.standard_normal(block.shape[:2])
+                noise = setup.label_noise * labels.standard_normal(shape)
+            if world.inputs is not None:  # one call a step: the stream has no trace of the blocks
+                draws = (world.inputs.draw(samples, *block.shape[1:]) for _ in range(shape[0]))
+                block = np.stack(list(draws))
             learn(
+                samples,
+                gaussian,
                 block,
                 noise,
                 world.value,
@@ -236,7 +231,7 @@ def _replica(
                 done,
                 diverged_at,
             )
-            done += block.shape[0]
+            done += shape[0]
         alive = np.isnan(diverged_at)
         norms = np.linalg.norm(weights[alive], axis=1)
         cosines = weights[alive] @ teacher / (norms * np.linalg.norm(teacher))
@@ -259,116 +254,3 @@ def _teacher_and_start(
     other /= np.linalg.norm(other)
     direction = start.overlap * teacher + np.sqrt(1 - start.overlap**2) * other
     return np.sqrt(dimension) * teacher, np.sqrt(dimension) * start.length * direction
-
-
-@numba.njit(cache=True, nogil=True)
-def fill_normal(generator, block):
-    """Fill a contiguous array with N(0, 1) numbers."""
-    flat = block.reshape(-1)
-    for i in range(flat.size):
-        flat[i] = generator.standard_normal()
-
-
-@numba.njit(cache=True, nogil=True)
-def apply(value, points, results):
-    """Fill g at an array of points."""
-    value(points, results)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def learn(
-    block,
-    noise,
-    value,
-    value_and_slope,
-    normalization,
-    gamma_decay,
-    weight_decay,
-    learning_rate,
-    gamma_learning_rate,
-    mean,
-    covariance,
-    teacher,
-    weights,
-    gamma,
-    done,
-    diverged_at,
-):
-    """Take one step for each batch of the block; updates weights (learners, N) and gamma."""
-    steps, batch_size, dimension = block.shape
-    learners = gamma.size
-    root = np.sqrt(dimension)
-    general = mean.size > 0  # population statistics of inputs that are not isotropic
-    target, centre = np.empty(batch_size), np.zeros(learners)
-    fields = np.empty((batch_size, learners))
-    phi, output = np.empty(learners * batch_size), np.empty(learners * batch_size)
-    slope = np.empty(learners * batch_size)
-    student, c = np.empty((learners, batch_size)), np.empty((learners, batch_size))
-    spread, keep, along_mean = np.ones(learners), np.ones(learners), np.zeros(learners)
-    change, spun = np.empty_like(weights), weights
-    variance = np.empty(learners)
-    for k in range(learners):
-        variance[k] = np.sum(weights[k] * weights[k]) / dimension
-    for step in range(steps):
-        x = block[step]
-        value(np.dot(x, teacher) / root, target)
-        np.dot(x, weights.T, fields)
-        if general:
-            spun = np.dot(weights, covariance)
-            centre[:] = np.dot(weights, mean) / root
-            for k in range(learners):
-                variance[k] = np.sum(weights[k] * spun[k]) / dimension
-        for k in range(learners):
-            if normalization == BATCH:
-                centre[k] = fields[:, k].mean() / root
-                variance[k] = 0.0
-                for m in range(batch_size):
-                    variance[k] += (fields[m, k] / root - centre[k]) ** 2 / batch_size
-            spread[k] = 1.0 if normalization == NONE else np.sqrt(variance[k])
-            for m in range(batch_size):
-                student[k, m] = (fields[m, k] / root - centre[k]) / spread[k]
-                phi[k * batch_size + m] = gamma[k] * student[k, m]
-        value_and_slope(phi, output, slope)
-        for k in range(learners):
-            average, pull = 0.0, 0.0
-            for m in range(batch_size):
-                i = k * batch_size + m
-                c[k, m] = slope[i] * (target[m] + noise[step, m] - output[i])
-                average += c[k, m] / batch_size
-                pull += c[k, m] * student[k, m] / batch_size
-            unit = learning_rate[k] * gamma[k] / (batch_size * spread[k] * root)
-            largest, total = 0.0, 0.0
-            for m in range(batch_size):
-                if normalization == BATCH:
-                    c[k, m] -= average + student[k, m] * pull
-                c[k, m] *= unit
-                total += c[k, m]
-                largest = max(largest, abs(c[k, m]))
-                if np.isnan(c[k, m]):
-                    largest = np.inf
-            keep[k] = 1.0 - learning_rate[k] * weight_decay / dimension
-            along_mean[k] = total if general else 0.0
-            # Σ c (h − μ)/(√N σ²) with the factor η/√N that c already has; 0 for batch and none
-            along_spun = unit * batch_size * pull / (root * spread[k])
-            if normalization in (NONE, BATCH):
-                along_spun = 0.0
-            if normalization != NONE:
-                gamma[k] += (
-                    gamma_learning_rate[k] / dimension * (pull - 2.0 * gamma_decay * gamma[k])
-                )
-            if not (largest < LARGEST and abs(gamma[k]) < LARGEST):
-                if np.isnan(diverged_at[k]):
-                    diverged_at[k] = (done + step + 1) / dimension
-                c[k], keep[k], along_spun, along_mean[k] = 0.0, 1.0, 0.0, 0.0
-                weights[k], gamma[k] = 1.0, 1.0
-            spread[k] = along_spun
-        np.dot(c, x, change)
-        for k in range(learners):
-            square = 0.0
-            for n in range(dimension):
-                w = keep[k] * weights[k, n] + change[k, n] - spread[k] * spun[k, n]
-                if general:
-                    w -= along_mean[k] * mean[n]
-                weights[k, n] = w
-                square += w * w
-            variance[k] = square / dimension

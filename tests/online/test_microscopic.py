@@ -11,7 +11,7 @@ import statmech_bn as sbn
 from statmech_bn.activations import z
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.online.microscopic import learn
+from statmech_bn.online.network_step import learn
 
 START = sbn.OrderParameters(0.3, 1.2, 0.8)
 SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
@@ -55,16 +55,18 @@ def plain_step(setup, samples, noise, teacher, weights, gamma, rate, mean=0.0, c
     return decayed - rate * gradient, new_gamma
 
 
-@pytest.mark.parametrize("normalization", NAMES)
-@pytest.mark.parametrize("general", [False, True])
-def test_step_is_the_gradient_of_the_loss(normalization, general):
-    if general and normalization != "population":
-        pytest.skip("only population statistics use the inputs' moments")
+@pytest.mark.parametrize(
+    ("normalization", "general", "batch_size", "learners"),
+    [(name, False, *sizes) for name in NAMES for sizes in ((5, 2), (5, 1))]
+    + [(name, False, 1, 2) for name in NAMES[:3]]
+    + [("population", True, *sizes) for sizes in ((5, 2), (5, 1), (1, 1))],
+)
+def test_step_is_the_gradient_of_the_loss(normalization, general, batch_size, learners):
     generator = np.random.default_rng(1)
-    dimension, batch_size, rates = 6, 5, np.array([0.7, 3.0])
+    dimension, rates = 6, np.array([0.7, 3.0])[:learners]
     decay = 0.0 if normalization == "none" else 0.05
     setup = sbn.TeacherStudent("erf", normalization, batch_size, 0.2, decay, 0.1)
-    gamma = np.ones(2) if normalization == "none" else np.array([0.8, 0.8])
+    gamma = np.full(learners, 1.0 if normalization == "none" else 0.8)
     mixing = generator.standard_normal((dimension, dimension))
     mean, covariance = generator.standard_normal(dimension), mixing @ mixing.T
     samples = generator.standard_normal((batch_size, dimension))
@@ -72,7 +74,7 @@ def test_step_is_the_gradient_of_the_loss(normalization, general):
         samples = mean + samples @ mixing.T
     noise = 0.2 * generator.standard_normal(batch_size)
     teacher, first = generator.standard_normal((2, dimension))
-    weights = np.tile(first, (2, 1))
+    weights = np.tile(first, (learners, 1))
     expected = [
         plain_step(setup, samples, noise, teacher, first, gamma[0], rate,
                    mean if general else np.zeros(dimension), covariance if general else None)
@@ -81,12 +83,13 @@ def test_step_is_the_gradient_of_the_loss(normalization, general):
     g = setup.activation
     empty = np.empty(0), np.empty((0, 0))
     learn(
-        samples[None], noise[None], numba_array_function([g.expression], z),
+        generator, False, samples[None], noise[None], numba_array_function([g.expression], z),
         numba_array_function([g.expression, g.derivative], z), NAMES.index(normalization),
         setup.gamma_decay, setup.weight_decay, rates, rates,
-        *((mean, covariance) if general else empty), teacher, weights, gamma, 0, np.full(2, np.nan),
+        *((mean, covariance) if general else empty), teacher, weights, gamma, 0,
+        np.full(learners, np.nan),
     )  # fmt: skip
-    for k in range(2):
+    for k in range(learners):
         np.testing.assert_allclose(weights[k], expected[k][0], atol=2e-8)
         np.testing.assert_allclose(gamma[k], expected[k][1], atol=2e-8)
 
@@ -101,7 +104,8 @@ def test_batch_gradient_sums_vanish(seed, batch_size):
     before = weights.copy()
     g = sbn.activation("relu")
     learn(
-        samples[None], np.zeros((1, batch_size)), numba_array_function([g.expression], z),
+        generator, False, samples[None], np.zeros((1, batch_size)),
+        numba_array_function([g.expression], z),
         numba_array_function([g.expression, g.derivative], z), NAMES.index("batch"), 0.0, 0.0,
         np.ones(1), np.ones(1), np.empty(0), np.empty((0, 0)),
         generator.standard_normal(dimension), weights, np.ones(1), 0, np.full(1, np.nan),
