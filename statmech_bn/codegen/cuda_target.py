@@ -16,10 +16,6 @@ class CUDAPrinter(C99CodePrinter):
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"(({self._print(expr.args[0])}) > 0.0 ? 1.0 : 0.0)"
 
-    def _print_logaddexp(self, expr: sp.Expr) -> str:
-        a, b = (f"({self._print(argument)})" for argument in expr.args)
-        return f"(fmax({a}, {b}) + log1p(exp(-fabs({a} - {b}))))"
-
     def _print_Integer(self, expr: sp.Integer) -> str:
         return f"{int(expr)}.0"
 

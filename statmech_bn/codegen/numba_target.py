@@ -40,10 +40,6 @@ class NumbaPrinter(PythonCodePrinter):
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"(1.0 if {self._print(expr.args[0])} > 0.0 else 0.0)"
 
-    def _print_logaddexp(self, expr: sp.Expr) -> str:
-        a, b = map(self._number, expr.args)
-        return f"(max({a}, {b}) + math.log1p(math.exp(-abs({a} - {b}))))"
-
     def _print_Integer(self, expr: sp.Integer) -> str:
         return f"{int(expr)}.0"  # integer powers of integers overflow in compiled code
 

@@ -26,9 +26,6 @@ class NumPyPrinter(SciPyPrinter):
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"numpy.heaviside({self._print(expr.args[0])}, 0.0)"
 
-    def _print_logaddexp(self, expr: sp.Expr) -> str:
-        return f"numpy.logaddexp({', '.join(map(self._print, expr.args))})"
-
 
 def numpy_source(program: Program, name: str = "generated") -> str:
     """Print a program as a Python function of arrays that returns a tuple."""

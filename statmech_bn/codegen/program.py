@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy as sp
-from sympy.codegen.numpy_nodes import logaddexp
+from sympy.codegen.cfunctions import log1p
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
 from statmech_bn.errors import NotPrintable, invalid
@@ -65,10 +65,13 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
 
 
 def stable(expression: sp.Expr) -> sp.Expr:
-    """Replace log(1 + eᵃ) and eᵃ/(1 + eᵃ) by forms that do not overflow at large a."""
+    """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), which does not overflow and is shared."""
     a = sp.Wild("a")
-    expression = expression.replace(sp.log(1 + sp.exp(a)), logaddexp(0, a))
-    return expression.replace(sp.exp(a) / (1 + sp.exp(a)), 1 / (1 + sp.exp(-a)))
+    small = sp.exp(-sp.Abs(a))
+    softplus = sp.Max(a, 0) + log1p(small)
+    logistic = (1 + (small - 1) * sp.Heaviside(-a, 0)) / (1 + small)
+    expression = expression.replace(sp.log(1 + sp.exp(a)), softplus)
+    return expression.replace(sp.exp(a) / (1 + sp.exp(a)), logistic)
 
 
 def printed(printer: CodePrinter, expression: sp.Expr) -> str:
