@@ -1,6 +1,6 @@
 """The one shape that every result has, and how it is kept.
 
-dims   learning_rate, replica (absent from the macroscopic level), time
+dims   learning_rate (η, with η_γ along it), replica (absent from the macroscopic level), time
 data   overlap R, length L, gamma γ, generalization_error ε_g, diverged_at (no time)
 attrs  setup (JSON), start (JSON), level, seed, dimension, version, array_library, ...
 
@@ -26,6 +26,7 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 DESCRIPTIONS = {
     "learning_rate": ("learning rate", r"$\eta$", "1"),
+    "gamma_learning_rate": ("learning rate of the scale", r"$\eta_\gamma$", "1"),
     "replica": ("replica", "", "1"),
     "time": ("time", "$t$", "steps / N"),
     "overlap": ("overlap", "$R$", "1"),
@@ -48,6 +49,7 @@ def describe(dataset: xr.Dataset) -> xr.Dataset:
 def order_parameter_dataset(
     variables: Mapping[str, np.ndarray],
     learning_rate: np.ndarray,
+    gamma_learning_rate: np.ndarray,
     time: np.ndarray,
     attributes: Mapping[str, Any],
 ) -> xr.Dataset:
@@ -57,8 +59,8 @@ def order_parameter_dataset(
     ----------
     variables : mapping from name to ndarray
         Shape (learning rates, [replicas,] times), or without times for `diverged_at`.
-    learning_rate, time : ndarray
-        Coordinates.
+    learning_rate, gamma_learning_rate, time : ndarray
+        Coordinates; η_γ is one of the learning rate's dimension.
     attributes : mapping
         Attributes besides the package version.
 
@@ -69,7 +71,11 @@ def order_parameter_dataset(
     replicated = variables["overlap"].ndim == 3
     dims = ("learning_rate", "replica", "time") if replicated else ("learning_rate", "time")
     data = {name: (dims[: value.ndim], value) for name, value in variables.items()}
-    coordinates: dict[str, Any] = {"learning_rate": learning_rate, "time": time}
+    coordinates: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "gamma_learning_rate": ("learning_rate", gamma_learning_rate),
+        "time": time,
+    }
     if replicated:
         coordinates["replica"] = np.arange(variables["overlap"].shape[1])
     attributes = {**attributes, "version": version("statmech_bn")}

@@ -92,7 +92,9 @@ def macroscopic(
         "diverged_at": diverged_at,
     }
     attributes = provenance(setup, start, "macroscopic")
-    return order_parameter_dataset(variables, run.learning_rate, run.time, attributes)
+    return order_parameter_dataset(
+        variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
+    )
 
 
 def _trajectory(

@@ -139,7 +139,9 @@ def mesoscopic(
         seed=seed,
         array_library=f"numba {numba.__version__}",
     )
-    return order_parameter_dataset(variables, run.learning_rate, run.time, attributes)
+    return order_parameter_dataset(
+        variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
+    )
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

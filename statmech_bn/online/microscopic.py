@@ -126,7 +126,9 @@ def microscopic(
         seed=seed,
         inputs="Gaussian" if inputs is None else inputs.label,
     )
-    return order_parameter_dataset(variables, run.learning_rate, run.time, attributes)
+    return order_parameter_dataset(
+        variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
+    )
 
 
 @dataclass(frozen=True)
