@@ -4,5 +4,6 @@ from statmech_bn.online.inputs import Inputs
 from statmech_bn.online.macroscopic import macroscopic
 from statmech_bn.online.mesoscopic import mesoscopic
 from statmech_bn.online.microscopic import microscopic
+from statmech_bn.online.stationary_gamma import stationary_gamma
 
-__all__ = ["Inputs", "macroscopic", "mesoscopic", "microscopic"]
+__all__ = ["Inputs", "macroscopic", "mesoscopic", "microscopic", "stationary_gamma"]

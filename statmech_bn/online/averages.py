@@ -57,7 +57,10 @@ class Quadrature:
         self, overlap: float, gamma: float, batch_size: int
     ) -> tuple[float, float, float, float]:
         """Integrate (D, A₂, B, B_Δ) for batch statistics of M ≥ 4 samples."""
-        return batch_averages(self.value_and_slope, self.kinks, overlap, gamma, batch_size)
+        fineness = max(1.0, self.refinement / 2)  # its rules are finer than those of quadrature
+        return batch_averages(
+            self.value_and_slope, self.kinks, overlap, gamma, batch_size, fineness
+        )
 
     def errors(self, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
         """Integrate ε_g for arrays of states of one dimension."""

@@ -7,6 +7,15 @@ from statmech_bn.symbolic.flow import (
     order_parameter_flow,
     spread_moment,
 )
+from statmech_bn.symbolic.gamma_decay import (
+    GammaDecay,
+    batch_moments,
+    excess_kurtosis,
+    gamma_decay,
+    linear_scale,
+    phi,
+    skewness,
+)
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import (
     A,
@@ -30,8 +39,9 @@ from statmech_bn.symbolic.symbols import (
 )
 
 __all__ = [
-    "A", "B", "D", "Delta", "L", "M", "N", "Q", "R",
-    "batch_field_averages", "eta", "eta_gamma", "field_averages", "gamma", "gaussian_average",
-    "generalization_error", "lamda", "order_parameter_flow", "rho", "spread_moment", "t", "u", "v",
-    "zeta",
+    "A", "B", "D", "Delta", "GammaDecay", "L", "M", "N", "Q", "R",
+    "batch_field_averages", "batch_moments", "eta", "eta_gamma", "excess_kurtosis",
+    "field_averages", "gamma", "gamma_decay", "gaussian_average", "generalization_error", "lamda",
+    "linear_scale", "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u",
+    "v", "zeta",
 ]  # fmt: skip
