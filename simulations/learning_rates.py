@@ -108,7 +108,7 @@ def simulate(options: Options) -> xr.DataTree:
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
-    """Draw the final errors, and how a student without and one with normalization got there."""
+    """Draw the final errors, and how the students got there."""
 
     def found(activation: str, student: str) -> list[xr.Dataset]:
         return [tree[f"{activation}/{student}/{level}"].to_dataset() for level in LEVELS]
@@ -122,7 +122,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
         )
     }
     for activation in ACTIVATIONS:
-        for student in ("none", "batch"):
+        for student in ("none", "weight_gamma_decay", "batch"):
             theory, chain, network = (
                 d.isel(learning_rate=slice(0, None, 3)) for d in found(activation, student)
             )

@@ -14,7 +14,7 @@ from statmech_bn.errors import NoClosedForm
 from statmech_bn.online.averages import Quadrature, error_series, series_range
 from statmech_bn.teacher_student import TeacherStudent
 
-MANY_STATES = 500
+MANY_STATES = 100
 """More states than this are worth a series."""
 LARGEST_SERIES = 3.0
 
