@@ -67,7 +67,7 @@ def test_divergence_is_in_the_store(options):
 
 def test_figures_are_rebuilt_from_the_store_byte_by_byte(script, options, tmp_path):
     written = sorted(path.name for path in options.figures.iterdir())
-    assert len(written) == 2 * 5
+    assert len(written) == 2 * 7
     with sbn.open(options.store) as tree:
         figures = script.figures(tree)
     assert written == sorted(f"learning_rates_{n}.{s}" for n in figures for s in ("pdf", "png"))

@@ -20,13 +20,13 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from statmech_bn.activations import z
 from statmech_bn.codegen import numba_array_function
@@ -102,7 +102,7 @@ def microscopic(
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     world = _World.prepare(setup, dimension, inputs, seed)
     with (
-        threadpool_limits(limits=1, user_api="blas"),  # replicas are the parallelism
+        _libraries().limit(limits=1, user_api="blas"),  # replicas are the parallelism
         ThreadPoolExecutor(min(threads, replicas)) as pool,
     ):
         learn_one = partial(_replica, setup, start, run, world, seed)
@@ -129,6 +129,12 @@ def microscopic(
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """Find the loaded BLAS libraries, which takes milliseconds, once."""
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True)
