@@ -53,7 +53,7 @@ class Activation:
     @cached_property
     def derivative(self) -> sp.Expr:
         """g'(z); at a kink its value is that of the Heaviside step with H(0) = 0."""
-        return _step_at_zero(sp.diff(self.expression, z))
+        return _step_at_zero(_sifted(sp.diff(self.expression, z)))
 
     @cached_property
     def kinks(self) -> tuple[float, ...]:
@@ -159,6 +159,17 @@ def _check_values(found: Activation) -> None:
         )
         if abs(left - right) > 1e-6 * (1 + abs(left)):
             raise invalid("activation", "a continuous function", found.expression)
+
+
+def _sifted(expression: sp.Expr) -> sp.Expr:
+    """Drop each Dirac delta whose factor vanishes where it acts: z δ(z) = 0."""
+    for delta in expression.atoms(sp.DiracDelta):
+        expression = sp.expand(expression)
+        factor = expression.coeff(delta)
+        roots = sp.solveset(delta.args[0], z, sp.S.Reals)
+        if isinstance(roots, sp.FiniteSet) and all(factor.subs(z, root) == 0 for root in roots):
+            expression = sp.expand(expression - factor * delta)
+    return expression
 
 
 def _step_at_zero(expression: sp.Expr) -> sp.Expr:

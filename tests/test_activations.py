@@ -1,0 +1,47 @@
+"""What follows from an expression: derivative, kinks, name, text."""
+
+import pytest
+import sympy as sp
+
+import statmech_bn as sbn
+from statmech_bn.activations import z
+
+x = sp.Symbol("any_name")
+
+
+@pytest.mark.parametrize(
+    ("expression", "kinks"),
+    [
+        (sp.tanh(x), ()),
+        (sp.Max(0, x), (0.0,)),
+        (sp.Max(x, x / 10), (0.0,)),
+        (sp.Abs(x - 1) + sp.Max(x, -2), (-2.0, 1.0)),
+        (sp.Max(-sp.Rational(1, 2), sp.Min(x, 1)), (-0.5, 1.0)),
+        (sp.Piecewise((x, x > 0), (sp.exp(x) - 1, True)), (0.0,)),
+        (x * sp.Heaviside(x - 2) - 2 * sp.Heaviside(x - 2), (2.0,)),
+    ],
+    ids=str,
+)
+def test_kinks_come_from_the_expression(expression, kinks):
+    assert sbn.activation(expression).kinks == kinks
+
+
+@pytest.mark.parametrize(
+    "expression", [x * sp.Heaviside(x), x * (1 + sp.sign(x)) / 2, (x + sp.Abs(x)) / 2], ids=str
+)
+def test_relu_in_other_words(expression):
+    """A step times what vanishes at the step is continuous: the Dirac delta sifts out."""
+    written, known = sbn.activation(expression), sbn.activation("relu")
+    assert written.kinks == known.kinks
+    for point in (-2, -0.1, 0.3, 5):
+        assert written.expression.subs(z, point) == known.expression.subs(z, point)
+        assert written.derivative.subs(z, point) == known.derivative.subs(z, point)
+
+
+def test_the_symbol_has_any_name():
+    assert sbn.activation(x**3) == sbn.activation(sp.Symbol("y") ** 3)
+
+
+def test_a_named_activation_is_found_by_its_expression():
+    assert sbn.activation(sp.Max(0, x)).name == "relu"
+    assert sbn.activation(sp.Max(0, x)) == sbn.activation("relu")
