@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy as sp
-from sympy.codegen.cfunctions import log1p
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
 from statmech_bn.errors import NotPrintable, invalid
@@ -68,7 +67,7 @@ def stable(expression: sp.Expr) -> sp.Expr:
     """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), which does not overflow and is shared."""
     a = sp.Wild("a")
     small = sp.exp(-sp.Abs(a))
-    softplus = sp.Max(a, 0) + log1p(small)
+    softplus = sp.Max(a, 0) + sp.log(1 + small)
     logistic = (1 + (small - 1) * sp.Heaviside(-a, 0)) / (1 + small)
     expression = expression.replace(sp.log(1 + sp.exp(a)), softplus)
     return expression.replace(sp.exp(a) / (1 + sp.exp(a)), logistic)
