@@ -11,12 +11,8 @@ from statmech_bn import symbolic
 from statmech_bn.activations import Activation
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm
-from statmech_bn.online.averages import Quadrature, error_series, series_range
+from statmech_bn.online.averages import SMALLEST_RANGE, Quadrature, error_series
 from statmech_bn.teacher_student import TeacherStudent
-
-MANY_STATES = 100
-"""More states than this are worth a series."""
-LARGEST_SERIES = 3.0
 
 
 def generalization_error(
@@ -58,14 +54,13 @@ def _error_function(activation: Activation) -> Callable[[np.ndarray, np.ndarray]
 
 
 def _integrated(activation: Activation, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-    """Integrate for each state, or sum a series if there are many."""
+    """Sum the series where it holds, integrate elsewhere; each state by itself decides which."""
     found = np.empty(overlap.shape)
     remaining = np.ones(overlap.shape, dtype=bool)
-    if overlap.size > MANY_STATES:
-        series = error_series(activation, series_range(min(gamma.max(), LARGEST_SERIES)))
-        if series is not None:
-            remaining = gamma > series.upper
-            found[~remaining] = series.at(overlap[~remaining], gamma[~remaining])[0]
+    series = error_series(activation, SMALLEST_RANGE)
+    if series is not None:
+        remaining = gamma > series.upper
+        found[~remaining] = series.at(overlap[~remaining], gamma[~remaining])[0]
     rule = Quadrature.for_activation(activation)
     found[remaining] = rule.errors(overlap[remaining], gamma[remaining])
     return found

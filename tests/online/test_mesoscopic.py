@@ -26,6 +26,16 @@ def test_results_do_not_depend_on_workers_or_company():
     assert not np.allclose(one.overlap[:, :, -1], other.overlap[:, :, -1])
 
 
+def test_the_error_does_not_depend_on_company():
+    """ε_g of an activation without closed form: the same bits alone and among many states."""
+    setup = sbn.TeacherStudent("tanh", "weight", 4, label_noise=0.3)
+    run = {"time": np.linspace(0, 2, 21), "start": START, "dimension": 20}
+    many = sbn.mesoscopic(setup, [0.5, 2.0], replicas=20, **run)
+    few = sbn.mesoscopic(setup, 2.0, replicas=1, **{**run, "time": [2.0]})
+    alone = few.generalization_error.values[0, 0, 0]
+    assert alone == many.generalization_error.values[1, 0, -1]
+
+
 @pytest.mark.parametrize("dimension", [3, 10**12])
 def test_dimension_from_three_to_a_trillion(dimension):
     """At N = 10¹² a few steps move R by what the flow says, to its relative precision."""
