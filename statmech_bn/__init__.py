@@ -11,7 +11,16 @@ from statmech_bn import codegen, errors, plot, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
-from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic
+from statmech_bn.online import (
+    Inputs,
+    batch_loss,
+    effective_gamma_decay,
+    loss_minimum,
+    macroscopic,
+    mesoscopic,
+    microscopic,
+    stationary_gamma,
+)
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 __version__ = _version("statmech_bn")
@@ -22,13 +31,17 @@ __all__ = [
     "TeacherStudent",
     "__version__",
     "activation",
+    "batch_loss",
     "codegen",
+    "effective_gamma_decay",
     "errors",
+    "loss_minimum",
     "macroscopic",
     "mesoscopic",
     "microscopic",
     "open",
     "plot",
     "save",
+    "stationary_gamma",
     "symbolic",
 ]

@@ -28,11 +28,15 @@ DESCRIPTIONS = {
     "learning_rate": ("learning rate", r"$\eta$", "1"),
     "gamma_learning_rate": ("learning rate of the scale", r"$\eta_\gamma$", "1"),
     "replica": ("replica", "", "1"),
+    "batch_size": ("batch size", "$M$", "1"),
     "time": ("time", "$t$", "steps / N"),
     "overlap": ("overlap", "$R$", "1"),
     "length": ("length", "$L$", "1"),
     "gamma": ("scale parameter", r"$\gamma$", "1"),
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
+    "loss": ("loss", r"$\mathcal{L}$", "1"),
+    "loss_slope": ("slope of the loss", r"$\partial\mathcal{L}/\partial\gamma$", "1"),
+    "effective_gamma_decay": ("effective gamma decay", r"$\zeta_{\mathrm{eff}}$", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
 }
 

@@ -60,13 +60,13 @@ def flow_function(setup: TeacherStudent, scale: float) -> Flow:
         rate.subs(constants) for rate in (flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero))
     ]
     try:
-        averages = _closed_averages(setup)
+        averages = closed_averages(setup)
     except NoClosedForm:
         return _integrated_flow(setup, scale, derivatives)
     return numba_function([e.subs(averages).subs(STATE) for e in derivatives], ARGUMENTS)
 
 
-def _closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
+def closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
     """Closed D, A₂, B and B_Δ of a setup, for γ of either sign."""
     if setup.normalization == "batch":
         # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M.

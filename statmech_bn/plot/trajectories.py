@@ -9,15 +9,23 @@ a line style or a marker, so that nothing is lost in greyscale.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import invalid
+from statmech_bn.plot.style import (
+    LEVELS,
+    axis_label,
+    legend_handle,
+    level_marker,
+    make_panels,
+    palette,
+    paper_style,
+    student_styles,
+)
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
     from matplotlib.axes import Axes
@@ -29,21 +37,6 @@ OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""
 LARGEST = 1e100
 """Beyond every axis."""
-
-LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "macroscopic": ("theory", {}),
-    "mesoscopic": ("chain", {"markersize": 2.8}),
-    "microscopic": ("network", {"markersize": 6.0, "markerfacecolor": "none"}),
-}
-"""The name of each level in a legend, and how it is drawn: the network's open symbols enclose the
-chain's small ones where both agree."""
-
-PAPER = {
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
-    "legend.frameon": False,
-    "legend.handlelength": 3.0,
-    "lines.linewidth": 1.2,
-}
 
 
 def trajectories(
@@ -80,19 +73,21 @@ def trajectories(
         raise invalid("points", "an integer ≥ 1", points)
     rates = np.unique(np.concatenate([d["learning_rate"] for d in results]))
     columns = len(variables) if len(variables) <= 3 else 2
-    with _style():
-        colours = dict(zip(rates, _colours(rates.size), strict=True))
-        figure, axes = _panels(len(variables), columns, (3.2, 2.5))
+    with paper_style():
+        colours = dict(zip(rates, palette(rates.size), strict=True))
+        figure, axes = make_panels(len(variables), columns, (3.2, 2.5))
         for axis, variable in zip(axes, variables, strict=True):
             for place, result in enumerate(results):
                 _draw_curves(axis, result, variable, colours, points, place / len(results))
             _finish_time_panel(axis, results, variable)
-        lines = [_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()]
-        space = _handle(linestyle="none", label="")
+        lines = [
+            legend_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()
+        ]
+        space = legend_handle(linestyle="none", label="")
         figure.legend(
             handles=[*lines, space, *_level_handles(results)],
             loc="outside right center",
-            title=_label(results[0]["learning_rate"]),
+            title=axis_label(results[0]["learning_rate"]),
             alignment="left",
         )
     return figure
@@ -125,47 +120,23 @@ def final_error(
     results = [d for students in panels.values() for found in students.values() for d in found]
     _check(results, [variable])
     labels = list(dict.fromkeys(label for students in panels.values() for label in students))
-    with _style():
-        styles = dict(zip(labels, _student_styles(len(labels)), strict=True))
-        figure, axes = _panels(len(panels), len(panels), (3.2, 3.3), sharey=True)
+    with paper_style():
+        styles = dict(zip(labels, student_styles(len(labels)), strict=True))
+        figure, axes = make_panels(len(panels), len(panels), (3.2, 3.3), sharey=True)
         for axis, (title, students) in zip(axes, panels.items(), strict=True):
             axis.set(title=title, xscale="log", yscale="log")
-            axis.set_xlabel(_label(results[0]["learning_rate"]))
+            axis.set_xlabel(axis_label(results[0]["learning_rate"]))
             for label, found in students.items():
                 for result in found:
                     _draw_final(axis, _with_rates(result), variable, styles[label])
             _shade(axis, [_with_rates(d) for found in students.values() for d in found], variable)
-        axes[0].set_ylabel(_label(results[0][variable]))
-        handles = [_handle(label=label, **style) for label, style in styles.items()]
-        space = _handle(linestyle="none", label="")
+        axes[0].set_ylabel(axis_label(results[0][variable]))
+        handles = [legend_handle(label=label, **style) for label, style in styles.items()]
+        space = legend_handle(linestyle="none", label="")
         figure.legend(
             handles=[*handles, space, *_level_handles(results)], loc="outside right center"
         )
     return figure
-
-
-def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write a figure as PNG (200 dpi) and as PDF with embedded fonts, the same bytes every time.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    stem : path-like
-        Path without the suffix; missing folders are made.
-
-    Returns
-    -------
-    tuple of pathlib.Path
-        The PNG and the PDF.
-    """
-    import matplotlib as mpl
-
-    png, pdf = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.pdf")
-    png.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(png, dpi=200)
-        figure.savefig(pdf, metadata={"CreationDate": None})
-    return png, pdf
 
 
 def _draw_curves(
@@ -190,7 +161,7 @@ def _draw_curves(
                 mean[k][shown],
                 error[k][shown],
                 color=colours[rate],
-                **_marker(level, "o"),
+                **level_marker(level, "o"),
             )
         first = result["diverged_at"].isel(learning_rate=k).min().item()
         _mark_diverged(axis, np.array([first]), colours[rate])
@@ -203,7 +174,9 @@ def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[st
     if level == "macroscopic":
         axis.plot(rates, final, color=style["color"], linestyle=style["linestyle"])
     else:
-        axis.errorbar(rates, final, error, color=style["color"], **_marker(level, style["marker"]))
+        axis.errorbar(
+            rates, final, error, color=style["color"], **level_marker(level, style["marker"])
+        )
     _mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
 
 
@@ -235,8 +208,8 @@ def _finish_time_panel(axis: Axes, results: Sequence[xr.Dataset], variable: str)
         axis.yaxis.set_major_formatter(LogFormatter())
         axis.yaxis.set_minor_formatter(LogFormatter())
     _limit(axis, [_mean_and_error(d[variable])[0] for d in results])
-    axis.set_xlabel(_label(times))
-    axis.set_ylabel(_label(results[0][variable]))
+    axis.set_xlabel(axis_label(times))
+    axis.set_ylabel(axis_label(results[0][variable]))
 
 
 def _limit(axis: Axes, curves: Sequence[np.ndarray]) -> None:
@@ -307,13 +280,6 @@ def _level(result: xr.Dataset) -> str:
     return level
 
 
-def _label(variable: xr.DataArray) -> str:
-    """Name, symbol and units of a variable."""
-    name, symbol, units = (variable.attrs.get(k, "") for k in ("long_name", "symbol", "units"))
-    text = f"{name or variable.name} {symbol}".strip()
-    return text if units in ("", "1") else f"{text} ({units.replace('N', '$N$')})"
-
-
 def _level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
     """Legend entries of the levels, with the dimensions of their results, and of divergence."""
     handles = []
@@ -321,58 +287,10 @@ def _level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
         found = [d for d in results if _level(d) == level]
         sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
         if found and level == "macroscopic":
-            handles.append(_handle(label=rf"{name}, $N\to\infty$"))
+            handles.append(legend_handle(label=rf"{name}, $N\to\infty$"))
         elif found:
             size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
-            handles.append(_handle(label=name + size, **_marker(level, "o")))
+            handles.append(legend_handle(label=name + size, **level_marker(level, "o")))
     if any(d["diverged_at"].notnull().any() for d in results):
-        handles.append(_handle(label="diverges", linestyle="none", marker="^", markersize=7))
+        handles.append(legend_handle(label="diverges", linestyle="none", marker="^", markersize=7))
     return handles
-
-
-def _marker(level: str, marker: str) -> dict[str, Any]:
-    return {"marker": marker, "linestyle": "none", **LEVELS[level][1]}
-
-
-def _handle(color: Any = "0.25", **style: Any) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=color, **style)
-
-
-def _colours(number: int) -> list[Any]:
-    """Colours of falling lightness; the palest are left out."""
-    import seaborn as sns
-
-    return sns.color_palette("rocket_r", number + 1)[1:]
-
-
-def _student_styles(number: int) -> list[dict[str, Any]]:
-    dashes = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
-    markers = "osDvp"
-    return [
-        {"color": colour, "linestyle": dashes[k % 5], "marker": markers[k % 5]}
-        for k, colour in enumerate(_colours(number))
-    ]
-
-
-def _panels(
-    number: int, columns: int, size: tuple[float, float], **shared: Any
-) -> tuple[Figure, list[Axes]]:
-    """Make panels of one size and room for a legend at the right, in a figure outside pyplot."""
-    from matplotlib.figure import Figure
-
-    rows = -(-number // columns)
-    figure = Figure((size[0] * columns + 1.6, size[1] * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
-    for axis in axes[number:]:
-        axis.remove()
-    return figure, axes[:number]
-
-
-def _style() -> Any:
-    import matplotlib as mpl
-    import seaborn as sns
-
-    settings: Any = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **PAPER}
-    return mpl.rc_context(settings)
