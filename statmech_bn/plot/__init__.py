@@ -3,7 +3,26 @@
 Figures are made without pyplot: there is nothing to close. `save_figure` writes them.
 """
 
+from statmech_bn.plot.gamma_decay import (
+    differences,
+    effective_decay,
+    loss_landscape,
+    shrinkage,
+    shrinkage_kurtosis,
+    shrinkage_parts,
+)
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
-__all__ = ["VARIABLES", "final_error", "save_figure", "trajectories"]
+__all__ = [
+    "VARIABLES",
+    "differences",
+    "effective_decay",
+    "final_error",
+    "loss_landscape",
+    "save_figure",
+    "shrinkage",
+    "shrinkage_kurtosis",
+    "shrinkage_parts",
+    "trajectories",
+]
