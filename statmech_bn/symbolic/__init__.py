@@ -17,6 +17,12 @@ from statmech_bn.symbolic.gamma_decay import (
     skewness,
 )
 from statmech_bn.symbolic.gaussian import gaussian_average
+from statmech_bn.symbolic.geometry import (
+    LeastSquares,
+    boundary_variance,
+    flip_rate,
+    least_squares_offset,
+)
 from statmech_bn.symbolic.symbols import (
     A,
     B,
@@ -40,9 +46,9 @@ from statmech_bn.symbolic.symbols import (
 from statmech_bn.symbolic.transform import BatchNormGradient, batch_norm_gradient
 
 __all__ = [
-    "A", "B", "BatchNormGradient", "D", "Delta", "GammaDecay", "L", "M", "N", "Q", "R",
-    "batch_field_averages", "batch_moments", "batch_norm_gradient", "eta", "eta_gamma", "excess_kurtosis",
-    "field_averages", "gamma", "gamma_decay", "gaussian_average", "generalization_error", "lamda",
-    "linear_scale", "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u",
-    "v", "zeta",
+    "A", "B", "BatchNormGradient", "D", "Delta", "GammaDecay", "L", "LeastSquares", "M", "N", "Q",
+    "R", "batch_field_averages", "batch_moments", "batch_norm_gradient", "boundary_variance",
+    "eta", "eta_gamma", "excess_kurtosis", "field_averages", "flip_rate", "gamma", "gamma_decay",
+    "gaussian_average", "generalization_error", "lamda", "least_squares_offset", "linear_scale",
+    "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u", "v", "zeta",
 ]  # fmt: skip
