@@ -7,7 +7,7 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, plot, symbolic
+from statmech_bn import codegen, errors, geometry, layers, plot, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -35,6 +35,8 @@ __all__ = [
     "codegen",
     "effective_gamma_decay",
     "errors",
+    "geometry",
+    "layers",
     "loss_minimum",
     "macroscopic",
     "mesoscopic",

@@ -5,9 +5,10 @@ whole population it has the standard deviation
 
     (σ/|w|) √(v_b/M),   v_b = 1 − bκ₃ + b²(ρ_h + 2)/4,   v₀ = 1,
 
-by which a batch of M fields of skewness κ₃ and excess kurtosis ρ_h moves it, times
-√((P − M)/(P − 1)) if the batch is drawn without replacement from P samples. At b = 0 a sample with
-a Gaussian field changes sides with the probability arcsin(M^(−1/2))/π if it belongs to the batch,
+for M fields of skewness κ₃ and excess kurtosis ρ_h, times √((P − M)/(P − 1)) if the batch is drawn
+without replacement from P samples. This is exact at b = 0, and of order 1/M otherwise; Gaussian
+fields have v_b = 1 + b²(2M − 1 − 2M s_M), s_M = E σ_B/σ, at any M. At b = 0 a sample with a
+Gaussian field changes sides with the probability arcsin(M^(−1/2))/π if it belongs to the batch,
 and arctan(M^(−1/2))/π if it does not, at any M ≥ 2. `statmech_bn.symbolic` derives all of these.
 
 References
@@ -23,6 +24,7 @@ from importlib.metadata import version
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from scipy.special import poch
 
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -129,10 +131,12 @@ def _standardized(fields: ArrayLike) -> np.ndarray:
 def _predicted_jitter(
     sizes: Sequence[int], population: np.ndarray | None, shift: float
 ) -> np.ndarray:
-    size, skewness, kurtosis, kept = np.array(sizes, dtype=float), 0.0, 3.0, 1.0
-    if population is not None:
-        skewness, kurtosis = float((population**3).mean()), float((population**4).mean())
-        kept = (population.size - size) / (population.size - 1)
+    size = np.array(sizes, dtype=float)
+    if population is None:
+        spread = np.sqrt(2 / size) * poch((size - 1) / 2, 0.5)  # s_M
+        return np.sqrt(1 / size + shift**2 * (2 - 1 / size - 2 * spread))
+    skewness, kurtosis = float((population**3).mean()), float((population**4).mean())
+    kept = (population.size - size) / (population.size - 1)
     return np.sqrt(kept * (1 - shift * skewness + shift**2 * (kurtosis - 1) / 4) / size)
 
 

@@ -10,6 +10,7 @@ those of the whole training set (gradients flow through them as well); then noth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -89,9 +90,7 @@ def train_classifier(
             parameters, _gradients(parameters, x, y, rows, statistics == "set"), strict=True
         ):
             values -= rate * slope
-    return [
-        _network([values[replica] for values in parameters], x) for replica in range(number)
-    ]
+    return [_network([values[replica] for values in parameters], x) for replica in range(number)]
 
 
 def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -112,13 +111,14 @@ def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     found = partition(network, np.stack([2 * low - high, 2 * high - low], axis=1))
-    return labels * np.sign(network.fields(points)[-1][:, 0]) * folded_distances(found, points)[:, -1]
+    decision = np.sign(network.fields(points)[-1][:, 0])
+    return labels * decision * folded_distances(found, points)[:, -1]
 
 
 def _start(widths: Sequence[int], seed: int, replica: int) -> list[np.ndarray]:
     """Weights, γ and β of each hidden layer, then weights and bias of the readout."""
     generator, parameters = stream(seed, replica, 0), []
-    for inputs, units in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, units in pairwise(widths):
         parameters += [np.sqrt(2 / inputs) * generator.standard_normal((units, inputs))]
         parameters += [np.ones(units), np.zeros(units)]
     readout = generator.standard_normal((1, widths[-1])) / np.sqrt(widths[-1])

@@ -17,6 +17,7 @@ R. Balestriero, R. G. Baraniuk 2022, arXiv:2209.14778.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -109,9 +110,7 @@ class ReluNetwork:
         object.__setattr__(self, "layers", layers)
 
     @classmethod
-    def random(
-        cls, widths: tuple[int, ...], seed: int = 0, bias_scale: float = 0.0
-    ) -> ReluNetwork:
+    def random(cls, widths: tuple[int, ...], seed: int = 0, bias_scale: float = 0.0) -> ReluNetwork:
         """Draw a network as He et al. initialize it.
 
         Parameters
@@ -133,7 +132,7 @@ class ReluNetwork:
                     np.sqrt(2 / n) * generator.standard_normal((units, n)),
                     scale * generator.standard_normal(units),
                 )
-                for n, units in zip(sizes[:-1], sizes[1:], strict=True)
+                for n, units in pairwise(sizes)
             )
         )
 
@@ -208,14 +207,11 @@ class ReluNetwork:
 
     def gradients(self, points: ArrayLike) -> list[np.ndarray]:
         """Return ∂z/∂x of each layer, of shape (points, units, inputs)."""
-        found: list[np.ndarray] = []
-        for layer, z in zip(self.layers, self.fields(points), strict=True):
-            matrix, _ = layer.affine
-            slope = np.broadcast_to(matrix, (len(z), *matrix.shape))
-            if found:
-                slope = (matrix * active[:, None, :]) @ found[-1]
-            found.append(slope)
-            active = z > 0
+        fields = self.fields(points)
+        first, *later = (layer.affine[0] for layer in self.layers)
+        found = [np.broadcast_to(first, (len(fields[0]), *first.shape))]
+        for matrix, before in zip(later, fields[:-1], strict=True):
+            found.append((matrix * (before > 0)[:, None, :]) @ found[-1])
         return found
 
     def _points(self, points: ArrayLike) -> np.ndarray:

@@ -94,7 +94,7 @@ def partition(network: ReluNetwork, bounds: ArrayLike) -> xr.Dataset:
         "bounds": (("coordinate", "end"), box),
     }
     attributes = {"units": list(network.units), "version": version("statmech_bn")}
-    return describe(xr.Dataset(data, {"coordinate": ["x", "y"]}, attributes))
+    return describe(xr.Dataset(data, attrs=attributes))
 
 
 def polygons(found: xr.Dataset) -> list[np.ndarray]:

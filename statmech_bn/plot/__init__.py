@@ -11,18 +11,32 @@ from statmech_bn.plot.gamma_decay import (
     shrinkage_kurtosis,
     shrinkage_parts,
 )
+from statmech_bn.plot.geometry import (
+    boundary_density,
+    boundary_jitter,
+    flip_rates,
+    margins,
+    partitions,
+    squared_distance,
+)
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
 __all__ = [
     "VARIABLES",
+    "boundary_density",
+    "boundary_jitter",
     "differences",
     "effective_decay",
     "final_error",
+    "flip_rates",
     "loss_landscape",
+    "margins",
+    "partitions",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",
     "shrinkage_parts",
+    "squared_distance",
     "trajectories",
 ]

@@ -6,6 +6,7 @@ The boundary of a unit with batch normalization is w·x = μ_B − bσ_B with b 
   are least at c = μ_B: BN at b = 0 (Balestriero & Baraniuk 2022).
 - From batch to batch the offset μ_B − bσ_B varies. For standardized fields of skewness κ₃ and
   excess kurtosis ρ_h its variance is [1 − bκ₃ + b²(ρ_h + 2)/4]/M to order 1/M (b = 0: exactly).
+  For Gaussian fields μ_B and σ_B are independent, and all orders are known.
 - A sample changes sides if u and u − μ_B differ in sign. For Gaussian fields these two are
   correlated Gaussians, whose orthant probability is an arcsine (this project).
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from statmech_bn.errors import invalid
+from statmech_bn.symbolic.flow import spread_moment
 from statmech_bn.symbolic.gamma_decay import excess_kurtosis, skewness
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import M, u, v
@@ -77,25 +79,39 @@ def least_squares_offset(folded: bool = False) -> LeastSquares:
     return LeastSquares(total, sp.simplify(minimizer), linear)
 
 
-def boundary_variance() -> sp.Expr:
-    """Derive M times the variance of μ_B − bσ_B for standardized fields, for large M.
+def boundary_variance(field: str = "any") -> sp.Expr:
+    """Derive the mean square of the distance of μ_B − bσ_B from −b, for standardized fields.
+
+    Parameters
+    ----------
+    field : {"any", "gaussian"}
+        "any": to order 1/M. "gaussian": exactly.
 
     Returns
     -------
     sympy.Expr
-        In b = β/γ (`shift`), the skewness and the excess kurtosis.
+        In b = β/γ (`shift`), the batch size, the skewness and the excess kurtosis.
+
+    Raises
+    ------
+    InvalidSetup
+        The word is unknown.
 
     Examples
     --------
     >>> boundary_variance()
-    b**2*(rho_h + 2)/4 - b*kappa_3 + 1
+    (b**2*(rho_h + 2)/4 - b*kappa_3 + 1)/M
     """
+    if field not in ("any", "gaussian"):
+        raise invalid("field", "'any' or 'gaussian'", field)
+    if field == "gaussian":
+        return 1 / M + shift**2 * (spread_moment(2) - 2 * spread_moment(1) + 1)
     first, second = sp.symbols("m_1 m_2", real=True)  # means of u and u² over the batch
     boundary = first - shift * sp.sqrt(second - first**2)
     slope = sp.Matrix([boundary.diff(first), boundary.diff(second)]).subs({first: 0, second: 1})
     covariance = sp.Matrix([[1, skewness], [skewness, excess_kurtosis + 2]])  # of u and u²
     variance = sp.expand((slope.T * covariance * slope)[0])
-    return sp.collect(variance, shift, sp.factor)
+    return sp.collect(variance, shift, sp.factor) / M
 
 
 def flip_rate(sample: str = "inside") -> sp.Expr:
