@@ -40,13 +40,14 @@ STATISTICS = {"batch": "statistics of the batch", "set": "of the training set"}
 UNIT_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 NETWORK_SIZES = (4, 8, 16, 32, 64, 128, 256)
 MARGIN_SIZES = (4, 8, 16, 32, 64, 128, 256)
+UNIT_REPLICAS = 16
 WIDTHS = (64, 64, 64)
 TRAINING_SAMPLES, TEST_SAMPLES, NOISE = 256, 2000, 0.15
 LEARNING_RATE = 0.1
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"batches": 400, "networks": 4, "steps": 200, "replicas": 2},
-    "paper": {"batches": 10_000, "networks": 16, "steps": 2000, "replicas": 16},
+    "quick": {"batches": 300, "networks": 4, "steps": 200, "replicas": 2},
+    "paper": {"batches": 8_000, "networks": 16, "steps": 2000, "replicas": 16},
 }
 
 
@@ -95,6 +96,7 @@ def unit(name: str, options: Options) -> xr.Dataset:
         fields,
         shift=1.0 if name.endswith("shifted") else 0.0,
         batches=max(2, options.size("batches") // (1 if images is None else 10)),
+        replicas=UNIT_REPLICAS,
         seed=options.seed,
     )
 

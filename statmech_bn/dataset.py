@@ -39,7 +39,7 @@ DESCRIPTIONS = {
     "effective_gamma_decay": ("effective gamma decay", r"$\zeta_{\mathrm{eff}}$", "1"),
     "layer": ("layer", "", "1"),
     "radius": ("radius", "$r$", "1"),
-    "shift": ("distance of the data from the origin", "", "1"),
+    "shift": ("centre of the data", r"$|x_0|$", "1"),
     "density": ("units with a boundary within the radius", "", "1"),
     "density_anywhere": ("units with a boundary within the radius, of any place", "", "1"),
     "displacement": ("offset", r"$(c-\mu)/\sigma$", "1"),

@@ -10,6 +10,11 @@ without replacement from P samples. This is exact at b = 0, and of order 1/M oth
 fields have v_b = 1 + b²(2M − 1 − 2M s_M), s_M = E σ_B/σ, at any M. At b = 0 a sample with a
 Gaussian field changes sides with the probability arcsin(M^(−1/2))/π if it belongs to the batch,
 and arctan(M^(−1/2))/π if it does not, at any M ≥ 2. `statmech_bn.symbolic` derives all of these.
+Any other fields have Gaussian means at large M, so that the rates are averages over the samples,
+
+    inside  E Φ(−|u| √((M − 1)/k)),   outside  E Φ(−|u| √(M/k)),   k = (P − M)/(P − 1),
+
+with the standardized field u and the Gaussian distribution function Φ.
 
 References
 ----------
@@ -24,7 +29,7 @@ from importlib.metadata import version
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.special import poch
+from scipy.special import ndtr, poch
 
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -89,8 +94,8 @@ def boundary_jitter(
         displacement in units of σ/|w|, ``inside`` and ``outside``, the part of the samples in and
         out of the batch that are on the other side of the batch's boundary than of the
         population's. ``predicted_jitter``, ``predicted_inside`` and ``predicted_outside`` over
-        ``batch_size``: the first for the fields' own κ₃, ρ_h and P; the others for Gaussian fields
-        and b = 0, NaN for other b.
+        ``batch_size``, exact for Gaussian fields and for large M otherwise; the rates are NaN
+        except at b = 0.
 
     Raises
     ------
@@ -114,7 +119,9 @@ def boundary_jitter(
     }
     data["predicted_jitter"] = ("batch_size", _predicted_jitter(sizes, population, move))
     for sample in ("inside", "outside"):
-        rate = flip_rate(sizes, sample) if move == 0 else np.full(len(sizes), np.nan)
+        rate = (
+            _predicted_rate(sizes, population, sample) if move == 0 else np.full(len(sizes), np.nan)
+        )
         data[f"predicted_{sample}"] = ("batch_size", rate)
     coordinates = {"batch_size": sizes, "replica": np.arange(copies)}
     attributes = {"shift": move, "batches": number, "seed": seed, "version": version("statmech_bn")}
@@ -138,6 +145,15 @@ def _predicted_jitter(
     skewness, kurtosis = float((population**3).mean()), float((population**4).mean())
     kept = (population.size - size) / (population.size - 1)
     return np.sqrt(kept * (1 - shift * skewness + shift**2 * (kurtosis - 1) / 4) / size)
+
+
+def _predicted_rate(sizes: Sequence[int], population: np.ndarray | None, sample: str) -> np.ndarray:
+    if population is None:
+        return flip_rate(sizes, sample)
+    size = np.array(sizes, dtype=float)
+    kept = (population.size - size) / (population.size - 1)
+    others = size - 1 if sample == "inside" else size
+    return ndtr(-abs(population)[:, None] * np.sqrt(others / kept)).mean(axis=0)
 
 
 def _measure(

@@ -106,7 +106,7 @@ def boundary_density(panels: Mapping[str, Mapping[str, xr.Dataset]], along: str)
                     axis.set_xlabel(axis_label(found[along]))
             axes[row * len(panels)].set_ylabel(f"units nearby, layer {row + 1}")
         handles = [_handle(style, label) for label, style in styles.items()]
-        handles.append(legend_handle("0.4", label="of any place around", linestyle=":"))
+        handles.append(legend_handle("0.4", label="of any place there", linestyle=":"))
         figure.legend(handles=handles, loc="outside right center")
     return figure
 
