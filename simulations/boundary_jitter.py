@@ -193,6 +193,76 @@ def margin_gain(tree: xr.DataTree, variable: str = "margin") -> pd.DataFrame:
     return pd.DataFrame(table, index=batch["batch_size"].to_index())
 
 
+def claims(tree: xr.DataTree) -> pd.DataFrame:
+    """State what is claimed, what is measured, and the verdict.
+
+    Claims are those of Balestriero & Baraniuk (2022), and the flip rate of Gaussian fields. An
+    equality is reproduced if it holds within three standard errors over replicas, an effect if it
+    is at least as far from none.
+    """
+    rows = []
+
+    def row(claim: str, where: str, quantity: str, values: xr.DataArray, expected: str) -> None:
+        mean, error = float(values.mean()), float(values.std(ddof=1)) / np.sqrt(values.size)
+        away = mean - float(expected.lstrip("=>"))
+        seen = abs(away) > max(3 * error, 1e-9)
+        if expected.startswith("="):
+            verdict = "with a correction" if seen else "reproduced"
+        else:
+            verdict = ("reproduced" if away > 0 else "the opposite") if seen else "not seen"
+        rows.append((claim, where, quantity, mean, error, expected, verdict))
+
+    units = {name: tree[f"unit/{name}"].to_dataset() for name in UNITS}
+    for name, found in units.items():
+        scale = np.sqrt(found["batch_size"])
+        row(
+            "the jitter is σ/(√M|w|)",
+            name,
+            "√M jitter",
+            (found["jitter"] * scale).mean("batch_size"),
+            "=1",
+        )
+        if found.attrs["shift"]:
+            continue
+        law = xr.DataArray(sbn.geometry.flip_rate(found["batch_size"].values), dims="batch_size")
+        row(
+            "arcsin(M^−½)/π change sides",
+            name,
+            "in the batch/law",
+            (found["inside"] / law).mean("batch_size"),
+            "=1",
+        )
+        own = (found["inside"] / found["predicted_inside"]).sel(batch_size=slice(8, None))
+        row(
+            "E Φ(−|u|√((M−1)/k)) change sides",
+            name,
+            "M ≥ 8, in the batch/law",
+            own.mean("batch_size"),
+            "=1",
+        )
+    network = tree["network"].to_dataset()
+    relative = (network["flip_rate"] / network["predicted_inside"]).mean("batch_size")
+    for layer in network["layer"].values:
+        row(
+            "arcsin(M^−½)/π change sides",
+            f"network, layer {layer}",
+            "in the batch/law",
+            relative.sel(layer=layer),
+            "=1",
+        )
+    batch, whole = (tree[f"margin/{name}"].to_dataset() for name in STATISTICS)
+    for variable, claim in (
+        ("margin", "jitter widens the margin"),
+        ("low_margin", "of the lowest tenth, too"),
+        ("accuracy", "and improves generalization"),
+    ):
+        for size in batch["batch_size"].values[:-1]:
+            gain = (batch - whole)[variable].sel(batch_size=size)
+            row(claim, f"two moons, M = {size}", "gain by jitter", gain, ">0")
+    names = ["claim", "where", "quantity", "measured", "standard error", "claimed", "verdict"]
+    return pd.DataFrame(rows, columns=names)
+
+
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw jitter, flip rates of a unit and of a network, and margins."""
     units = {title: tree[f"unit/{name}"].to_dataset() for name, title in UNITS.items()}
@@ -217,6 +287,7 @@ def main(options: Options) -> None:
         print(f"\n{name}\n{scores(tree, name).round(4).to_string()}")
     for variable in ("margin", "low_margin", "accuracy"):
         print(f"\n{variable}\n{margin_gain(tree, variable).round(4).to_string()}")
+    print(f"\nclaims\n{claims(tree).round(4).to_string(index=False)}")
     print(f"\nresults: {store}\nfigures: {options.figures}")
 
 

@@ -106,7 +106,7 @@ def boundary_density(panels: Mapping[str, Mapping[str, xr.Dataset]], along: str)
                     axis.set_xlabel(axis_label(found[along]))
             axes[row * len(panels)].set_ylabel(f"units nearby, layer {row + 1}")
         handles = [_handle(style, label) for label, style in styles.items()]
-        handles.append(legend_handle("0.4", label="of any place there", linestyle=":"))
+        handles.append(legend_handle("0.4", label="of any place in view", linestyle=":"))
         figure.legend(handles=handles, loc="outside right center")
     return figure
 
@@ -174,23 +174,20 @@ def flip_rates(panels: Mapping[str, xr.Dataset], network: xr.Dataset) -> Figure:
     dashes = {"inside": "-", "outside": "--"}
     with paper_style():
         figure, (left, right) = make_panels(2, 2, (3.0, 2.7), sharey=True)
-        theory = next(iter(panels.values()))
-        for name, dash in dashes.items():
-            left.plot(theory["batch_size"], theory[f"predicted_{name}"], dash, color="0.5")
-        handles = [
-            legend_handle("0.5", label=r"$\arcsin(M^{-1/2})/\pi$", linestyle="-"),
-            legend_handle("0.5", label=r"$\arctan(M^{-1/2})/\pi$", linestyle="--"),
-        ]
         kinds = [(label, name) for label in panels for name in dashes]
+        handles = []
         for (label, name), style in zip(kinds, student_styles(len(kinds)), strict=True):
-            _points(left, panels[label][name], "batch_size", style)
+            found, drawn = panels[label], {**style, "linestyle": dashes[name]}
+            theory = found[f"predicted_{name}"]
+            left.plot(found["batch_size"], theory, dashes[name], color=style["color"])
+            _points(left, found[name], "batch_size", style)
             side = "in" if name == "inside" else "out of"
-            handles.append(_handle(style, f"{label}, {side} the batch", line=False))
+            handles.append(_handle(drawn, f"{label}, {side} the batch"))
         right.plot(network["batch_size"], network["predicted_inside"], "-", color="0.5")
+        handles.append(legend_handle("0.5", label=r"$\arcsin(M^{-1/2})/\pi$"))
         for k, style in enumerate(student_styles(network.sizes["layer"])):
-            found = network["flip_rate"].isel(layer=k)
-            _points(right, found, "batch_size", {**style, "marker": "^<>vDs"[k]})
-            marked = {**style, "marker": "^<>vDs"[k]}
+            found, marked = network["flip_rate"].isel(layer=k), {**style, "marker": "^<>vDs"[k]}
+            _points(right, found, "batch_size", marked)
             handles.append(_handle(marked, f"network, layer {k + 1}", line=False))
         for axis in (left, right):
             axis.set(xscale="log", yscale="log", xlabel=axis_label(network["batch_size"]))
