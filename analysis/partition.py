@@ -60,8 +60,8 @@ show("c^*", flat.minimizer)
 
 # %% [markdown]
 # This holds in the space of the layer's own inputs. In the space of the data the boundary of a
-# deeper unit is folded, and a sample with the gradient $g_i=|\nabla_x h(x_i)|$ is $|h_i-c|/g_i$ away
-# from its affine piece. There the best offset is another one:
+# deeper unit is folded, and a sample with the gradient $g_i=|\nabla_x h(x_i)|$ is $|h_i-c|/g_i$
+# away from its affine piece. There the best offset is another one:
 
 # %%
 show("c^*", sbn.symbolic.least_squares_offset(folded=True).minimizer)
@@ -133,13 +133,13 @@ bends = claims[claims["claim"].str.startswith("σ")]
 print(
     "μ minimizes the squared distance: exactly in the first layer. Behind folds, in the space of\n"
     f"the data, the sum is {100 * folds.min():.0f} to {100 * folds.max():.0f} % above the least.\n"
-    f"Near the data there are {nearer['measured'].min():.1f} to {nearer['measured'].max():.1f} times"
-    f" as many boundaries as without batch normalization ({sum(nearer['verdict'] == 'reproduced')}"
-    f" of {len(nearer)} comparisons beyond three errors).\n"
+    f"Near the data there are {nearer['measured'].min():.1f} to {nearer['measured'].max():.1f} "
+    f"times as many boundaries as without BN ({sum(nearer['verdict'] == 'reproduced')} of "
+    f"{len(nearer)} comparisons beyond three errors).\n"
     "But boundaries go through the centre of the data, and the data need not be there. Compared\n"
     "with any place in view, layer 1:"
 )
-for name, title in partition.TITLES.items():
+for title in partition.TITLES.values():
     found = places.loc[(title, "data/anywhere, layer 1")]
     print(f"  {title}: {found['measured']:.2f} ± {found['standard error']:.2f}, {found['verdict']}")
 print(

@@ -44,6 +44,7 @@ UNIT_REPLICAS = 16
 WIDTHS = (64, 64, 64)
 TRAINING_SAMPLES, TEST_SAMPLES, NOISE = 256, 2000, 0.15
 LEARNING_RATE = 0.1
+ARCSINE = "arcsin(M^−½)/π change sides"
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"batches": 300, "networks": 4, "steps": 200, "replicas": 2},
@@ -214,42 +215,20 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
 
     units = {name: tree[f"unit/{name}"].to_dataset() for name in UNITS}
     for name, found in units.items():
-        scale = np.sqrt(found["batch_size"])
-        row(
-            "the jitter is σ/(√M|w|)",
-            name,
-            "√M jitter",
-            (found["jitter"] * scale).mean("batch_size"),
-            "=1",
-        )
+        scaled = (found["jitter"] * np.sqrt(found["batch_size"])).mean("batch_size")
+        row("the jitter is σ/(√M|w|)", name, "√M jitter", scaled, "=1")
         if found.attrs["shift"]:
             continue
         law = xr.DataArray(sbn.geometry.flip_rate(found["batch_size"].values), dims="batch_size")
-        row(
-            "arcsin(M^−½)/π change sides",
-            name,
-            "in the batch/law",
-            (found["inside"] / law).mean("batch_size"),
-            "=1",
-        )
+        counted = (found["inside"] / law).mean("batch_size")
+        row(ARCSINE, name, "in the batch/law", counted, "=1")
         own = (found["inside"] / found["predicted_inside"]).sel(batch_size=slice(8, None))
-        row(
-            "E Φ(−|u|√((M−1)/k)) change sides",
-            name,
-            "M ≥ 8, in the batch/law",
-            own.mean("batch_size"),
-            "=1",
-        )
+        row("E Φ(−|u|√((M−1)/k)) change sides", name, "same, M ≥ 8", own.mean("batch_size"), "=1")
     network = tree["network"].to_dataset()
     relative = (network["flip_rate"] / network["predicted_inside"]).mean("batch_size")
     for layer in network["layer"].values:
-        row(
-            "arcsin(M^−½)/π change sides",
-            f"network, layer {layer}",
-            "in the batch/law",
-            relative.sel(layer=layer),
-            "=1",
-        )
+        deep = relative.sel(layer=layer)
+        row(ARCSINE, f"network, layer {layer}", "in the batch/law", deep, "=1")
     batch, whole = (tree[f"margin/{name}"].to_dataset() for name in STATISTICS)
     for variable, claim in (
         ("margin", "jitter widens the margin"),

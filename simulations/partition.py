@@ -159,9 +159,9 @@ def density(name: str, student: str, options: Options) -> xr.Dataset:
 def offset(name: str, options: Options) -> xr.Dataset:
     """Move the boundaries of units about the mean field; compare the mean with the best offset."""
     moved = np.linspace(-2, 2, 17)
-    networks, depth = options.size("networks"), len(WIDTHS) + 1
+    networks, layers = options.size("networks"), len(WIDTHS) + 1
     squares = np.empty((networks, moved.size))
-    apart, excess = np.empty((2, networks, depth))
+    excess = np.empty((networks, layers))
     for number in range(networks):
         if name == "digits":
             points = digits()
@@ -170,25 +170,36 @@ def offset(name: str, options: Options) -> xr.Dataset:
         widths = (points.shape[1], *WIDTHS, WIDTHS[-1])
         plain = sbn.geometry.ReluNetwork.random(widths, options.seed + 1000 * number)
         network = plain.with_batch_statistics(points)
-        first = network.layers[0]
+        mean, deviation = statistics(network.layers[0], points)
         for k, move in enumerate(moved):
-            mean = first.normalization.mean + move * first.normalization.deviation
-            layer = replace(first, normalization=first.normalization._replace(mean=mean))
+            layer = with_statistics(network.layers[0], mean + move * deviation, deviation)
             distance = sbn.geometry.affine_distances(sbn.geometry.ReluNetwork((layer,)), points)
             squares[number, k] = (distance**2).mean(axis=0)[0]
         squares[number] /= squares[number, moved.size // 2]
-        for layer in range(depth):
-            found = sbn.geometry.least_squares_offset(network, points, layer)
-            apart[number, layer] = (abs(found["best"] - found["mean"]) / found["deviation"]).mean()
-            excess[number, layer] = found["excess"].median()
+        for depth in range(layers):
+            found = sbn.geometry.least_squares_offset(network, points, depth)
+            excess[number, depth] = found["excess"].median()
     data = {
         "square_distance": (("replica", "displacement"), squares),
-        "apart": (("replica", "layer"), apart),
         "excess": (("replica", "layer"), excess),
         "predicted": ("displacement", 1 + moved**2),
     }
-    coordinates = {"displacement": moved, "layer": np.arange(depth) + 1}
+    coordinates = {"displacement": moved, "layer": np.arange(layers) + 1}
     return describe(xr.Dataset(data, coordinates))
+
+
+def statistics(layer: sbn.geometry.Layer, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of the fields of a first layer."""
+    fields = points @ layer.weights.T + layer.bias
+    return fields.mean(axis=0), fields.std(axis=0)
+
+
+def with_statistics(
+    layer: sbn.geometry.Layer, mean: np.ndarray, deviation: np.ndarray
+) -> sbn.geometry.Layer:
+    """Normalize a layer by given statistics, with γ = 1 and β = 0."""
+    given = sbn.geometry.Normalization(mean, deviation, np.ones_like(mean), np.zeros_like(mean))
+    return replace(layer, normalization=given)
 
 
 def spread(name: str, options: Options) -> xr.Dataset:
@@ -197,7 +208,7 @@ def spread(name: str, options: Options) -> xr.Dataset:
     near = np.empty((len(SPREADS), networks))
     for number in range(networks):
         seen = scene(name, "batch", DRAWN, options, number)
-        own = seen.network.layers[0].normalization.deviation
+        _, own = statistics(seen.network.layers[0], seen.points)
         shuffled = np.random.default_rng(number).permutation(own)
         choices = {"batch": own, "equal": np.full_like(own, own.mean()), "shuffled": shuffled}
         for k, kind in enumerate(SPREADS):
@@ -210,7 +221,7 @@ def spread(name: str, options: Options) -> xr.Dataset:
 def with_first_spread(seen: Scene, deviation: np.ndarray) -> sbn.geometry.ReluNetwork:
     """Put other σ into the first layer; later layers take the statistics that follow."""
     first, *others = seen.network.layers
-    first = replace(first, normalization=first.normalization._replace(deviation=deviation))
+    first = with_statistics(first, statistics(first, seen.points)[0], deviation)
     inputs = np.maximum(sbn.geometry.ReluNetwork((first,)).fields(seen.points)[0], 0)
     later = sbn.geometry.ReluNetwork(tuple(others)).with_batch_statistics(inputs)
     return sbn.geometry.ReluNetwork((first, *later.layers))

@@ -65,7 +65,7 @@ class BatchNormCache(NamedTuple):
     channel_axis: int
 
     @property
-    def count(self) -> int:
+    def samples(self) -> int:
         """Values of each channel: the batch size, times the number of positions."""
         return size(self.normalized) // size(self.gamma)
 
@@ -179,7 +179,7 @@ def batch_norm_backward(upstream: Array, cache: BatchNormCache) -> tuple[Array, 
     along_beta = xp.sum(upstream, axis=others)
     along_gamma = xp.sum(upstream * normalized, axis=others)
     explained = (along_beta, along_gamma)
-    constant, linear = (_along(xp, g / cache.count, upstream, axis) for g in explained)
+    constant, linear = (_along(xp, g / cache.samples, upstream, axis) for g in explained)
     scale = _along(xp, cache.gamma / cache.spread, upstream, axis)
     return scale * (upstream - constant - normalized * linear), along_gamma, along_beta
 
@@ -245,7 +245,7 @@ def moving_averages(
     """
     if not 0 <= momentum <= 1:
         raise invalid("momentum", "a number in [0, 1]", momentum)
-    unbiased = cache.variance * (cache.count / (cache.count - 1))
+    unbiased = cache.variance * (cache.samples / (cache.samples - 1))
     keep = 1 - momentum
     return keep * mean + momentum * cache.mean, keep * variance + momentum * unbiased
 

@@ -180,4 +180,5 @@ def _network(parameters: Sequence[np.ndarray], x: np.ndarray) -> ReluNetwork:
         normalization = Normalization(cache.mean, cache.spread, gamma, beta)
         layers.append(Layer(weights, np.zeros(len(gamma)), normalization))
         values = np.maximum(output, 0)
-    return ReluNetwork((*layers, Layer(*parameters[-2:])))
+    readout, bias = parameters[-2:]
+    return ReluNetwork((*layers, Layer(readout, bias)))

@@ -134,7 +134,9 @@ def _split(
     values[np.abs(values) <= tolerance] = 0
     if (values >= 0).all() or (values <= 0).all():
         return [(polygon, bool(values.sum() > 0))], None
-    above, below, ends = [], [], []
+    above: list[np.ndarray] = []
+    below: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
     for k, (corner, value) in enumerate(zip(polygon, values, strict=True)):
         before = values[k - 1]
         if before * value < 0:

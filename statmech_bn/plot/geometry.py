@@ -153,7 +153,7 @@ def boundary_jitter(panels: Mapping[str, xr.Dataset]) -> Figure:
                 found["batch_size"], root * found["predicted_jitter"],
                 color=style["color"], linestyle=style["linestyle"],
             )  # fmt: skip
-            _points(axis, root * found["jitter"], "batch_size", style)
+            _points(axis, found["jitter"] * root, "batch_size", style)
             handles.append(_handle(style, label))
         axis.set(xscale="log", xlabel=axis_label(found["batch_size"]), ylim=(0, None))
         axis.set_ylabel(axis_label(found["jitter"]))
@@ -186,8 +186,8 @@ def flip_rates(panels: Mapping[str, xr.Dataset], network: xr.Dataset) -> Figure:
         right.plot(network["batch_size"], network["predicted_inside"], "-", color="0.5")
         handles.append(legend_handle("0.5", label=r"$\arcsin(M^{-1/2})/\pi$"))
         for k, style in enumerate(student_styles(network.sizes["layer"])):
-            found, marked = network["flip_rate"].isel(layer=k), {**style, "marker": "^<>vDs"[k]}
-            _points(right, found, "batch_size", marked)
+            marked = {**style, "marker": "^<>vDs"[k]}
+            _points(right, network["flip_rate"].isel(layer=k), "batch_size", marked)
             handles.append(_handle(marked, f"network, layer {k + 1}", line=False))
         for axis in (left, right):
             axis.set(xscale="log", yscale="log", xlabel=axis_label(network["batch_size"]))
