@@ -45,7 +45,7 @@ DESCRIPTIONS = {
     "displacement": ("offset", r"$(c-\mu)/\sigma$", "1"),
     "square_distance": ("mean square distance", r"$d^2|w|^2/\sigma^2$", "1"),
     "excess": ("excess of the mean field", "", "1"),
-    "jitter": ("jitter of the boundary", r"$\sqrt{M}|w|\,\delta/\sigma$", "1"),
+    "jitter": ("jitter of the boundary", r"$|w|\delta/\sigma$", "1"),
     "inside": ("flip rate in the batch", r"$p_\mathrm{in}$", "1"),
     "outside": ("flip rate outside of the batch", r"$p_\mathrm{out}$", "1"),
     "flip_rate": ("flip rate", "$p$", "1"),

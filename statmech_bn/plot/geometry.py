@@ -155,8 +155,8 @@ def boundary_jitter(panels: Mapping[str, xr.Dataset]) -> Figure:
             )  # fmt: skip
             _points(axis, found["jitter"] * root, "batch_size", style)
             handles.append(_handle(style, label))
-        axis.set(xscale="log", xlabel=axis_label(found["batch_size"]), ylim=(0, None))
-        axis.set_ylabel(axis_label(found["jitter"]))
+        axis.set(xscale="log", xlabel=axis_label(found["batch_size"]))
+        axis.set_ylabel(r"$\sqrt{M}\times$ " + axis_label(found["jitter"]))
         figure.legend(handles=handles, loc="outside right center")
     return figure
 
