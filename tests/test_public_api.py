@@ -27,13 +27,13 @@ def test_nothing_else_is_public():
 
 
 def test_rooms_promise_what_they_have():
-    for room in (sbn.symbolic, sbn.codegen, sbn.geometry, sbn.plot):
+    for room in (sbn.symbolic, sbn.codegen, sbn.geometry, sbn.layers, sbn.plot):
         missing = [name for name in room.__all__ if not hasattr(room, name)]
         assert not missing
 
 
 def test_public_functions_are_documented():
-    for room in (sbn, sbn.symbolic, sbn.codegen, sbn.geometry, sbn.plot):
+    for room in (sbn, sbn.symbolic, sbn.codegen, sbn.geometry, sbn.layers, sbn.plot):
         for name in room.__all__:
             value = getattr(room, name)
             if isinstance(value, (types.FunctionType, type)):
