@@ -33,6 +33,14 @@ DESCRIPTIONS = {
     "length": ("length", "$L$", "1"),
     "gamma": ("scale parameter", r"$\gamma$", "1"),
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
+    "load": ("load, samples by dimension", r"$\alpha$", "1"),
+    "m": ("overlap, not normalized", "$m$", "1"),
+    "q": ("squared length", "$q$", "1"),
+    "V": ("susceptibility", "$V$", "1"),
+    "iterations": ("iterations", "", "1"),
+    "residual": ("change in one more iteration", "", "1"),
+    "converged": ("converged", "", "1"),
+    "quadrature_error": ("error of the quadrature in one iteration", "", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
 }
 

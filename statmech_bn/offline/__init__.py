@@ -6,5 +6,6 @@ from statmech_bn.offline.closed_forms import (
     least_squares,
     ridge,
 )
+from statmech_bn.offline.replica_symmetric import replica_symmetric
 
-__all__ = ["batch_normalized", "best_batch_size", "least_squares", "ridge"]
+__all__ = ["batch_normalized", "best_batch_size", "least_squares", "replica_symmetric", "ridge"]
