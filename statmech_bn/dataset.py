@@ -37,6 +37,14 @@ DESCRIPTIONS = {
     "loss": ("loss", r"$\mathcal{L}$", "1"),
     "loss_slope": ("slope of the loss", r"$\partial\mathcal{L}/\partial\gamma$", "1"),
     "effective_gamma_decay": ("effective gamma decay", r"$\zeta_{\mathrm{eff}}$", "1"),
+    "load": ("load, samples by dimension", r"$\alpha$", "1"),
+    "m": ("overlap, not normalized", "$m$", "1"),
+    "q": ("squared length", "$q$", "1"),
+    "V": ("susceptibility", "$V$", "1"),
+    "iterations": ("iterations", "", "1"),
+    "residual": ("change in one more iteration", "", "1"),
+    "converged": ("converged", "", "1"),
+    "quadrature_error": ("error of the quadrature in one iteration", "", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
 }
 
