@@ -7,7 +7,8 @@ import statmech_bn as sbn
 NAMES = {
     "Activation", "Inputs", "OrderParameters", "TeacherStudent", "__version__", "activation",
     "batch_loss", "codegen", "effective_gamma_decay", "errors", "loss_minimum", "macroscopic",
-    "mesoscopic", "microscopic", "open", "plot", "save", "stationary_gamma", "symbolic",
+    "mesoscopic", "microscopic", "open", "plot", "save", "schedules", "stationary_gamma",
+    "symbolic",
 }  # fmt: skip
 
 

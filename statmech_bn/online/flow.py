@@ -187,8 +187,8 @@ def _closed_averages(
     else:
         closed = s.field_averages(activation)
     if normalization == "none":
-        averages = (e.subs(s.gamma, s.L) for e in closed)
-        return dict(zip(AVERAGES, averages, strict=True)), coefficients
+        of_length = (e.subs(s.gamma, s.L) for e in closed)
+        return dict(zip(AVERAGES, of_length, strict=True)), coefficients
     # Derived for γ > 0; (u, γ, R) and (−u, −γ, −R) are one system, and only A₂ is odd in u.
     sign = sp.Piecewise((1, SCALE >= 0), (-1, True))
     mirror = {s.R: sign * s.R, s.gamma: sp.Abs(SCALE)}

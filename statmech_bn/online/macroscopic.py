@@ -12,6 +12,7 @@ a normalized one can grow by decades at once at a large learning rate.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,6 +25,7 @@ from statmech_bn.online import lsoda
 from statmech_bn.online.arguments import Run, check_run
 from statmech_bn.online.flow import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.generalization import generalization_error
+from statmech_bn.online.schedules import Pieces, Schedule, prepare
 from statmech_bn.online.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
@@ -38,6 +40,7 @@ def macroscopic(
     start: OrderParameters,
     gamma_learning_rate: ArrayLike | None = None,
     workers: int | None = None,
+    schedule: Schedule | Callable[[float], float] | None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
 
@@ -54,6 +57,8 @@ def macroscopic(
         η_γ > 0, by default the learning rate.
     workers : int, optional
         Threads, by default one a core. The result does not depend on it.
+    schedule : Schedule or callable, optional
+        Factor s(t) of both learning rates, see `statmech_bn.schedules`.
 
     Returns
     -------
@@ -76,7 +81,8 @@ def macroscopic(
             "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level.",
         )
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
-    states, diverged_at = _integrate(setup, start, run, threads)
+    factors, described = prepare(schedule, run.time)
+    states, diverged_at = _integrate(setup, start, run, factors, threads)
     overlap, log_length, gamma = np.moveaxis(states, 1, 0)
     overlap, length = np.clip(overlap, -1, 1), np.exp(log_length)
     overlap[np.isposinf(length)] = np.inf
@@ -87,19 +93,18 @@ def macroscopic(
         "generalization_error": generalization_error(setup, overlap, length, gamma),
         "diverged_at": diverged_at,
     }
-    attributes = provenance(setup, start, "macroscopic")
+    attributes = provenance(setup, start, "macroscopic", schedule=described)
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
 
 
 def _integrate(
-    setup: TeacherStudent, start: OrderParameters, run: Run, threads: int
+    setup: TeacherStudent, start: OrderParameters, run: Run, schedule: Pieces, threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integrate all trajectories; returns (R, log L, γ), shape (rates, 3, times), and t_∞."""
     rates = np.stack([run.learning_rate, run.gamma_learning_rate], axis=1)
     first = np.array([start.overlap, np.log(start.length), start.gamma])
-    schedule = np.array([0.0, run.time[-1]]), np.ones((1, 1))
     states = np.full((len(rates), 3, run.time.size), np.inf)
     ended, reached = np.full(len(rates), UNCOVERED), np.zeros(len(rates))
     scale = start.length if setup.normalization == "none" else start.gamma
@@ -128,7 +133,7 @@ def _integrate(
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(one_chunk, range(0, len(rates), CHUNK)))
-    for k in np.flatnonzero(ended == UNCOVERED):
+    for k in np.flatnonzero(ended == UNCOVERED).tolist():
         slow = flow_function(setup, scale)
         found = lsoda.integrate(slow, rates[k], first, schedule, run.time)
         states[k], ended[k], reached[k] = found

@@ -13,41 +13,54 @@ from collections.abc import Callable, Sequence
 import numba
 import numpy as np
 
+from statmech_bn.errors import invalid
+
 DEGREE = 16
 ACCURACY = 1e-12
 """Of the last coefficients, relative to the largest value on the piece."""
 SHORTEST = 1e-10
 """Part of the whole at which halving stops."""
+MOST_PIECES = 10_000
 _NODES = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
 _FIT = np.polynomial.chebyshev.chebvander(_NODES, DEGREE).T * 2 / (DEGREE + 1)
 _FIT[0] /= 2
 
 
 def pieces(
-    function: Callable[[float], float], end: float, breakpoints: Sequence[float] = ()
+    function: Callable[[float], float],
+    end: float,
+    breakpoints: Sequence[float],
+    probes: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Approximate a function on [0, end].
 
     Parameters
     ----------
     function : callable
-        t ↦ float. It is not evaluated at the edges of a piece.
+        t ↦ float.
     end : float
         ≥ 0.
     breakpoints : sequence of float
         Where it may jump or bend; those outside of (0, end) are ignored.
+    probes : ndarray
+        Times at which the pieces must agree with the function.
 
     Returns
     -------
     edges, coefficients : ndarray
         Shapes (pieces + 1,) and (pieces, terms).
+
+    Raises
+    ------
+    InvalidSetup
+        The function jumps or bends everywhere.
     """
     inner = sorted({float(t) for t in breakpoints if 0 < t < end})
     edges, rows = [0.0], []
     waiting = list(zip([0.0, *inner], [*inner, end], strict=True))[::-1]
     while waiting:
         left, right = waiting.pop()
-        row = _fit(function, left, right)
+        row = _fit(function, left, right, probes[(left <= probes) & (probes < right)])
         middle = (left + right) / 2
         if row is None and right - left > SHORTEST * end:
             waiting += [(middle, right), (left, middle)]
@@ -56,21 +69,34 @@ def pieces(
             row = np.eye(1, DEGREE + 1)[0] * function(middle)
         edges.append(right)
         rows.append(row)
+        if len(rows) > MOST_PIECES:
+            raise invalid(
+                "schedule",
+                "a function that is smooth but for a few jumps and bends",
+                function,
+                "Use a table of its values.",
+            )
     table = np.array(rows)
     used = np.flatnonzero((table != 0).any(axis=0))
     return np.array(edges), np.ascontiguousarray(table[:, : used[-1] + 1 if used.size else 1])
 
 
-def _fit(function: Callable[[float], float], left: float, right: float) -> np.ndarray | None:
-    """Coefficients on one piece, None if they do not decay."""
+def _fit(
+    function: Callable[[float], float], left: float, right: float, probes: np.ndarray
+) -> np.ndarray | None:
+    """Coefficients on one piece; None if they do not decay, or if a probe disagrees."""
     values = np.array([function(t) for t in (left + right + _NODES * (right - left)) / 2])
-    if (values == values[0]).all():
+    wanted = np.array([function(t) for t in probes])
+    if (values == values[0]).all() and (wanted == values[0]).all():
         return np.eye(1, DEGREE + 1)[0] * values[0]
     row = _FIT @ values
     size = np.abs(values).max()
     if np.abs(row[-3:]).max() > ACCURACY * size:
         return None
-    return np.where(np.abs(row) > 0.1 * ACCURACY * size, row, 0.0)
+    found = np.polynomial.chebyshev.chebval((2 * probes - left - right) / (right - left), row)
+    if (np.abs(found - wanted) > 100 * ACCURACY * size).any():
+        return None
+    return np.where(np.abs(row) > 0.01 * ACCURACY * size, row, 0.0)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
