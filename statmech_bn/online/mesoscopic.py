@@ -40,7 +40,7 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
 from statmech_bn.online.generalization import generalization_error
-from statmech_bn.online.piecewise import value_at
+from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.online.schedules import Schedule, prepare
 from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
 
@@ -184,7 +184,7 @@ def simulate(
     normalized, delta = np.empty(batch_size), np.empty(batch_size)
     field, phi = np.empty(batch_size), np.empty(batch_size)
     target, output, slope = np.empty(batch_size), np.empty(batch_size), np.empty(batch_size)
-    recorded = 0
+    recorded, factor, unchanged = 0, 1.0, 0.0
     for step in range(record_steps[-1] + 1):
         while recorded < record_steps.size and record_steps[recorded] == step:
             for k in range(learners):
@@ -204,7 +204,8 @@ def simulate(
         rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
         spread = normalize(u, normalized) if normalization == BATCH else 1.0
         student = normalized if normalization == BATCH else u
-        factor = value_at(edges, factors, step / dimension)
+        if step >= unchanged:
+            factor, unchanged = value_at_step(edges, factors, step, dimension)
         for k in range(learners):
             if not np.isnan(diverged_at[k]):
                 continue

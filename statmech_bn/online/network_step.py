@@ -7,7 +7,7 @@ products of a matrix with a vector, and a batch is used while it is still in the
 import numba
 import numpy as np
 
-from statmech_bn.online.piecewise import value_at
+from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.teacher_student import NORMALIZATIONS
 
 NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
@@ -69,6 +69,7 @@ def learn(
     spread, keep, along_mean = np.ones(learners), np.ones(learners), np.zeros(learners)
     change, spun = np.empty_like(weights), weights
     variance = np.empty(learners)
+    factor, unchanged = 1.0, 0.0
     for k in range(learners):
         variance[k] = np.sum(weights[k] * weights[k]) / dimension
     for step in range(noise.shape[0]):
@@ -96,7 +97,8 @@ def learn(
                 student[k, m] = (fields[m, k] / root - centre[k]) / spread[k]
                 phi[k * batch_size + m] = gamma[k] * student[k, m]
         value_and_slope(phi, output, slope)
-        factor = value_at(edges, factors, (done + step) / dimension)
+        if done + step >= unchanged:
+            factor, unchanged = value_at_step(edges, factors, done + step, dimension)
         for k in range(learners):
             average, pull = 0.0, 0.0
             for m in range(batch_size):

@@ -131,3 +131,17 @@ def value_at(edges, coefficients, time):
     """Evaluate at one time ≥ 0; after the end, the value at the end."""
     time = min(time, edges[-1])
     return value_on(edges, coefficients, piece_at(edges, time), time)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def value_at_step(edges, coefficients, step, dimension):
+    """Evaluate at time step/N; returns also a step before which the value does not change."""
+    time = step / dimension
+    value = value_at(edges, coefficients, time)
+    piece = piece_at(edges, time)
+    for n in range(1, coefficients.shape[1]):
+        if coefficients[piece, n] != 0.0:
+            return value, step + 1.0
+    if piece == edges.size - 2:
+        return value, np.inf
+    return value, max(step + 1.0, np.floor(edges[piece + 1] * dimension) - 1.0)
