@@ -11,7 +11,9 @@ The series is refined until it agrees with the integrals at points that it was n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numba
@@ -106,7 +108,9 @@ def _coefficients(
     x, y = (np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (terms, gamma_terms))
     overlaps = np.cos(np.pi * (x + 1) / 2)
     gammas = lower + (y + 1) / 2 * (upper - lower)
-    values = np.array([[function(overlap, gamma) for gamma in gammas] for overlap in overlaps])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the integrals release the interpreter
+        rows = pool.map(lambda r: [function(r, gamma) for gamma in gammas], overlaps)
+        values = np.array(list(rows))
     tx, ty = (np.polynomial.chebyshev.chebvander(nodes, nodes.size - 1) for nodes in (x, y))
     coefficients = np.einsum("in,jm,ijf->fnm", tx, ty, values) * 4 / (terms * gamma_terms)
     coefficients[:, 0, :] /= 2

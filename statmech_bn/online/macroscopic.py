@@ -131,8 +131,11 @@ def _integrate(
                 reached[part],
             )
 
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one_chunk, range(0, len(rates), CHUNK)))
+        if len(rates) <= CHUNK:
+            one_chunk(0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(one_chunk, range(0, len(rates), CHUNK)))
     for k in np.flatnonzero(ended == UNCOVERED).tolist():
         slow = flow_function(setup, scale)
         found = lsoda.integrate(slow, rates[k], first, schedule, run.time)
