@@ -36,6 +36,8 @@ SCHEDULES = {
     "warm_up": "warm-up, cosine",
 }
 """The groups of the store, and their titles in the figures."""
+LIMITS = {"generalization_error": (1e-5, 1.0), "learning_time": (0.0, np.inf)}
+"""What lies beyond is drawn like these."""
 LEARNED = 0.9
 """The overlap that takes the learning time."""
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
@@ -109,7 +111,7 @@ def phase_map(
     activation: str, student: str, rates: np.ndarray, sizes: Any, noises: Any, duration: float
 ) -> xr.Dataset:
     """Compute the final values of one student over learning rate × batch size × label noise."""
-    time = np.geomspace(1e-2, duration, 101)
+    time = np.geomspace(1e-3, duration, 121)
     rows = []
     for size in sizes:
         columns = []
@@ -184,7 +186,9 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     for variable in ("generalization_error", "learning_time"):
         for against, fixed in slices.items():
             panels = {title: found.sel(fixed) for title, found in maps.items()}
-            drawn[f"{variable}_{against}"] = sbn.plot.phase_diagram(panels, variable, against)
+            drawn[f"{variable}_{against}"] = sbn.plot.phase_diagram(
+                panels, variable, against, limits=LIMITS[variable]
+            )
     drawn["schedules"] = sbn.plot.final_error(
         {
             title: {
@@ -197,6 +201,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             for student, title in STUDENTS.items()
         }
     )
+    drawn["schedules"].axes[0].set_ylim(3e-5, 3.0)  # near 2M a chain is on its way to infinity
     return drawn
 
 

@@ -30,6 +30,7 @@ def phase_diagram(
     variable: str = "generalization_error",
     against: str = "batch_size",
     columns: int = 3,
+    limits: tuple[float, float] = (0.0, np.inf),
 ) -> Figure:
     """Draw a variable over the learning rate and another parameter, one panel for each student.
 
@@ -44,6 +45,9 @@ def phase_diagram(
     against : str
         Dimension of the vertical axis, one row of cells for each of its values.
     columns : int
+    limits : tuple of float
+        Values beyond are drawn like these. An error without label noise falls below what the
+        solver resolves, and one that is about to diverge has no bound.
 
     Returns
     -------
@@ -63,19 +67,26 @@ def phase_diagram(
         import matplotlib as mpl
         import seaborn as sns
 
-        scale = mpl.colors.LogNorm(shown[shown > 0].min(), shown.max())
+        low = max(limits[0], shown[shown > 0].min())
+        scale = mpl.colors.LogNorm(low, min(limits[1], shown.max()), clip=True)
         colours = sns.color_palette("rocket_r", as_cmap=True)
         columns = min(columns, len(panels))
         figure, axes = make_panels(len(panels), columns, (2.6, 2.3), sharex=True, sharey=True)
         for axis, (title, found) in zip(axes, panels.items(), strict=True):
-            image = _draw(axis, found, against, *grids[title], norm=scale, cmap=colours)
+            values, diverged = grids[title]
+            image = _draw(
+                axis, found, against, np.maximum(values, low), diverged, norm=scale, cmap=colours
+            )
             axis.set(title=title, xscale="log")
         for k, axis in enumerate(axes):
             if k % columns == 0:
                 axis.set_ylabel(axis_label(found[against]))
             if k + columns >= len(axes):
                 axis.set_xlabel(axis_label(found["learning_rate"]))
-        figure.colorbar(image, ax=axes, label=axis_label(found[variable]), pad=0.02)
+        beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}
+        extend = beyond.get((shown.min() < scale.vmin, shown.max() > scale.vmax), "neither")
+        label = axis_label(found[variable])
+        figure.colorbar(image, ax=axes, label=label, pad=0.02, extend=extend)
         _legend(figure, grids.values())
     return figure
 

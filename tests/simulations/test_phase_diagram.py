@@ -116,6 +116,16 @@ def test_a_phase_diagram_is_ordered_in_grey_and_marks_what_has_no_value():
     assert texts == ["diverges", "not reached"]
 
 
+def test_values_beyond_the_limits_are_drawn_like_them():
+    found = grid().assign(learning_time=grid()["learning_time"] * [0.0, 1.0, 1.0, 1e9])
+    figure = sbn.plot.phase_diagram({"a": found}, "learning_time", limits=(1.5, 4.0))
+    mesh = figure.axes[0].collections[0]
+    drawn = mesh.cmap(mesh.norm(mesh.get_array()))
+    np.testing.assert_array_equal(drawn[0, 0], mesh.cmap(0.0))
+    np.testing.assert_array_equal(drawn[1, 3], mesh.cmap(1.0))
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (1.5, 4.0)
+
+
 def test_a_phase_diagram_names_what_is_missing():
     invalid = sbn.errors.InvalidSetup
     with pytest.raises(invalid, match=r"panels: .*generalization_error"):
