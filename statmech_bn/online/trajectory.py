@@ -95,6 +95,7 @@ def trajectory(
             if accepted:
                 evaluate(system, point, known, state, rates)
                 linearize(system, point, known, state, rates, found, jacobian)
+                drift[:] = 0.0
                 if varies:
                     change = TIME_DIFFERENCE * (end - edges[piece])
                     for side in (1.0, -1.0):
@@ -102,11 +103,7 @@ def trajectory(
                         set_rates(point, learning_rate, factor)
                         evaluate(system, point, known, state, moved)
                         for n in range(3):
-                            drift[n] = side * (moved[n] / (2.0 * change)) + (
-                                0.0 if side > 0.0 else drift[n]
-                            )
-                else:
-                    drift[:] = 0.0
+                            drift[n] += side * moved[n] / (2.0 * change)
                 if size == 0.0:
                     size = 1e-3 / max(abs(rates[0]), abs(rates[1]), abs(rates[2]), 1e-3 / end)
             last = size >= end - now
