@@ -19,6 +19,7 @@ from statmech_bn.online import (
     macroscopic,
     mesoscopic,
     microscopic,
+    schedules,
     stationary_gamma,
 )
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
@@ -43,6 +44,7 @@ __all__ = [
     "open",
     "plot",
     "save",
+    "schedules",
     "stationary_gamma",
     "symbolic",
 ]

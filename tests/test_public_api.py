@@ -25,6 +25,7 @@ NAMES = {
     "open",
     "plot",
     "save",
+    "schedules",
     "stationary_gamma",
     "symbolic",
 }

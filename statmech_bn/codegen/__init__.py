@@ -2,7 +2,11 @@
 
 from statmech_bn.codegen.cuda_target import cuda_source
 from statmech_bn.codegen.latex_target import latex
-from statmech_bn.codegen.numba_target import numba_array_function, numba_function
+from statmech_bn.codegen.numba_target import (
+    numba_array_function,
+    numba_function,
+    numba_vector_function,
+)
 from statmech_bn.codegen.numpy_target import numpy_function
 from statmech_bn.codegen.program import Program, prepare
 
@@ -12,6 +16,7 @@ __all__ = [
     "latex",
     "numba_array_function",
     "numba_function",
+    "numba_vector_function",
     "numpy_function",
     "prepare",
 ]

@@ -11,6 +11,7 @@ from statmech_bn.plot.gamma_decay import (
     shrinkage_kurtosis,
     shrinkage_parts,
 )
+from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
@@ -20,6 +21,7 @@ __all__ = [
     "effective_decay",
     "final_error",
     "loss_landscape",
+    "phase_diagram",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",
