@@ -7,11 +7,12 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, plot, symbolic
+from statmech_bn import codegen, errors, plot, sweeps, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
 from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic
+from statmech_bn.sweeps import sweep
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 __version__ = _version("statmech_bn")
@@ -30,5 +31,7 @@ __all__ = [
     "open",
     "plot",
     "save",
+    "sweep",
+    "sweeps",
     "symbolic",
 ]

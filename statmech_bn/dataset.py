@@ -91,6 +91,35 @@ def provenance(
     return {name: value for name, value in attributes.items() if value is not None}
 
 
+def codes_and_labels(values: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Return strings as codes 0, 1, ... and an attribute with the labels, numbers as they are.
+
+    Zarr's format 3 has no settled type for strings. :func:`open_dataset` gives them back.
+    """
+    if values.dtype.kind not in "OTU":
+        return values, {}
+    return np.arange(values.size), {"labels": json.dumps([str(value) for value in values])}
+
+
+def with_codes(dataset: xr.Dataset) -> xr.Dataset:
+    """Replace coordinates that are strings by codes."""
+    for name, variable in dataset.coords.items():
+        codes, labels = codes_and_labels(variable.values)
+        if labels:
+            dataset = dataset.assign_coords({name: (name, codes, {**variable.attrs, **labels})})
+    return dataset
+
+
+def with_labels(dataset: xr.Dataset) -> xr.Dataset:
+    """Give coordinates their strings back."""
+    for name, variable in dataset.coords.items():
+        if "labels" in variable.attrs:
+            attributes = dict(variable.attrs)
+            strings = np.array(json.loads(attributes.pop("labels")))
+            dataset = dataset.assign_coords({name: (name, strings, attributes)})
+    return dataset
+
+
 def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Write a Dataset or a tree of them, replacing the store that was at the path before.
 
@@ -116,6 +145,10 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
+        if isinstance(dataset, xr.DataTree):
+            dataset = dataset.map_over_datasets(with_codes)
+        else:
+            dataset = with_codes(dataset)
         if target.suffix == ".nc":
             dataset.to_netcdf(unfinished, engine="h5netcdf")
         else:
@@ -157,6 +190,6 @@ def open_dataset(path: str | os.PathLike[str]) -> Any:
         raise InvalidStore(f"{source} is not a readable store: {error}") from error
     if tree.children:
         return tree
-    dataset = tree.to_dataset()
+    dataset = with_labels(tree.to_dataset())
     dataset.set_close(tree.close)
     return dataset
