@@ -98,7 +98,14 @@ def codes_and_labels(values: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """
     if values.dtype.kind not in "OTU":
         return values, {}
-    return np.arange(values.size), {"labels": json.dumps([str(value) for value in values])}
+    return np.arange(values.size).reshape(values.shape), {
+        "labels": json.dumps([str(value) for value in values.flat])
+    }
+
+
+def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
+    """Undo :func:`codes_and_labels`."""
+    return np.array(json.loads(attributes["labels"]))[codes] if "labels" in attributes else codes
 
 
 def with_codes(dataset: xr.Dataset) -> xr.Dataset:
@@ -106,7 +113,9 @@ def with_codes(dataset: xr.Dataset) -> xr.Dataset:
     for name, variable in dataset.coords.items():
         codes, labels = codes_and_labels(variable.values)
         if labels:
-            dataset = dataset.assign_coords({name: (name, codes, {**variable.attrs, **labels})})
+            dataset = dataset.assign_coords(
+                {name: (variable.dims, codes, {**variable.attrs, **labels})}
+            )
     return dataset
 
 
@@ -114,9 +123,9 @@ def with_labels(dataset: xr.Dataset) -> xr.Dataset:
     """Give coordinates their strings back."""
     for name, variable in dataset.coords.items():
         if "labels" in variable.attrs:
-            attributes = dict(variable.attrs)
-            strings = np.array(json.loads(attributes.pop("labels")))
-            dataset = dataset.assign_coords({name: (name, strings, attributes)})
+            strings = values_of(variable.values, variable.attrs)
+            others = {key: value for key, value in variable.attrs.items() if key != "labels"}
+            dataset = dataset.assign_coords({name: (variable.dims, strings, others)})
     return dataset
 
 

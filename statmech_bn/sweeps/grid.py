@@ -19,6 +19,10 @@ import numpy as np
 
 from statmech_bn.errors import invalid
 
+CHUNKS = 256
+"""A grid is cut into at least this many chunks (or into its points), so that a kill loses little."""
+CHUNK_BYTES = 2**20
+"""And a chunk has at most this many bytes, unless a point has more."""
 Box = tuple[slice, ...]
 
 
@@ -75,13 +79,19 @@ class Chunks:
 
     @classmethod
     def of(cls, grid_shape: tuple[int, ...], points: int) -> Chunks:
-        """Cut a grid into chunks of at most so many points, and not many fewer."""
+        """Cut a grid into chunks of at most so many points (at least one), and not many fewer."""
         shape: list[int] = []
         for length in reversed(grid_shape):
             parts = math.ceil(length / max(1, points))
             shape.append(math.ceil(length / parts))
             points //= shape[-1]
         return cls(grid_shape, tuple(reversed(shape)))
+
+    @classmethod
+    def by_default(cls, grid_shape: tuple[int, ...], point_bytes: int) -> Chunks:
+        """Cut a grid whose points have so many bytes."""
+        points = min(math.prod(grid_shape) // CHUNKS, CHUNK_BYTES // point_bytes)
+        return cls.of(grid_shape, points)
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from statmech_bn.dataset import with_codes
 from statmech_bn.errors import InvalidSetup, SweepStopped, invalid
 from statmech_bn.sweeps.description import versions
 from statmech_bn.sweeps.grid import point_seed, points_of
@@ -61,7 +60,6 @@ class Template:
         """
         if not isinstance(result, xr.Dataset):
             raise invalid("function", "a function that returns an xarray.Dataset", result)
-        result = with_codes(result)
         variables, coordinates, attributes = {}, {}, {}
         for label, variable in result.variables.items():
             name = str(label)
@@ -119,7 +117,7 @@ class Study:
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=versions)
 
-    def results(self, part: Part) -> Any:
+    def results(self, part: Part) -> Iterator[tuple[tuple[int, ...], dict[str, Any], Any]]:
         """Iterate over the points of a box: index in it, the point, its Dataset.
 
         Raises
@@ -143,21 +141,14 @@ class Study:
 class Block:
     """Results of several chunks, the attributes that vary among them, and the time they took."""
 
+    template: Template
     chunks: list[dict[str, np.ndarray]]
     varying: frozenset[str]
     seconds: float
 
 
-def first_result(study: Study, part: Part) -> tuple[Template, float]:
-    """Compute one point; return its template and the seconds that it took."""
-    begin = time.perf_counter()
-    _, _, result = next(study.results(part))
-    seconds = time.perf_counter() - begin
-    return Template.of(result, study.names), seconds
-
-
-def compute(study: Study, template: Template, parts: list[Part]) -> Block:
-    """Compute the points of several chunks.
+def compute(study: Study, template: Template | None, parts: list[Part]) -> Block:
+    """Compute the points of several chunks; without a template, the first point gives it.
 
     Raises
     ------
@@ -165,25 +156,28 @@ def compute(study: Study, template: Template, parts: list[Part]) -> Block:
         The function raised, or a result is not like the first; the message names the point.
     """
     begin = time.perf_counter()
-    chunks, varying = [], set()
+    chunks: list[dict[str, np.ndarray]] = []
+    varying: set[str] = set()
     for part in parts:
         shape = tuple(axis.size for axis in part)
-        arrays = {
-            name: np.empty(shape + variable.shape, variable.dtype)
-            for name, variable in template.variables.items()
-        }
+        arrays: dict[str, np.ndarray] = {}
         for index, point, result in study.results(part):
             try:
                 found = Template.of(result, study.names)
             except InvalidSetup as error:
                 raise SweepStopped(f"The result at {point} cannot be stored. {error}") from error
+            template = template or found
             if problem := template.mismatch(found):
                 raise SweepStopped(f"The result at {point} cannot be stored: {problem}.")
-            for name, array in arrays.items():
-                array[index] = result.variables[name].values.reshape(array.shape[len(shape) :])
             varying |= _varying(template.attributes, found.attributes)
+            for name, variable in template.variables.items():
+                if name not in arrays:
+                    arrays[name] = np.empty(shape + variable.shape, variable.dtype)
+                arrays[name][index] = result.variables[name].values.reshape(variable.shape)
         chunks.append(arrays)
-    return Block(chunks, frozenset(varying), time.perf_counter() - begin)
+    if template is None:
+        raise ValueError("There is nothing to compute.")
+    return Block(template, chunks, frozenset(varying), time.perf_counter() - begin)
 
 
 def plain(attributes: Any) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The store of a sweep: one process holds it, writes whole chunks, and believes only checksums.
 
-A chunk of every variable is one file, its values (little-endian, in C order) and their CRC-32C:
-the codecs `bytes` and `crc32c` of Zarr 3, so every reader checks it. Files are written here and not
-by Zarr, which takes ten times as long for small ones while workers hold Python's lock. A chunk of the sweep is done when all its files are there and agree with their
-checksums; there is no other record that could contradict them after a crash, and none whose order
-depends on workers. The root's ``zarr.json`` is replaced atomically; its attributes hold
+A chunk of every variable is one file: its values (little-endian, in C order) and their CRC-32C, the
+codecs `bytes` and `crc32c` of Zarr 3, so every reader checks it. The files are written here and not
+by Zarr, which takes ten times as long for small ones while workers hold Python's lock.
+
+A chunk of the sweep is done when all its files are there and agree with their checksums. There is
+no other record that could contradict them after a crash, and none whose order depends on workers.
+The root's ``zarr.json`` is replaced atomically; its attributes hold
 
     sweep            the description (`statmech_bn.sweeps.description`)
     sweep_complete   1 once every chunk is done and on disk
@@ -19,7 +21,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
-from statmech_bn.dataset import DESCRIPTIONS, codes_and_labels
+from statmech_bn.dataset import DESCRIPTIONS, codes_and_labels, values_of
 from statmech_bn.errors import InvalidStore
 from statmech_bn.sweeps.description import differences
 from statmech_bn.sweeps.grid import Chunks, Grid
@@ -74,24 +75,6 @@ class Store:
         """Attributes of the root."""
         return self.metadata["attributes"]
 
-    def check(self, description: dict[str, Any]) -> None:
-        """Refuse a store of something else.
-
-        Raises
-        ------
-        InvalidStore
-            The message lists what differs.
-        """
-        if "sweep" not in self.attributes:
-            raise InvalidStore(f"{self.path} was not written by a sweep; it is left alone.")
-        found = list(differences(json.loads(self.attributes["sweep"]), description))
-        if found:
-            raise InvalidStore(
-                f"{self.path} holds another sweep; it is left alone. What differs:\n  "
-                + "\n  ".join(found)
-                + "\nName another store, or remove this one."
-            )
-
     def template(self) -> Template:
         """Return what every point's result looks like."""
         axes = len(self.grid.names)
@@ -105,7 +88,7 @@ class Store:
                 )
                 for name, array in self.arrays.items()
             },
-            {name: np.asarray(array[:]) for name, array in own.items()},
+            {name: values_of(np.asarray(a[:]), dict(a.attrs)) for name, a in own.items()},
             {},
             {key: value for key, value in self.attributes.items() if key not in OURS},
             (),
@@ -168,12 +151,32 @@ class Store:
         write_metadata(self.path, self.metadata)
 
 
+def check(path: Path, description: dict[str, Any]) -> None:
+    """Refuse a store of something else.
+
+    Raises
+    ------
+    InvalidStore
+        The message lists what differs.
+    """
+    try:
+        found = json.loads(json.loads((path / "zarr.json").read_text())["attributes"]["sweep"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
+    if different := list(differences(found, description)):
+        raise InvalidStore(
+            f"{path} holds another sweep; it is left alone. What differs:\n  "
+            + "\n  ".join(different)
+            + "\nName another store, or remove this one."
+        )
+
+
 @contextmanager
 def hold(path: Path) -> Iterator[Path]:
     """Hold a store against other processes.
 
     Yields the folder that is held: the store, or if there is none the hidden folder to make it in,
-    which the caller renames. A hidden folder that was not renamed is removed.
+    which :func:`create` renames.
 
     Raises
     ------
@@ -193,25 +196,27 @@ def hold(path: Path) -> Iterator[Path]:
         try:
             if fcntl is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            made = folder == hidden and (path / "zarr.json").exists()
-            if made or not _is_at(folder, descriptor):
-                continue  # it was renamed by the process that held it until now
-            yield folder
-            return
+            renamed = folder == hidden and (path / "zarr.json").exists()
+            if not renamed and _is_at(folder, descriptor):
+                yield folder
+                return
         except BlockingIOError:
             raise InvalidStore(
                 f"Another process is writing to {path}. Wait until it ends, or name another store."
             ) from None
         finally:
-            if folder == hidden and _is_at(hidden, descriptor):
-                shutil.rmtree(hidden)
             os.close(descriptor)
 
 
 def create(
-    folder: Path, grid: Grid, template: Template, chunks: Chunks, description: dict[str, Any]
+    folder: Path,
+    path: Path,
+    grid: Grid,
+    template: Template,
+    chunks: Chunks,
+    description: dict[str, Any],
 ) -> None:
-    """Make a store without values: all metadata, and the coordinates."""
+    """Make a store without values in a hidden folder, all metadata and coordinates; rename it."""
     group = zarr.create_group(folder, zarr_format=3, overwrite=True)
     for name, values in {**grid.axes, **template.coordinates}.items():
         attributes = template.coordinate_attributes.get(name) or dict(
@@ -248,6 +253,8 @@ def create(
     }
     write_metadata(folder, {"attributes": attributes, "zarr_format": 3, "node_type": "group"})
     synchronize(folder)
+    folder.replace(path)
+    _fsync(path.parent)
 
 
 def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
