@@ -20,7 +20,7 @@ import numpy as np
 from statmech_bn.errors import invalid
 
 CHUNKS = 256
-"""A grid is cut into at least this many chunks (or into its points), so that a kill loses little."""
+"""A grid is cut into at least this many (or into its points), so that a kill loses little."""
 CHUNK_BYTES = 2**20
 """And a chunk has at most this many bytes, unless a point has more."""
 Box = tuple[slice, ...]

@@ -59,6 +59,8 @@ class Store:
     """
 
     def __init__(self, path: Path, grid: Grid) -> None:
+        for leftover in path.rglob(f"*{UNFINISHED}"):
+            leftover.unlink()
         self.path, self.grid = path, grid
         self.metadata: dict[str, Any] = json.loads((path / "zarr.json").read_text())
         arrays: dict[str, Any] = dict(zarr.open_group(path, mode="r", zarr_format=3).arrays())
@@ -67,8 +69,6 @@ class Store:
         self.arrays = {n: array for n, array in arrays.items() if n not in self.coordinates}
         shape = next(iter(self.arrays.values())).chunks[: len(grid.names)]
         self.chunks = Chunks(grid.shape, shape)
-        for leftover in path.rglob(f"*{UNFINISHED}"):
-            leftover.unlink()
 
     @property
     def attributes(self) -> dict[str, Any]:

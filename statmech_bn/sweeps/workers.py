@@ -37,7 +37,7 @@ def executor(
                 "Install statmech_bn[cluster].",
             ) from error
         with Client(scheduler, set_as_default=False) as client:
-            yield client.getexecutor(pure=False), lambda: max(1, sum(client.ncores().values()))
+            yield client.get_executor(pure=False), lambda: max(1, sum(client.ncores().values()))
         return
     count = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     if count == 1 and not processes:
