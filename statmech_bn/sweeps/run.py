@@ -64,7 +64,7 @@ def sweep(
         several seeds a point, or the same at all, put "seed" in the grid or bind it.
     workers : int, optional
         Threads or processes, by default one a core. With one thread, points are computed in the
-        calling thread.
+        calling thread. A function with threads of its own is best bound to ``workers=1``.
     processes : bool
         Processes instead of threads, for functions that hold Python's lock. The calling script
         needs the usual ``if __name__ == "__main__":``.
@@ -110,13 +110,14 @@ def sweep(
         if folder == path:
             check(path, description)
         with executor(workers, processes, scheduler) as (pool, capacity):
+            first = None
             if folder != path:
                 first = result_of(pool.submit(compute, study, None, [axes.point(0)]))
                 chunks = cut(axes, first.template, chunk_points)
                 create(folder, path, axes, first.template, chunks, description)
-                if chunks.points(0) == 1:
-                    _write(Store(path, axes), [0], first)
             opened = Store(path, axes)
+            if first is not None and opened.chunks.points(0) == 1:
+                _write(opened, [0], first)
             missing = opened.missing()
             if missing.size:
                 opened.mark(complete=False)

@@ -23,7 +23,9 @@ import math
 import os
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +178,7 @@ def hold(path: Path) -> Iterator[Path]:
     """Hold a store against other processes.
 
     Yields the folder that is held: the store, or if there is none the hidden folder to make it in,
-    which :func:`create` renames.
+    which :func:`create` renames. One that was not renamed is removed.
 
     Raises
     ------
@@ -190,14 +192,14 @@ def hold(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}{UNFINISHED}")
     while True:
-        folder = path if (path / "zarr.json").exists() else hidden
+        folder, held = (path if (path / "zarr.json").exists() else hidden), False
         folder.mkdir(exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             if fcntl is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            renamed = folder == hidden and (path / "zarr.json").exists()
-            if not renamed and _is_at(folder, descriptor):
+            held = _is_at(folder, descriptor)
+            if held and (folder == path or not (path / "zarr.json").exists()):
                 yield folder
                 return
         except BlockingIOError:
@@ -205,6 +207,8 @@ def hold(path: Path) -> Iterator[Path]:
                 f"Another process is writing to {path}. Wait until it ends, or name another store."
             ) from None
         finally:
+            if held and _is_at(hidden, descriptor):
+                shutil.rmtree(hidden)
             os.close(descriptor)
 
 
@@ -269,11 +273,11 @@ def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
 
 
 def synchronize(folder: Path) -> None:
-    """Bring every file of a folder to disk, and their names."""
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            _fsync(Path(parent, name))
-        _fsync(Path(parent))
+    """Bring every file of a folder to disk, and their names; many at once share the wait."""
+    paths = (Path(at, name) for at, _, files in os.walk(folder) for name in (*files, "."))
+    with ThreadPoolExecutor(16) as pool:
+        while some := list(islice(paths, 1000)):
+            list(pool.map(_fsync, some))
 
 
 def _fsync(path: Path) -> None:

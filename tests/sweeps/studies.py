@@ -110,13 +110,14 @@ def seeded(x, scale=1.0, seed=0, seconds=0.0):
     return nap(scale * x, seconds)
 
 
-def sweep_on_cluster(store, address, pipe):
+def sweep_on_cluster(store, address, pipe, points):
     """Sweep slow points on a cluster whose workers are being killed."""
-    while True:
+    finished = False
+    while not finished:
         try:
-            sbn.sweep(partial(nap, seconds=0.3), {"x": range(60)}, store, scheduler=address)
+            sbn.sweep(partial(nap, seconds=0.3), {"x": range(points)}, store, scheduler=address)
+            finished = True
         except sbn.errors.SweepStopped as error:
-            assert "KilledWorker" in str(error)
-            continue
-        pipe.send("finished")
-        return
+            if "KilledWorker" not in str(error):
+                raise
+    pipe.send("finished")
