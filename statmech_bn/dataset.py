@@ -35,6 +35,8 @@ DESCRIPTIONS = {
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
 }
+STRINGS = "OTU"
+"""NumPy's kinds of arrays of strings."""
 
 
 def describe(dataset: xr.Dataset) -> xr.Dataset:
@@ -96,7 +98,7 @@ def codes_and_labels(values: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
 
     Zarr's format 3 has no settled type for strings. :func:`open_dataset` gives them back.
     """
-    if values.dtype.kind not in "OTU":
+    if values.dtype.kind not in STRINGS:
         return values, {}
     return np.arange(values.size).reshape(values.shape), {
         "labels": json.dumps([str(value) for value in values.flat])
@@ -111,11 +113,10 @@ def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
 def with_codes(dataset: xr.Dataset) -> xr.Dataset:
     """Replace coordinates that are strings by codes."""
     for name, variable in dataset.coords.items():
-        codes, labels = codes_and_labels(variable.values)
-        if labels:
-            dataset = dataset.assign_coords(
-                {name: (variable.dims, codes, {**variable.attrs, **labels})}
-            )
+        if variable.dtype.kind in STRINGS:
+            codes, labels = codes_and_labels(variable.values)
+            attributes = {**variable.attrs, **labels}
+            dataset = dataset.assign_coords({name: (variable.dims, codes, attributes)})
     return dataset
 
 
@@ -198,7 +199,9 @@ def open_dataset(path: str | os.PathLike[str]) -> Any:
     except (OSError, ValueError, KeyError) as error:
         raise InvalidStore(f"{source} is not a readable store: {error}") from error
     if tree.children:
-        return tree
+        labelled = tree.map_over_datasets(with_labels)
+        labelled.set_close(tree.close)
+        return labelled
     dataset = with_labels(tree.to_dataset())
     dataset.set_close(tree.close)
     return dataset

@@ -66,6 +66,9 @@ def describe_sweep(
     if twice:
         raise invalid(f"grid[{twice[0]!r}]", "an argument that is not given already", twice[0])
     if seed is not None:
+        kinds = {parameter.kind for parameter in arguments.parameters.values()}
+        if "seed" not in arguments.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
+            raise invalid("seed", f"None for {name}{arguments}, which takes no seed", seed)
         given["seed"] = seed
     try:
         filled = arguments.bind(*positional, **given, **point)

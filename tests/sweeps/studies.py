@@ -44,9 +44,10 @@ def chain(activation, batch_size, learning_rate, seed):
 
 
 def nap(x, seconds=0.0):
-    """Take some time, and half as long every other time."""
+    """Take some time, and half as long every other time; one attribute varies."""
     time.sleep(seconds * (1 + x % 2) / 2)
-    return xr.Dataset({"y": ("time", np.cos(x * TIME)), "z": ((), 1.0 * x)}, {"time": TIME})
+    values = {"y": ("time", np.cos(x * TIME)), "z": ((), 1.0 * x)}
+    return xr.Dataset(values, {"time": TIME}, {"maker": "nap", "large": int(x > 30)})
 
 
 def fragile(x, cure):

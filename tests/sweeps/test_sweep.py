@@ -250,7 +250,7 @@ def test_other_things_at_the_path_are_left_alone(tmp_path):
         (studies.nap, {"x": [1.0, math.nan]}, {}, "grid['x']"),
         (studies.nap, {"x": [[1], [2]]}, {}, "grid['x']"),
         (studies.nap, {"y": [1]}, {}, "grid"),
-        (studies.nap, {"x": [1]}, {"seed": 1}, "grid"),
+        (studies.nap, {"x": [1]}, {"seed": 1}, "seed"),
         (studies.wave, {**GRID, "seed": [1]}, {"seed": 1}, "grid['seed']"),
         (partial(studies.nap, x=1), {"x": [1]}, {}, "grid['x']"),
         (partial(studies.nap, seconds=object()), {"x": [1]}, {}, "seconds"),
