@@ -157,7 +157,7 @@ def compute(study: Study, template: Template | None, parts: list[Part]) -> Block
     """
     begin = time.perf_counter()
     chunks: list[dict[str, np.ndarray]] = []
-    varying: set[str] = set()
+    different: set[str] = set()
     for part in parts:
         shape = tuple(axis.size for axis in part)
         arrays: dict[str, np.ndarray] = {}
@@ -169,7 +169,7 @@ def compute(study: Study, template: Template | None, parts: list[Part]) -> Block
             template = template or found
             if problem := template.mismatch(found):
                 raise SweepStopped(f"The result at {point} cannot be stored: {problem}.")
-            varying |= _varying(template.attributes, found.attributes)
+            different |= varying(template.attributes, found.attributes)
             for name, variable in template.variables.items():
                 if name not in arrays:
                     arrays[name] = np.empty(shape + variable.shape, variable.dtype)
@@ -177,7 +177,7 @@ def compute(study: Study, template: Template | None, parts: list[Part]) -> Block
         chunks.append(arrays)
     if template is None:
         raise ValueError("There is nothing to compute.")
-    return Block(template, chunks, frozenset(varying), time.perf_counter() - begin)
+    return Block(template, chunks, frozenset(different), time.perf_counter() - begin)
 
 
 def plain(attributes: Any) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def plain(attributes: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dict(attributes), default=lambda value: value.tolist()))
 
 
-def _varying(expected: dict[str, Any], found: dict[str, Any]) -> set[str]:
+def varying(expected: dict[str, Any], found: dict[str, Any]) -> frozenset[str]:
     """Name the attributes that are not the same (in text, so that NaN equals NaN)."""
     sides = [{(name, json.dumps(value)) for name, value in a.items()} for a in (expected, found)]
-    return {name for name, _ in sides[0] ^ sides[1]}
+    return frozenset(name for name, _ in sides[0] ^ sides[1])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from tqdm import tqdm
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import SweepStopped
 from statmech_bn.sweeps.description import describe_sweep
-from statmech_bn.sweeps.grid import Chunks, Grid
-from statmech_bn.sweeps.points import Block, Study, Template, compute
+from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid, points_of
+from statmech_bn.sweeps.points import Block, Study, Template, compute, varying
 from statmech_bn.sweeps.store import Store, check, create, hold
 from statmech_bn.sweeps.workers import executor
 from statmech_bn.teacher_student import integer
@@ -110,19 +111,21 @@ def sweep(
         if folder == path:
             check(path, description)
         with executor(workers, processes, scheduler) as (pool, capacity):
-            first = None
+            pending: dict[Future[Block], np.ndarray] = {}
             if folder != path:
-                first = result_of(pool.submit(compute, study, None, [axes.point(0)]))
-                chunks = cut(axes, first.template, chunk_points)
-                create(folder, path, axes, first.template, chunks, description)
+                pending = _begin(pool, 2 * capacity(), study, axes, chunk_points)
+                template = result_of(next(iter(pending))).template
+                chunks = cut(axes, template, chunk_points)
+                with _writing(path):
+                    create(folder, path, axes, template, chunks, description)
+                if len(chunks) < axes.size:  # points are not chunks
+                    pending = {}
             opened = Store(path, axes)
-            if first is not None and opened.chunks.points(0) == 1:
-                _write(opened, [0], first)
             missing = opened.missing()
             if missing.size:
-                opened.mark(complete=False)
-                _run(pool, capacity, study, opened, missing)
-            opened.mark(complete=True)
+                _run(pool, capacity, study, opened, missing, pending)
+            with _writing(path):
+                opened.mark(complete=True)
     return open_dataset(path)
 
 
@@ -158,22 +161,36 @@ def result_of(future: Future[Block], resume: str = "") -> Block:
         raise SweepStopped(f"{told} {resume}".strip()) from error
 
 
+def _begin(
+    pool: Executor, width: int, study: Study, grid: Grid, chunk_points: int | None
+) -> dict[Future[Block], np.ndarray]:
+    """Begin with the first point, and if points will be chunks, with one for each worker.
+
+    What a result looks like, which a chunk follows from, is only known from the first.
+    """
+    single = chunk_points == 1 or (chunk_points is None and grid.size < 2 * CHUNKS)
+    numbers = range(min(width, grid.size) if single else 1)
+    return {pool.submit(compute, study, None, [grid.point(n)]): np.array([n]) for n in numbers}
+
+
 def _run(
     pool: Executor,
     capacity: Callable[[], int],
     study: Study,
     store: Store,
     missing: np.ndarray,
+    pending: dict[Future[Block], np.ndarray],
 ) -> None:
-    """Compute and write the missing chunks."""
+    """Compute and write the missing chunks; the first of them are pending already."""
     template, chunks, grid = store.template(), store.chunks, store.grid
     chunk_bytes = math.prod(chunks.shape) * template.point_bytes
     seconds = math.inf  # of a chunk: the first blocks have one, to find out
-    pending: dict[Future[Block], np.ndarray] = {}
-    begun = 0
+    begun = len(pending)
     done = grid.size - sum(chunks.points(number) for number in missing)
     bar = tqdm(total=grid.size, initial=done, unit="point", desc=store.path.name, disable=None)
     try:
+        with _writing(store.path):
+            store.mark(complete=False)
         while begun < missing.size or pending:
             width = 2 * capacity()
             while begun < missing.size and len(pending) < width:
@@ -183,13 +200,19 @@ def _run(
                 pending[pool.submit(compute, study, template, parts)] = numbers
                 begun += numbers.size
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                block = result_of(future, _resume(store))
+                block = result_of(future, _resume(store.path))
                 numbers = pending.pop(future)
                 seconds = block.seconds / numbers.size
-                _write(store, numbers, block)
+                if problem := template.mismatch(block.template):
+                    point = next(points_of(grid.names, grid.point(numbers[0])))[1]
+                    told = f"The result at {point} cannot be stored: {problem}."
+                    raise SweepStopped(f"{told} {_resume(store.path)}")
+                _write(store, template, numbers, block)
                 bar.update(sum(chunks.points(number) for number in numbers))
+    except BrokenExecutor as error:  # a worker died before it was given a block
+        raise SweepStopped(f"{type(error).__name__}: {error} {_resume(store.path)}") from error
     except KeyboardInterrupt as stop:
-        stop.add_note(_resume(store))
+        stop.add_note(_resume(store.path))
         raise
     finally:
         bar.close()
@@ -197,18 +220,24 @@ def _run(
             future.cancel()
 
 
-def _write(store: Store, numbers: Sequence[int] | np.ndarray, block: Block) -> None:
+def _write(store: Store, template: Template, numbers: np.ndarray, block: Block) -> None:
     """Write a finished block."""
-    try:
-        store.forget(block.varying)
+    with _writing(store.path):
+        store.forget(block.varying | varying(template.attributes, block.template.attributes))
         for number, values in zip(numbers, block.chunks, strict=True):
             store.write(number, values)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say what to do when the disk is full, or the like."""
+    try:
+        yield
     except OSError as error:
-        raise SweepStopped(f"Writing failed: {error}. {_resume(store)}") from error
+        raise SweepStopped(f"Writing failed: {error}. {_resume(path)}") from error
 
 
-def _resume(store: Store) -> str:
+def _resume(path: Path) -> str:
     return (
-        f"What is finished is kept in {store.path}; "
-        "make the same call again and it goes on from there."
+        f"What is finished is kept in {path}; make the same call again and it goes on from there."
     )
