@@ -6,11 +6,13 @@ import math
 from concurrent.futures import Executor
 from functools import partial
 
+import dask
 import numpy as np
 import pytest
 import studies
 import sympy as sp
 import xarray as xr
+from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,15 +91,18 @@ def test_bytes_do_not_depend_on_workers(tmp_path, digest, undisturbed, more):
 
 @pytest.fixture
 def cluster():
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address=None,
-    ) as started:
+    patient = {"distributed.comm.timeouts.connect": "120s"}  # the machine may be busy
+    with (
+        dask.config.set(patient),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address=None,
+        ) as started,
+    ):
         yield started
 
 

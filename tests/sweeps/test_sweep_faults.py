@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import studies
 import zarr
+from distributed import LocalCluster
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
@@ -297,9 +298,8 @@ def test_worker_processes_end_with_a_killed_driver(tmp_path, processes):
 
 @pytest.mark.slow
 def test_killed_workers_of_a_cluster(tmp_path, digest, undisturbed):
-    distributed = pytest.importorskip("distributed")
     store, kills, dice = tmp_path / "run.zarr", 0, random.Random(2)
-    with distributed.LocalCluster(
+    with LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
     ) as cluster:
         ours, theirs = multiprocessing.Pipe()
