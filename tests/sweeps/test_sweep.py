@@ -100,7 +100,7 @@ def cluster():
             processes=False,
             protocol="tcp://",
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any port
         ) as started,
     ):
         yield started

@@ -300,7 +300,7 @@ def test_worker_processes_end_with_a_killed_driver(tmp_path, processes):
 def test_killed_workers_of_a_cluster(tmp_path, digest, undisturbed):
     store, kills, dice = tmp_path / "run.zarr", 0, random.Random(2)
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
         ours, theirs = multiprocessing.Pipe()
         function, grid = partial(studies.nap, seconds=0.3), {"x": range(2 * POINTS)}
