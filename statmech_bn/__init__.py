@@ -7,7 +7,7 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, offline, plot, symbolic
+from statmech_bn import codegen, errors, offline, plot, sweeps, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -22,6 +22,7 @@ from statmech_bn.online import (
     schedules,
     stationary_gamma,
 )
+from statmech_bn.sweeps import sweep
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 __version__ = _version("statmech_bn")
@@ -46,5 +47,7 @@ __all__ = [
     "save",
     "schedules",
     "stationary_gamma",
+    "sweep",
+    "sweeps",
     "symbolic",
 ]

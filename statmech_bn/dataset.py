@@ -49,6 +49,8 @@ DESCRIPTIONS = {
     "quadrature_error": ("error of the quadrature in one iteration", "", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
 }
+STRINGS = "OTU"
+"""NumPy's kinds of arrays of strings."""
 
 
 def describe(dataset: xr.Dataset) -> xr.Dataset:
@@ -105,6 +107,43 @@ def provenance(
     return {name: value for name, value in attributes.items() if value is not None}
 
 
+def codes_and_labels(values: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Return strings as codes 0, 1, ... and an attribute with the labels, numbers as they are.
+
+    Zarr's format 3 has no settled type for strings. :func:`open_dataset` gives them back.
+    """
+    if values.dtype.kind not in STRINGS:
+        return values, {}
+    return np.arange(values.size).reshape(values.shape), {
+        "labels": json.dumps([str(value) for value in values.flat])
+    }
+
+
+def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
+    """Undo :func:`codes_and_labels`."""
+    return np.array(json.loads(attributes["labels"]))[codes] if "labels" in attributes else codes
+
+
+def with_codes(dataset: xr.Dataset) -> xr.Dataset:
+    """Replace coordinates that are strings by codes."""
+    for name, variable in dataset.coords.items():
+        if variable.dtype.kind in STRINGS:
+            codes, labels = codes_and_labels(variable.values)
+            attributes = {**variable.attrs, **labels}
+            dataset = dataset.assign_coords({name: (variable.dims, codes, attributes)})
+    return dataset
+
+
+def with_labels(dataset: xr.Dataset) -> xr.Dataset:
+    """Give coordinates their strings back."""
+    for name, variable in dataset.coords.items():
+        if "labels" in variable.attrs:
+            strings = values_of(variable.values, variable.attrs)
+            others = {key: value for key, value in variable.attrs.items() if key != "labels"}
+            dataset = dataset.assign_coords({name: (variable.dims, strings, others)})
+    return dataset
+
+
 def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Write a Dataset or a tree of them, replacing the store that was at the path before.
 
@@ -130,6 +169,10 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
+        if isinstance(dataset, xr.DataTree):
+            dataset = dataset.map_over_datasets(with_codes)
+        else:
+            dataset = with_codes(dataset)
         if target.suffix == ".nc":
             dataset.to_netcdf(unfinished, engine="h5netcdf")
         else:
@@ -170,7 +213,9 @@ def open_dataset(path: str | os.PathLike[str]) -> Any:
     except (OSError, ValueError, KeyError) as error:
         raise InvalidStore(f"{source} is not a readable store: {error}") from error
     if tree.children:
-        return tree
-    dataset = tree.to_dataset()
+        labelled = tree.map_over_datasets(with_labels)
+        labelled.set_close(tree.close)
+        return labelled
+    dataset = with_labels(tree.to_dataset())
     dataset.set_close(tree.close)
     return dataset

@@ -27,6 +27,8 @@ NAMES = {
     "save",
     "schedules",
     "stationary_gamma",
+    "sweep",
+    "sweeps",
     "symbolic",
 }
 ROOMS = [name for name in NAMES if hasattr(getattr(sbn, name), "__all__")]
