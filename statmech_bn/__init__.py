@@ -7,7 +7,7 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, offline, plot, sweeps, symbolic
+from statmech_bn import codegen, errors, offline, plot, study, sweeps, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -47,6 +47,7 @@ __all__ = [
     "save",
     "schedules",
     "stationary_gamma",
+    "study",
     "sweep",
     "sweeps",
     "symbolic",

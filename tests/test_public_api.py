@@ -27,6 +27,7 @@ NAMES = {
     "save",
     "schedules",
     "stationary_gamma",
+    "study",
     "sweep",
     "sweeps",
     "symbolic",
