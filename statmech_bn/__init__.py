@@ -11,7 +11,7 @@ from statmech_bn import codegen, errors, plot, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
-from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic
+from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic, rates
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 __version__ = _version("statmech_bn")
@@ -29,6 +29,7 @@ __all__ = [
     "microscopic",
     "open",
     "plot",
+    "rates",
     "save",
     "symbolic",
 ]

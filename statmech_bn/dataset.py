@@ -34,6 +34,12 @@ DESCRIPTIONS = {
     "gamma": ("scale parameter", r"$\gamma$", "1"),
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
+    "maximum_rate": ("maximum learning rate", r"$\eta_\mathrm{max}$", "1"),
+    "effective_rate": ("effective learning rate", r"$\eta_\mathrm{eff}$", "1"),
+    "misalignment": ("misalignment", "$1 - R$", "1"),
+    "length_per_root_rate": ("length per root learning rate", r"$L/\sqrt{\eta}$", "1"),
+    "correction": ("next order of the misalignment", "", "1"),
+    "eigenvalue": ("eigenvalue of the Jacobian", r"$\lambda_J$", "N / steps"),
 }
 
 
