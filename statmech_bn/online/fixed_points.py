@@ -171,25 +171,33 @@ def resting_gamma(setup: TeacherStudent, overlap: float) -> float:
 
 
 def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, float]:
-    """Solve D = R √(ηλB/(2M)) with γ at rest; returns R, γ and B."""
+    """Solve D = R √(ηλB/(2M)) and A₂ = 2ζγ; returns R, γ and B."""
 
-    def excess(log_misalignment: float) -> tuple[float, float, float, float]:
-        overlap = 1 - np.exp(log_misalignment)
-        scale = resting_gamma(setup, overlap)
-        drive, _, noise = (float(a) for a in averages(setup, np.array(overlap), np.array(scale)))
-        spent = overlap * np.sqrt(product * noise / (2 * setup.batch_size))
-        return drive - spent, overlap, scale, noise
+    def at(state: np.ndarray) -> tuple[float, ...]:
+        overlap, scale = 1 - np.exp(min(state[0], 0.0)), np.exp(state[1])
+        found = averages(setup, np.array(overlap), np.array(scale))
+        return overlap, scale, *(float(average) for average in found)
 
-    trials = np.linspace(np.log(CLOSEST), np.log(1 - 1e-3), 24)
-    previous = trials[0]
-    for trial in trials[1:]:
-        if excess(trial)[0] > 0:
-            found = brentq(lambda y: excess(y)[0], previous, trial, xtol=1e-13)
-            return excess(found)[1:]
-        previous = trial
-    raise NotConverged(
-        f"At ηλ = {product:g} the noise outweighs the drive at every overlap in (0, 1)."
-    )
+    def residual(state: np.ndarray) -> list[float]:
+        overlap, scale, drive, pull, noise = at(state)
+        spent = overlap * np.sqrt(product * max(noise, 0.0) / (2 * setup.batch_size))
+        return [drive - spent, pull - 2 * setup.gamma_decay * scale]
+
+    # Start where D₁x = √(ηλ(B₁ + bx)/(2M)), the limit of weak decay
+    scale = resting_gamma(setup, 1.0)
+    drive, _, noise = averages(setup, np.array([1.0, 1 - CLOSEST]), np.full(2, scale))
+    slope, tilt = drive[1] / CLOSEST, max(noise[1] - noise[0], 0.0) / CLOSEST
+    tilt, left = product * tilt, product * max(noise[0], 0.0)
+    weak = tilt + np.sqrt(tilt**2 + 8 * setup.batch_size * slope**2 * left)
+    weak /= 4 * setup.batch_size * slope**2
+    solution = root(residual, [np.log(min(float(weak), 0.5)), np.log(scale)], tol=1e-13)
+    overlap, scale, _, _, noise = at(solution.x)
+    if np.abs(residual(solution.x)).max() > 1e-9 or not 0 < overlap < 1:
+        raise NotConverged(
+            f"At ηλ = {product:g} no overlap in (0, 1) balances drive and noise: "
+            f"{solution.message}"
+        )
+    return overlap, scale, noise
 
 
 def _unnormalized(setup: TeacherStudent, rate: float) -> tuple[float, float]:

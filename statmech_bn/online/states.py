@@ -42,7 +42,13 @@ def _average_function(setup: TeacherStudent) -> Callable[..., Any]:
             return rule.batch_averages(overlap, gamma, setup.batch_size)
         return rule.averages(overlap, gamma)
 
-    return np.vectorize(integrate, otypes=[float] * 4)
+    elementwise = np.vectorize(integrate, otypes=[float] * 4)
+
+    def evaluate(overlap: np.ndarray, gamma: np.ndarray) -> tuple[np.ndarray, ...]:
+        with np.errstate(all="ignore"):  # flags that compiled kernels leave behind
+            return elementwise(overlap, gamma)
+
+    return evaluate
 
 
 def averages(
