@@ -37,7 +37,12 @@ DESCRIPTIONS = {
     "maximum_rate": ("maximum learning rate", r"$\eta_\mathrm{max}$", "1"),
     "effective_rate": ("effective learning rate", r"$\eta_\mathrm{eff}$", "1"),
     "misalignment": ("misalignment", "$1 - R$", "1"),
-    "length_per_root_rate": ("length per root learning rate", r"$L/\sqrt{\eta}$", "1"),
+    "length_per_root_rate": ("rescaled length", r"$L/\sqrt{\eta}$", "1"),
+    "divergence_rate": ("learning rate of divergence", r"$\eta_\infty$", "1"),
+    "divergence_per_sample": ("divergence per sample", r"$\eta_\infty / M$", "1"),
+    "batch_size": ("batch size", "$M$", "1"),
+    "activation": ("activation", "", "1"),
+    "decay_product": ("rate times decay", r"$\eta\lambda$", "1"),
     "correction": ("next order of the misalignment", "", "1"),
     "eigenvalue": ("eigenvalue of the Jacobian", r"$\lambda_J$", "N / steps"),
 }

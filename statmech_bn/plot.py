@@ -325,7 +325,7 @@ def _level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
         elif found:
             size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
             handles.append(_handle(label=name + size, **_marker(level, "o")))
-    if any(d["diverged_at"].notnull().any() for d in results):
+    if any("diverged_at" in d and d["diverged_at"].notnull().any() for d in results):
         handles.append(_handle(label="diverges", linestyle="none", marker="^", markersize=7))
     return handles
 

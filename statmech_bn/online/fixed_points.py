@@ -194,8 +194,7 @@ def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, floa
     overlap, scale, _, _, noise = at(solution.x)
     if np.abs(residual(solution.x)).max() > 1e-9 or not 0 < overlap < 1:
         raise NotConverged(
-            f"At ηλ = {product:g} no overlap in (0, 1) balances drive and noise: "
-            f"{solution.message}"
+            f"At ηλ = {product:g} no overlap in (0, 1) balances drive and noise: {solution.message}"
         )
     return overlap, scale, noise
 
