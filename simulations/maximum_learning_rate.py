@@ -93,7 +93,7 @@ def simulate(options: Options) -> xr.DataTree:
         activation, student = group.split("/")
         described = setup(activation, student)
         own = None if described.normalization == "none" else SCALE_RATE
-        runs = {
+        runs: dict[str, tuple[Any, Any, float | None]] = {
             "trajectories": (RATES, time, None),
             "six_decades": (decades[decades < LARGEST[student]], [1.0, 3.0], own),
         }

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-REFERENCE = {"color": "0.45", "linestyle": (0, (4, 3)), "linewidth": 2.0, "zorder": 4}
+REFERENCE: dict[str, Any] = {
+    "color": "0.45",
+    "linestyle": (0, (4, 3)),
+    "linewidth": 2.0,
+    "zorder": 4,
+}
 DASHES: list[Any] = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 MARKERS = "osDvp"
 
@@ -158,7 +163,7 @@ def _draw(
             axis.plot(x, y, **_line(style))
             continue
         shown = slice(None, None, max(1, x.size // points))
-        bars = {"xerr": x_error[shown], "yerr": y_error[shown]}
+        bars: dict[str, Any] = {"xerr": x_error[shown], "yerr": y_error[shown]}
         marker = _marker(level, style["marker"])
         axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker)
 

@@ -176,7 +176,7 @@ def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, floa
     def at(state: np.ndarray) -> tuple[float, ...]:
         overlap, scale = 1 - np.exp(min(state[0], 0.0)), np.exp(state[1])
         found = averages(setup, np.array(overlap), np.array(scale))
-        return overlap, scale, *(float(average) for average in found)
+        return float(overlap), float(scale), *(float(average) for average in found)
 
     def residual(state: np.ndarray) -> list[float]:
         overlap, scale, drive, pull, noise = at(state)
@@ -184,13 +184,14 @@ def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, floa
         return [drive - spent, pull - 2 * setup.gamma_decay * scale]
 
     # Start where D₁x = √(ηλ(B₁ + bx)/(2M)), the limit of weak decay
-    scale = resting_gamma(setup, 1.0)
-    drive, _, noise = averages(setup, np.array([1.0, 1 - CLOSEST]), np.full(2, scale))
-    slope, tilt = drive[1] / CLOSEST, max(noise[1] - noise[0], 0.0) / CLOSEST
-    tilt, left = product * tilt, product * max(noise[0], 0.0)
+    limit = resting_gamma(setup, 1.0)
+    drives, _, noises = averages(setup, np.array([1.0, 1 - CLOSEST]), np.full(2, limit))
+    slope = drives[1] / CLOSEST
+    tilt = product * max(noises[1] - noises[0], 0.0) / CLOSEST
+    left = product * max(noises[0], 0.0)
     weak = tilt + np.sqrt(tilt**2 + 8 * setup.batch_size * slope**2 * left)
     weak /= 4 * setup.batch_size * slope**2
-    solution = root(residual, [np.log(min(float(weak), 0.5)), np.log(scale)], tol=1e-13)
+    solution = root(residual, [np.log(min(float(weak), 0.5)), np.log(limit)], tol=1e-13)
     overlap, scale, _, _, noise = at(solution.x)
     if np.abs(residual(solution.x)).max() > 1e-9 or not 0 < overlap < 1:
         raise NotConverged(

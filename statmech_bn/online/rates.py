@@ -66,6 +66,7 @@ def maximum(setup: TeacherStudent, state: State) -> Any:
 
     Examples
     --------
+    >>> from statmech_bn import OrderParameters
     >>> setup = TeacherStudent("linear", "weight", batch_size=8)
     >>> round(maximum(setup, OrderParameters(overlap=0.5, length=1.0, gamma=1.0)), 6)
     24.0
@@ -109,6 +110,7 @@ def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
 
     Examples
     --------
+    >>> from statmech_bn import OrderParameters
     >>> setup = TeacherStudent("linear", "weight")
     >>> effective(setup, OrderParameters(length=2.0, gamma=1.0), 3.0)
     0.75
@@ -116,16 +118,17 @@ def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
     expression = derived.effective_learning_rate(setup.normalization)
     evaluate = numpy_function([expression], [s.eta, s.L, s.gamma])
     if isinstance(state, xr.Dataset):
-        rate = xr.DataArray(learning_rate)
-        rate, length, gamma = xr.broadcast(rate, state["length"], state["gamma"])
-        order = state["length"].dims
-        rate, length, gamma = (a.transpose(*order, ...) for a in (rate, length, gamma))
-        return as_array(_or_zero(evaluate, rate.values, length, gamma), length, "effective_rate")
+        _, length, gamma, give_back = read_state(setup, state)
+        states = [give_back(length, "length"), give_back(gamma, "gamma")]
+        labelled = xr.broadcast(*states, xr.DataArray(learning_rate))
+        labelled = tuple(array.transpose(*states[0].dims, ...) for array in labelled)
+        length, gamma, rates = (array.values for array in labelled)
+        return as_array(_or_zero(evaluate, rates, length, gamma), labelled[0], "effective_rate")
     _, length, gamma, _ = read_state(setup, state)
-    rate = np.asarray(learning_rate, dtype=float)
-    if not (rate > 0).all():
+    rates = np.asarray(learning_rate, dtype=float)
+    if not (rates > 0).all():
         raise invalid("learning_rate", "numbers > 0", learning_rate)
-    found = _or_zero(evaluate, rate, length, gamma)
+    found = _or_zero(evaluate, rates, length, gamma)
     return float(found) if found.ndim == 0 else found
 
 

@@ -69,15 +69,16 @@ def read_state(setup: TeacherStudent, state: State) -> tuple[Any, ...]:
         state = vars(state)
     if not isinstance(state, (Mapping, xr.Dataset)):
         raise invalid("state", "OrderParameters, a mapping or a Dataset", state)
-    given = {"gamma": 1.0, **state} if setup.normalization == "none" else state
+    given: dict[Any, Any] = dict(state)
+    if setup.normalization == "none":
+        given.setdefault("gamma", 1.0)
     missing = [name for name in ("overlap", "length", "gamma") if name not in given]
     if missing:
         raise invalid("state", f"entries {', '.join(missing)} as well", sorted(map(str, given)))
     values = [given[name] for name in ("overlap", "length", "gamma")]
     if isinstance(state, xr.Dataset):
-        arrays = xr.broadcast(*(xr.DataArray(value) for value in values))
-        template = arrays[0]
-        return *(a.values for a in arrays), lambda found, name: as_array(found, template, name)
+        labelled = xr.broadcast(*(xr.DataArray(value) for value in values))
+        return *(a.values for a in labelled), lambda found, name: as_array(found, labelled[0], name)
     try:
         arrays = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in values))
     except (TypeError, ValueError) as error:

@@ -112,14 +112,15 @@ def independent_gamma_decay(activation: str) -> sp.Expr:
 
 def _row(unit: str, student: str) -> RateTableRow:
     if student == "batch" and unit != "linear":
-        cells: tuple[sp.Expr | None, ...] = (None,) * 5
-    else:
-        normalization = student if student in ("none", "batch") else "weight"
-        point = fixed_point(normalization, unit)
-        cells = (point.gamma, point.overlap, point.length, point.maximum, point.effective)
-        penalty = {
-            "weight_gamma_decay": zeta,
-            "batch_as_gamma_decay": independent_gamma_decay(unit),
-        }.get(student, sp.S.Zero)
-        cells = tuple(sp.factor(e.subs({Delta: 0, zeta: penalty})) for e in cells)
-    return RateTableRow(unit, student, *cells, remark=REMARKS[student])
+        return RateTableRow(unit, student, None, None, None, None, None, REMARKS[student])
+    point = fixed_point(student if student in ("none", "batch") else "weight", unit)
+    penalty = sp.S.Zero
+    if student == "weight_gamma_decay":
+        penalty = zeta
+    elif student == "batch_as_gamma_decay":
+        penalty = independent_gamma_decay(unit)
+    cells = {
+        name: sp.factor(getattr(point, name).subs({Delta: 0, zeta: penalty}))
+        for name in ("gamma", "overlap", "length", "maximum", "effective")
+    }
+    return RateTableRow(unit, student, **cells, remark=REMARKS[student])

@@ -47,7 +47,6 @@ SLOPES = {
 """Symbols of the derivatives of D, A₂ and B by R and by γ (by L for "none")."""
 
 NORMALIZED = ("weight", "population", "batch")
-Unit = str | sp.Expr | Activation
 
 
 def effective_learning_rate(normalization: str) -> sp.Expr:
@@ -61,7 +60,9 @@ def effective_learning_rate(normalization: str) -> sp.Expr:
     return order_parameter_flow(normalization)[R].coeff(D)
 
 
-def maximum_learning_rate(normalization: str, activation: Unit | None = None) -> sp.Expr:
+def maximum_learning_rate(
+    normalization: str, activation: str | sp.Expr | Activation | None = None
+) -> sp.Expr:
     """Derive the η below which a state improves.
 
     Parameters
@@ -95,7 +96,7 @@ def maximum_learning_rate(normalization: str, activation: Unit | None = None) ->
     return min(found, sp.factor(found), key=sp.count_ops)
 
 
-def divergence_learning_rate(activation: Unit) -> sp.Expr:
+def divergence_learning_rate(activation: str | sp.Expr | Activation) -> sp.Expr:
     """Derive the η beyond which the length of an unnormalized student explodes.
 
     Returns
@@ -149,7 +150,7 @@ class FixedPoint:
     effective: sp.Expr
 
 
-def fixed_point(normalization: str, activation: Unit) -> FixedPoint:
+def fixed_point(normalization: str, activation: str | sp.Expr | Activation) -> FixedPoint:
     """Derive the fixed point of a student without weight decay ("none": and without noise).
 
     Raises
@@ -226,7 +227,9 @@ def flow_jacobian(normalization: str) -> sp.Matrix:
     )
 
 
-def late_time(normalization: str, activation: Unit | None = None) -> dict[sp.Symbol, sp.Expr]:
+def late_time(
+    normalization: str, activation: str | sp.Expr | Activation | None = None
+) -> dict[sp.Symbol, sp.Expr]:
     """Derive how a normalized student anneals itself, as t → ∞.
 
     Parameters
@@ -289,7 +292,9 @@ def _slow_misalignment(rate: sp.Expr, length: sp.Expr, noise: sp.Symbol) -> sp.E
     return leading * eta_eff + correction * eta_eff ** sp.Rational(3, 2)
 
 
-def _drive_near_teacher(normalization: str, activation: Unit) -> dict[sp.Symbol, sp.Expr]:
+def _drive_near_teacher(
+    normalization: str, activation: str | sp.Expr | Activation
+) -> dict[sp.Symbol, sp.Expr]:
     """Expand the drive at R = 1 − x in √x."""
     drive = _averages(normalization, activation)[D]
     root = sp.Symbol("epsilon", positive=True)
@@ -339,7 +344,9 @@ def equilibrium(normalization: str) -> dict[sp.Symbol, sp.Expr]:
     return {k: _tidy_powers(e).subs({decay: lamda, noise: B}) for k, e in found.items()}
 
 
-def _averages(normalization: str, activation: Unit) -> dict[sp.Symbol, sp.Expr]:
+def _averages(
+    normalization: str, activation: str | sp.Expr | Activation
+) -> dict[sp.Symbol, sp.Expr]:
     find = batch_field_averages if normalization == "batch" else field_averages
     drive, pull, noise, label_noise = find(activation)
     averages = {D: drive, A: pull, B: noise + Delta**2 * label_noise}
