@@ -295,15 +295,14 @@ def _slow_misalignment(rate: sp.Expr, length: sp.Expr, noise: sp.Symbol) -> sp.E
 def _drive_near_teacher(
     normalization: str, activation: str | sp.Expr | Activation
 ) -> dict[sp.Symbol, sp.Expr]:
-    """Expand the drive at R = 1 − x in √x."""
+    """Expand the drive (1 − R²) K at R = 1 − x in √x; √(1 − R²) is √(2x) to this order."""
     drive = _averages(normalization, activation)[D]
-    root = sp.Symbol("epsilon", positive=True)
-    # 1 − R² and √(1−R²) are written out first, or SymPy expands what cancels
-    angle = sp.simplify(drive.subs(R, sp.cos(root)))  # 1 − cos ε = ε²/2 − ε⁴/24 + …
-    series = sp.series(angle, root, 0, 4).removeO()
+    sine = sp.Symbol("s", positive=True)
+    per_square = sp.factor(drive) / sp.factor(1 - R**2)
+    slope = per_square.subs(R, sp.sqrt(1 - sine**2)).diff(sine)
     return {
-        drive_slope: 2 * series.coeff(root, 2),
-        drive_kink: -2 * sp.sqrt(2) * series.coeff(root, 3),
+        drive_slope: 2 * _aligned(per_square),
+        drive_kink: -2 * sp.sqrt(2) * sp.limit(sp.simplify(slope), sine, 0, "+"),
     }
 
 
@@ -370,7 +369,10 @@ def _scale(pull: sp.Expr, activation: Activation) -> tuple[sp.Expr, dict[sp.Symb
 
 
 def _aligned(expression: sp.Expr) -> sp.Expr:
-    return sp.limit(expression, R, 1, "-")
+    """Take the limit R → 1, in √(1 − R²): what is singular there cancels when it is expanded."""
+    sine = sp.Symbol("s", positive=True)
+    found = sp.expand(expression.subs(R, sp.sqrt(1 - sine**2))).subs(sine, 0)
+    return sp.limit(expression, R, 1, "-") if found.has(sp.nan, sp.zoo, sp.oo) else found
 
 
 def _tidy(expression: sp.Expr) -> sp.Expr:
