@@ -214,8 +214,8 @@ def _unnormalized(setup: TeacherStudent, rate: float) -> tuple[float, float]:
         turn, growth = change(
             drive, pull, noise, overlap, length, rate, setup.batch_size, setup.weight_decay
         )
-        # dR/dt vanishes at R = 1 like the drive, which is not a fixed point where B > 0
-        return [float(turn) / max(np.sin(state[0]), CLOSEST) / rate, float(growth) / rate]
+        sine = np.sin(state[0])  # dR/dt by it is dθ/dt, odd and smooth through R = 1
+        return [float(turn) / (sine or CLOSEST) / rate, float(growth) / rate]
 
     guess = np.sqrt(rate * setup.label_noise**2 / setup.batch_size) + 0.1
     solution = root(residual, [guess, 0.0], tol=1e-13)
@@ -270,11 +270,12 @@ def _slopes(
     if angle > 3 * STEP:
         by_angle = np.array(averages(setup, np.cos(angle + steps), scale * ones))
         along_overlap = -(by_angle @ difference) / np.sin(angle)
-    else:  # f = f₀ + aθ² + bθ³ + cθ⁴, df/dR = −(2a + 3bθ + 4cθ²) to the accuracy of the fit
+    else:  # f = f₀ + Σ aₖθᵏ, k = 2 … 5, and df/dR = −Σ kaₖθᵏ⁻²/(sin θ/θ)
         angles = np.arange(5) * 2 * STEP
-        powers = angles[:, None] ** np.array([0, 2, 3, 4, 5])
+        orders = np.array([0, 2, 3, 4, 5])
         by_angle = np.array(averages(setup, np.cos(angles), scale * ones))
-        fit = np.linalg.solve(powers, by_angle.T)
-        along_overlap = -(np.array([2, 3 * angle, 4 * angle**2]) @ fit[1:4])
+        fit = np.linalg.solve(angles[:, None] ** orders, by_angle.T)[1:]
+        slopes = orders[1:] * angle ** (orders[1:] - 2)
+        along_overlap = -(slopes @ fit) / np.sinc(angle / np.pi)
     pairs = zip(along_overlap, along_scale, strict=True)
     return dict(zip((s.D, s.A, s.B), ((float(r), float(g)) for r, g in pairs), strict=True))
