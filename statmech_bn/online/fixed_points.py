@@ -11,6 +11,9 @@ so that R, γ and η_eff depend on the product ηλ alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 import sympy as sp
 import xarray as xr
@@ -129,9 +132,7 @@ def equilibrium(setup: TeacherStudent, learning_rate: ArrayLike) -> xr.Dataset:
         )  # fmt: skip
     states = np.array([_balanced(setup, rate * setup.weight_decay) for rate in rates])
     overlap, gamma, noise = states.T
-    law = derived.equilibrium(setup.normalization)
-    symbols = [s.eta, s.lamda, s.M, s.B, s.gamma]
-    effective_rate, length = numpy_function([law[derived.eta_eff], law[s.L]], symbols)(
+    effective_rate, length = _balance(setup.normalization)(
         rates, setup.weight_decay, setup.batch_size, noise, gamma
     )
     data = {
@@ -168,6 +169,13 @@ def resting_gamma(setup: TeacherStudent, overlap: float) -> float:
             f"{overlap:g}: the output of this student shrinks or grows without end."
         )
     return float(brentq(pull, low, high, xtol=1e-15)) if pull(high) < 0 else high
+
+
+@lru_cache(maxsize=8)
+def _balance(normalization: str) -> Callable[..., tuple[np.ndarray, ...]]:
+    law = derived.equilibrium(normalization)
+    symbols = [s.eta, s.lamda, s.M, s.B, s.gamma]
+    return numpy_function([law[derived.eta_eff], law[s.L]], symbols)
 
 
 def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, float]:

@@ -176,11 +176,7 @@ def late_time(setup: TeacherStudent, time: ArrayLike) -> xr.Dataset:
             "Without it R = 1 is reached exponentially fast and L stops growing.",
         )  # fmt: skip
     slope, kink = _drive_near_teacher(setup, scale)
-    law = derived.late_time(setup.normalization)
-    first = law[derived.misalignment].subs(derived.drive_kink, 0)
-    wanted = [law[derived.eta_eff], law[s.L].subs(s.eta, 1), first, law[derived.misalignment]]
-    symbols = [s.t, s.M, s.B, s.gamma, derived.drive_slope, derived.drive_kink]
-    rate, length, leading, corrected = numpy_function(wanted, symbols)(
+    rate, length, leading, corrected = _late_time_function(setup.normalization)(
         times, setup.batch_size, noise, scale, slope, kink
     )
     data = {
@@ -239,6 +235,17 @@ def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.
 def _maximum_function(normalization: str) -> Callable[..., tuple[np.ndarray, ...]]:
     symbols = [s.D, s.A, s.B, s.R, s.L, s.gamma, s.M, s.lamda]
     return numpy_function([derived.maximum_learning_rate(normalization)], symbols)
+
+
+@lru_cache(maxsize=8)
+def _late_time_function(normalization: str) -> Callable[..., tuple[np.ndarray, ...]]:
+    law = derived.late_time(normalization)
+    aligned = law[derived.misalignment]
+    leading = aligned.subs(derived.drive_kink, 0)
+    symbols = [s.t, s.M, s.B, s.gamma, derived.drive_slope, derived.drive_kink]
+    return numpy_function(
+        [law[derived.eta_eff], law[s.L].subs(s.eta, 1), leading, aligned], symbols
+    )
 
 
 def _drive_near_teacher(setup: TeacherStudent, scale: float) -> tuple[float, float]:
