@@ -95,7 +95,7 @@ def simulate(options: Options) -> xr.DataTree:
         own = None if described.normalization == "none" else SCALE_RATE
         runs: dict[str, tuple[Any, Any, float | None]] = {
             "trajectories": (RATES, time, None),
-            "six_decades": (decades[decades < LARGEST[student]], [1.0, 3.0], own),
+            "six_decades": (decades[decades < LARGEST[student]], [1.0, 10.0], own),
         }
         for name, (rates, times, scale_rate) in runs.items():
             arguments: dict[str, Any] = {"start": START, "gamma_learning_rate": scale_rate}
