@@ -1,10 +1,10 @@
 r"""Table 1 of Luo et al. (2019), derived: fixed points, maximum and effective learning rates.
 
 Their table compares a student without normalization, weight normalization (WN), and batch
-normalization (BN), which they treat as population normalization with gamma decay. For each there
-are the fixed point (γ₀, R₀, L₀), the η_max up to which R is stable there, and η_eff. The labels
-have no noise. Every cell is derived here from the flow, as no definition but theirs of the
-quantities is used: η_max is where the eigenvalue ∂(dR/dt)/∂R of the Jacobian changes sign.
+normalization (BN), which they treat as population normalization with gamma decay: the fixed point
+(γ₀, R₀, L₀), the maximum learning rate and the effective one. No cell is copied: all are derived
+here from the flow, without label noise, with η_max where the eigenvalue ∂(dR/dt)/∂R of the
+Jacobian changes sign. So defined, gamma decay raises η_max, as they say of BN.
 
 A row of this project's is added, batch normalization at finite M without approximation.
 
@@ -25,7 +25,7 @@ from statmech_bn.symbolic.flow import UNIT_FIELDS
 from statmech_bn.symbolic.gamma_decay import batch_moments, excess_kurtosis
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.rates import fixed_point
-from statmech_bn.symbolic.symbols import Delta, u, v, zeta
+from statmech_bn.symbolic.symbols import Delta, M, u, v, zeta
 
 ACTIVATIONS = ("linear", "relu")
 STUDENTS = ("none", "weight", "weight_gamma_decay", "batch_as_gamma_decay", "batch")
@@ -42,9 +42,9 @@ REMARKS = {
     ),
     "batch": (
         "Exact at finite M. A sample is one of the M that normalize it, so that γ₀ shrinks half "
-        "as much, and the step has no noise at R = 1. The projection leaves M − 2 of M directions "
-        "and the noise carries E[1/σ_B²] = M/(M − 3): η_max is below that of weight "
-        "normalization, where gamma decay puts it above."
+        "as much. The projection leaves M − 2 of M directions and the noise carries E[1/σ_B²] = "
+        "M/(M − 3): η_max is below that of weight normalization, where gamma decay puts it above. "
+        "At R = 1 a linear unit has no noise left; ReLU has, so its length grows."
     ),
 }
 """In what a row differs from the literature's, and why."""
@@ -120,7 +120,14 @@ def _row(unit: str, student: str) -> RateTableRow:
     elif student == "batch_as_gamma_decay":
         penalty = independent_gamma_decay(unit)
     cells = {
-        name: sp.factor(getattr(point, name).subs({Delta: 0, zeta: penalty}))
+        name: _positive(sp.factor(getattr(point, name).subs({Delta: 0, zeta: penalty})))
         for name in ("gamma", "overlap", "length", "maximum", "effective")
     }
     return RateTableRow(unit, student, **cells, remark=REMARKS[student])
+
+
+def _positive(cell: sp.Expr) -> sp.Expr:
+    """Write a/(1 − b) rather than −a/(b − 1)."""
+    numerator, denominator = sp.fraction(cell)
+    flip = denominator.subs({zeta: 0, M: 10}).is_negative
+    return -numerator / sp.expand(-denominator) if flip else cell
