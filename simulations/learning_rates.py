@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
@@ -71,7 +71,7 @@ def setup(activation: str, student: str) -> sbn.TeacherStudent:
     )
 
 
-def learn(activation: str, student: str, level: str, **arguments: object) -> xr.Dataset:
+def learn(activation: str, student: str, level: str, **arguments: Any) -> xr.Dataset:
     """Let one student learn at all learning rates."""
     return getattr(sbn, level)(setup(activation, student), start=START, workers=1, **arguments)
 
@@ -81,9 +81,12 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     dimension = options.size("dimension")
     first, last = max(1.0, 0.01 * dimension), options.duration * dimension
     time = np.unique(np.geomspace(first, last, 61).round()) / dimension  # whole steps
-    shared = {"learning_rate": np.geomspace(0.15, 150, options.size("rates")), "time": time}
-    finite = {"dimension": dimension, "seed": options.seed}
-    levels: dict[str, dict[str, object]] = {
+    shared: dict[str, Any] = {
+        "learning_rate": np.geomspace(0.15, 150, options.size("rates")),
+        "time": time,
+    }
+    finite: dict[str, Any] = {"dimension": dimension, "seed": options.seed}
+    levels: dict[str, dict[str, Any]] = {
         "macroscopic": {},
         "mesoscopic": {**finite, "replicas": options.size("replicas")},
         "microscopic": {**finite, "replicas": options.size("networks")},

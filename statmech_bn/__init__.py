@@ -19,6 +19,7 @@ from statmech_bn.online import (
     macroscopic,
     mesoscopic,
     microscopic,
+    rates,
     schedules,
     stationary_gamma,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "offline",
     "open",
     "plot",
+    "rates",
     "save",
     "schedules",
     "stationary_gamma",

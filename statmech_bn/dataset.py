@@ -48,6 +48,16 @@ DESCRIPTIONS = {
     "converged": ("converged", "", "1"),
     "quadrature_error": ("error of the quadrature in one iteration", "", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
+    "maximum_rate": ("maximum learning rate", r"$\eta_\mathrm{max}$", "1"),
+    "effective_rate": ("effective learning rate", r"$\eta_\mathrm{eff}$", "1"),
+    "misalignment": ("misalignment", "$1 - R$", "1"),
+    "length_per_root_rate": ("rescaled length", r"$L/\sqrt{\eta}$", "1"),
+    "divergence_rate": ("learning rate of divergence", r"$\eta_\infty$", "1"),
+    "divergence_per_sample": ("divergence per sample", r"$\eta_\infty / M$", "1"),
+    "activation": ("activation", "", "1"),
+    "decay_product": ("rate times decay", r"$\eta\lambda$", "1"),
+    "correction": ("next order of the misalignment", "", "1"),
+    "eigenvalue": ("eigenvalue of the Jacobian", r"$\lambda_J$", "N / steps"),
 }
 STRINGS = "OTU"
 """NumPy's kinds of arrays of strings."""

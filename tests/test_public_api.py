@@ -24,6 +24,7 @@ NAMES = {
     "offline",
     "open",
     "plot",
+    "rates",
     "save",
     "schedules",
     "stationary_gamma",

@@ -1,7 +1,7 @@
 """From SymPy expressions to functions that run: prepare → print → compile, one printer a target."""
 
 from statmech_bn.codegen.cuda_target import cuda_source
-from statmech_bn.codegen.latex_target import latex
+from statmech_bn.codegen.latex_target import latex, latex_table
 from statmech_bn.codegen.numba_target import (
     numba_array_function,
     numba_function,
@@ -14,6 +14,7 @@ __all__ = [
     "Program",
     "cuda_source",
     "latex",
+    "latex_table",
     "numba_array_function",
     "numba_function",
     "numba_vector_function",

@@ -3,6 +3,7 @@
 Figures are made without pyplot: there is nothing to close. `save_figure` writes them.
 """
 
+from statmech_bn.plot.curves import Panel, curves
 from statmech_bn.plot.gamma_decay import (
     differences,
     effective_decay,
@@ -16,7 +17,9 @@ from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
 __all__ = [
+    "Panel",
     "VARIABLES",
+    "curves",
     "differences",
     "effective_decay",
     "final_error",
