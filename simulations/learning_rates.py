@@ -128,6 +128,10 @@ def simulate(options: Options) -> xr.DataTree:
     return sbn.study.simulate(parts(options), options)
 
 
+def main(options: Options) -> None:
+    """Simulate, write the store, draw."""
+    sbn.study.run(parts(options), figures, options)
+
+
 if __name__ == "__main__":
-    asked = tyro.cli(Options, description=__doc__)
-    sbn.study.run(parts(asked), figures, asked)
+    main(tyro.cli(Options, description=__doc__))
