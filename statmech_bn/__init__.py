@@ -7,11 +7,22 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, plot, sweeps, symbolic
+from statmech_bn import codegen, errors, offline, plot, study, sweeps, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
-from statmech_bn.online import Inputs, macroscopic, mesoscopic, microscopic
+from statmech_bn.online import (
+    Inputs,
+    batch_loss,
+    effective_gamma_decay,
+    loss_minimum,
+    macroscopic,
+    mesoscopic,
+    microscopic,
+    rates,
+    schedules,
+    stationary_gamma,
+)
 from statmech_bn.sweeps import sweep
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -23,14 +34,22 @@ __all__ = [
     "TeacherStudent",
     "__version__",
     "activation",
+    "batch_loss",
     "codegen",
+    "effective_gamma_decay",
     "errors",
+    "loss_minimum",
     "macroscopic",
     "mesoscopic",
     "microscopic",
+    "offline",
     "open",
     "plot",
+    "rates",
     "save",
+    "schedules",
+    "stationary_gamma",
+    "study",
     "sweep",
     "sweeps",
     "symbolic",

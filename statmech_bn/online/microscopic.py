@@ -18,6 +18,7 @@ time, and the fields and updates of all learners are two matrix products.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,6 +37,7 @@ from statmech_bn.online.arguments import Run, check_finite_dimension, check_run,
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.inputs import Draw, Inputs
 from statmech_bn.online.network_step import apply, learn
+from statmech_bn.online.schedules import Pieces, Schedule, prepare
 from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
 
 BLOCK_SIZE = 131_072
@@ -55,7 +57,9 @@ def microscopic(
     gamma_learning_rate: ArrayLike | None = None,
     device: str = "cpu",
     inputs: Inputs | Draw | ArrayLike | None = None,
+    teacher: ArrayLike | None = None,
     workers: int | None = None,
+    schedule: Schedule | Callable[[float], float] | None = None,
 ) -> xr.Dataset:
     """Simulate students of N weights.
 
@@ -80,8 +84,13 @@ def microscopic(
     inputs : Inputs, callable or array_like, optional
         By default i.i.d. N(0, 1). See `statmech_bn.Inputs` for other distributions and data; the
         generalization error is then measured on 4000 samples, without label noise.
+    teacher : array_like, optional
+        Direction of w*, shape (N,), of all replicas; of any length ≠ 0, as it is scaled to √N. By
+        default each replica draws its own.
     workers : int, optional
         Threads, by default one a core; replicas run in parallel. No effect on the result.
+    schedule : Schedule or callable, optional
+        Factor s(t) of both learning rates, see `statmech_bn.schedules`.
 
     Returns
     -------
@@ -91,7 +100,7 @@ def microscopic(
     Raises
     ------
     InvalidSetup
-        An argument is outside of its range, or the inputs do not have N components.
+        An argument is outside of its range, or the inputs or the teacher do not have N components.
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
@@ -100,12 +109,13 @@ def microscopic(
     if inputs is not None and not isinstance(inputs, Inputs):
         inputs = Inputs(inputs)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
-    world = _World.prepare(setup, dimension, inputs, seed)
+    world = _World.prepare(setup, dimension, inputs, _direction(teacher, dimension), seed)
+    factors, described = prepare(schedule, run.time)
     with (
         _libraries().limit(limits=1, user_api="blas"),  # replicas are the parallelism
         ThreadPoolExecutor(min(threads, replicas)) as pool,
     ):
-        learn_one = partial(_replica, setup, start, run, world, seed)
+        learn_one = partial(_replica, setup, start, run, world, factors, seed)
         results = list(pool.map(learn_one, range(replicas)))
     states = np.stack([found[0] for found in results], axis=2)
     overlap, length, gamma = states[:3]
@@ -124,11 +134,22 @@ def microscopic(
         "microscopic",
         dimension=dimension,
         seed=seed,
+        schedule=described,
         inputs="Gaussian" if inputs is None else inputs.label,
     )
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
+
+
+def _direction(teacher: ArrayLike | None, dimension: int) -> np.ndarray | None:
+    """Check a given teacher."""
+    if teacher is None:
+        return None
+    direction = np.asarray(teacher, dtype=float)
+    if direction.shape != (dimension,) or not (np.isfinite(direction).all() and direction.any()):
+        raise invalid("teacher", f"{dimension} finite numbers, not all zero", teacher)
+    return direction
 
 
 @lru_cache(maxsize=1)
@@ -145,13 +166,19 @@ class _World:
     value_and_slope: Any
     dimension: int
     inputs: Inputs | None
+    teacher: np.ndarray | None
     mean: np.ndarray
     covariance: np.ndarray
     test: np.ndarray
 
     @classmethod
     def prepare(
-        cls, setup: TeacherStudent, dimension: int, inputs: Inputs | None, seed: int
+        cls,
+        setup: TeacherStudent,
+        dimension: int,
+        inputs: Inputs | None,
+        teacher: np.ndarray | None,
+        seed: int,
     ) -> _World:
         g = setup.activation
         mean: np.ndarray = np.empty(0)
@@ -168,6 +195,7 @@ class _World:
             numba_array_function([g.expression, g.derivative], z),
             dimension,
             inputs,
+            teacher,
             mean,
             covariance,
             test,
@@ -195,12 +223,18 @@ class _World:
 
 
 def _replica(
-    setup: TeacherStudent, start: OrderParameters, run: Run, world: _World, seed: int, index: int
+    setup: TeacherStudent,
+    start: OrderParameters,
+    run: Run,
+    world: _World,
+    factors: Pieces,
+    seed: int,
+    index: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run all learning rates of one replica; returns states (4, learners, times), diverged_at."""
     origin, samples, labels = (stream(seed, 2, index, part) for part in range(3))
     learners, dimension = run.learning_rate.size, world.dimension
-    teacher, first = _teacher_and_start(origin, dimension, start)
+    teacher, first = _teacher_and_start(origin, world, start)
     weights = np.tile(first, (learners, 1))
     gamma = np.full(learners, start.gamma)
     diverged_at = np.full(learners, np.nan)
@@ -231,6 +265,7 @@ def _replica(
                 setup.weight_decay,
                 run.learning_rate,
                 run.gamma_learning_rate,
+                *factors,
                 world.mean,
                 world.covariance,
                 teacher,
@@ -253,11 +288,14 @@ def _replica(
 
 
 def _teacher_and_start(
-    generator: np.random.Generator, dimension: int, start: OrderParameters
+    generator: np.random.Generator, world: _World, start: OrderParameters
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a teacher of length √N and weights of exactly the overlap and length of `start`."""
+    dimension = world.dimension
     teacher, other = generator.standard_normal((2, dimension))
-    teacher /= np.linalg.norm(teacher)
+    if world.teacher is not None:
+        teacher = world.teacher
+    teacher = teacher / np.linalg.norm(teacher)
     other -= (other @ teacher) * teacher
     other /= np.linalg.norm(other)
     direction = start.overlap * teacher + np.sqrt(1 - start.overlap**2) * other

@@ -35,6 +35,7 @@ from scipy.optimize import brentq
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.codegen import numpy_function
+from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.online.averages import Quadrature
 from statmech_bn.online.quadrature import SPACING, panels, teacher_moments, trapezoid
@@ -86,7 +87,9 @@ def stationary_gamma(
     xarray.Dataset
         ``gamma`` over (statistics, part, batch_size): statistics "independent" and "correlated",
         part "mean" and "spread" if only μ_B or σ_B fluctuates, and "both". ``gamma_population``
-        is the limit M → ∞.
+        is the limit M → ∞. For Gaussian fields also ``gamma_exact`` over batch_size, where the
+        average over batches of M vanishes to all orders (NaN for M = 3, see
+        `statmech_bn.online.batch_averages`).
 
     Raises
     ------
@@ -127,14 +130,27 @@ def stationary_gamma(
                     return terms[0] + terms[row] / m
 
                 found[i, j, k] = _root(pull, population)
-    return xr.Dataset(
-        {
-            "gamma": (("statistics", "part", "batch_size"), found),
-            "gamma_population": population,
-        },
+    variables = {
+        "gamma": (("statistics", "part", "batch_size"), found),
+        "gamma_population": ((), population),
+    }
+    if field is None:
+        exact = [_exact(g, float(overlap), int(size), population) for size in sizes]
+        variables["gamma_exact"] = (("batch_size",), exact)
+    result = xr.Dataset(
+        variables,
         coords={"statistics": list(STATISTICS), "part": list(PARTS), "batch_size": sizes},
         attrs={"activation": g.name, "overlap": float(overlap)},
     )
+    return describe(result)
+
+
+def _exact(g: Activation, overlap: float, size: int, near: float) -> float:
+    """Return the root of the pull of batches of M Gaussian fields."""
+    if size < 4:
+        return np.nan
+    rule = Quadrature.for_activation(g)
+    return _root(lambda scale: rule.batch_averages(overlap, scale, size)[1], near)
 
 
 class _Nodes(NamedTuple):

@@ -1,5 +1,6 @@
 """Derivations in SymPy: pure algebra, no numbers. The symbols are documented in `symbols`."""
 
+from statmech_bn.symbolic import offline
 from statmech_bn.symbolic.flow import (
     batch_field_averages,
     field_averages,
@@ -17,6 +18,25 @@ from statmech_bn.symbolic.gamma_decay import (
     skewness,
 )
 from statmech_bn.symbolic.gaussian import gaussian_average
+from statmech_bn.symbolic.rate_table import (
+    RateTableRow,
+    independent_gamma_decay,
+    learning_rate_table,
+)
+from statmech_bn.symbolic.rates import (
+    FixedPoint,
+    divergence_learning_rate,
+    drive_kink,
+    drive_slope,
+    effective_learning_rate,
+    equilibrium,
+    eta_eff,
+    fixed_point,
+    flow_jacobian,
+    late_time,
+    maximum_learning_rate,
+    misalignment,
+)
 from statmech_bn.symbolic.symbols import (
     A,
     B,
@@ -39,9 +59,11 @@ from statmech_bn.symbolic.symbols import (
 )
 
 __all__ = [
-    "A", "B", "D", "Delta", "GammaDecay", "L", "M", "N", "Q", "R",
-    "batch_field_averages", "batch_moments", "eta", "eta_gamma", "excess_kurtosis",
-    "field_averages", "gamma", "gamma_decay", "gaussian_average", "generalization_error", "lamda",
-    "linear_scale", "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u",
-    "v", "zeta",
+    "A", "B", "D", "Delta", "FixedPoint", "GammaDecay", "L", "M", "N", "Q", "R", "RateTableRow",
+    "batch_field_averages", "batch_moments", "divergence_learning_rate", "drive_kink",
+    "drive_slope", "effective_learning_rate", "equilibrium", "eta", "eta_eff", "eta_gamma",
+    "excess_kurtosis", "field_averages", "fixed_point", "flow_jacobian", "gamma", "gamma_decay",
+    "gaussian_average", "generalization_error", "independent_gamma_decay", "lamda", "late_time",
+    "learning_rate_table", "linear_scale", "maximum_learning_rate", "misalignment", "offline",
+    "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u", "v", "zeta",
 ]  # fmt: skip

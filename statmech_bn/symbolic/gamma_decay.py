@@ -51,6 +51,7 @@ LOG_PARTITIONS: dict[str, sp.Expr] = {
     "linear": phi**2 / 2,
     "logistic": sp.log(1 + sp.exp(phi)),
     "poisson": sp.exp(phi),
+    "softplus": -sp.polylog(2, -sp.exp(phi)),  # whose derivative is log(1 + e^φ), a smooth ReLU
 }
 STATISTICS = ("independent", "correlated")
 PARTS = ("mean", "spread", "both")
@@ -98,9 +99,9 @@ def gamma_decay(
     ----------
     statistics : {"independent", "correlated"}
         Whether μ_B and σ_B are independent of the sample that they normalize.
-    log_partition : {"linear", "logistic", "poisson"} or sympy.Expr, optional
-        A as an expression in one symbol: φ²/2, log(1 + e^φ) and e^φ by name. Without it A stays
-        an undefined function.
+    log_partition : {"linear", "logistic", "poisson", "softplus"} or sympy.Expr, optional
+        A as an expression in one symbol: φ²/2, log(1 + e^φ), e^φ, and the integral −Li₂(−e^φ) of
+        softplus by name. Without it A stays an undefined function.
     field : {"any", "gaussian"}
         The law of u. "any" leaves κ₃ and ρ_h, and averages over a density p(u) where other
         moments occur.
@@ -136,11 +137,11 @@ def gamma_decay(
     _check("statistics", statistics, STATISTICS)
     _check("field", field, ("any", "gaussian"))
     partition = _log_partition(log_partition)
-    slope = sp.diff(partition, phi)
+    slope = sp.expand_func(sp.diff(partition, phi))
     if label_mean is None:
         label_mean = slope.subs(phi, gamma * u if statistics == "independent" else u)
     error = slope.subs(phi, gamma * u) - label_mean
-    curvature = sp.factor(sp.diff(partition, phi, 2)).subs(phi, gamma * u)
+    curvature = sp.factor(sp.diff(slope, phi)).subs(phi, gamma * u)
     moments = {part: batch_moments(statistics, part) for part in PARTS}
     crossed = [b - m - s for m, s, b in zip(*(moments[part] for part in PARTS), strict=True)]
     from_mean, from_spread, from_both = (
@@ -309,6 +310,9 @@ def _average_product(product: sp.Expr, field: str) -> sp.Expr:
         terms = [_average_exponential(term) for term in sp.Add.make_args(expanded)]
         if None not in terms:
             return sp.Add(*terms)
+        even = sp.simplify((product + product.subs(u, -u)) / 2)
+        if even.is_polynomial(u):  # the logistic function is ½ plus an odd one
+            return gaussian_average(even, (u,), _UNIT)
     density = _GAUSSIAN if field == "gaussian" else sp.Function("p")(u)
     return sp.Integral(density * product, (u, -sp.oo, sp.oo))
 

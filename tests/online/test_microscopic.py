@@ -16,6 +16,7 @@ from statmech_bn.online.network_step import learn
 START = sbn.OrderParameters(0.3, 1.2, 0.8)
 SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
 NAMES = ("none", "weight", "population", "batch")
+CONSTANT = np.array([0.0, 1.0]), np.ones((1, 1))  # pieces of the schedule s = 1
 
 
 def plain_step(setup, samples, noise, teacher, weights, gamma, rate, mean=0.0, covariance=None):
@@ -85,7 +86,7 @@ def test_step_is_the_gradient_of_the_loss(normalization, general, batch_size, le
     learn(
         generator, False, samples[None], noise[None], numba_array_function([g.expression], z),
         numba_array_function([g.expression, g.derivative], z), NAMES.index(normalization),
-        setup.gamma_decay, setup.weight_decay, rates, rates,
+        setup.gamma_decay, setup.weight_decay, rates, rates, *CONSTANT,
         *((mean, covariance) if general else empty), teacher, weights, gamma, 0,
         np.full(learners, np.nan),
     )  # fmt: skip
@@ -107,7 +108,7 @@ def test_batch_gradient_sums_vanish(seed, batch_size):
         generator, False, samples[None], np.zeros((1, batch_size)),
         numba_array_function([g.expression], z),
         numba_array_function([g.expression, g.derivative], z), NAMES.index("batch"), 0.0, 0.0,
-        np.ones(1), np.ones(1), np.empty(0), np.empty((0, 0)),
+        np.ones(1), np.ones(1), *CONSTANT, np.empty(0), np.empty((0, 0)),
         generator.standard_normal(dimension), weights, np.ones(1), 0, np.full(1, np.nan),
     )  # fmt: skip
     step = (weights - before)[0]
@@ -235,3 +236,24 @@ def test_moments_come_in_pairs():
 def test_unknown_device_is_refused():
     with pytest.raises(InvalidSetup, match="device: expected 'cpu', got 'cuda'"):
         sbn.microscopic(SETUP, 1.0, [1.0], START, 8, device="cuda")
+
+
+def test_a_given_teacher_is_looked_at():
+    """A student that starts along its teacher sees the component that the teacher sees."""
+    setup, start = sbn.TeacherStudent("linear", "batch", 4), sbn.OrderParameters(1.0, 1.0, 1.0)
+    inputs = sbn.Inputs(lambda g, m, n: g.standard_normal((m, n)) * [3.0, 1.0, 1.0, 1.0])
+    given = {"teacher": [2.0, 0, 0, 0], "inputs": inputs, "dimension": 4}
+    found = sbn.microscopic(setup, 1e-9, [0.0, 400.0], start, replicas=4, **given)
+    final = found.gamma.isel(time=-1)
+    assert found.overlap.min() > 1 - 1e-12
+    # γ stops at 3 s_4, s_4 = √(1/2) Γ(2)/Γ(3/2); a single γ fluctuates by about 0.5
+    assert np.abs(final - 3 * 0.7979).max() < 1.5
+    assert final.std() > 0
+    again = sbn.microscopic(setup, 1e-9, [400.0], start, replicas=4, **given, seed=1)
+    assert (again.gamma.isel(time=0) != final).all()
+
+
+@pytest.mark.parametrize("teacher", [[1.0, 0.0], np.zeros(5), [np.nan, 1, 1, 1, 1]])
+def test_a_teacher_that_is_none_is_refused(teacher):
+    with pytest.raises(InvalidSetup, match="teacher"):
+        sbn.microscopic(SETUP, 1.0, [1.0], START, 5, teacher=teacher)

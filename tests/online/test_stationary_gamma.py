@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import sympy as sp
 from scipy.integrate import quad
@@ -196,3 +197,14 @@ def test_unresolved_fields_are_refused():
         stationary_gamma("relu", 8, 1.0, scipy.stats.t(5))
     with pytest.raises(NotConverged, match="not smooth"):
         stationary_gamma("relu", 8, 1.0, scipy.stats.beta(0.5, 0.5))
+
+
+def test_exact_gamma_of_the_linear_unit():
+    """R s_M, s_M = √(2/M) Γ(M/2)/Γ((M−1)/2)."""
+    sizes = np.array([3, 4, 9, 200])
+    found = stationary_gamma("linear", sizes, 0.7).gamma_exact.values
+    gammaln = scipy.special.gammaln
+    scale = np.sqrt(2 / sizes) * np.exp(gammaln(sizes / 2) - gammaln((sizes - 1) / 2))
+    assert np.isnan(found[0])
+    np.testing.assert_allclose(found[1:], 0.7 * scale[1:], rtol=1e-7)
+    assert "gamma_exact" not in stationary_gamma("linear", sizes, field=SKEWED)

@@ -174,12 +174,13 @@ def gaussian_integral(function):
     return quad(lambda x: function(x) * np.exp(-x * x / 2) / np.sqrt(2 * np.pi), -12, 12)[0]
 
 
-@pytest.mark.parametrize("name", ["poisson", "logistic"])
+@pytest.mark.parametrize("name", ["poisson", "logistic", "softplus"])
 def test_independent_zeta_is_its_definition(name):
     scale, size = 0.7, 20
     curvature = {
         "poisson": lambda x: np.exp(scale * x),
         "logistic": lambda x: 1 / (2 * np.cosh(scale * x / 2)) ** 2,
+        "softplus": lambda x: 1 / (1 + np.exp(-scale * x)),
     }[name]
     information = gaussian_integral(lambda x: curvature(x) * x * x)
     expected = information / (4 * size) + gaussian_integral(curvature) / (2 * size)
@@ -265,3 +266,10 @@ def test_refused_moments():
         batch_moments("correlated", "median")
     with pytest.raises(InvalidSetup, match="order"):
         batch_moments(order=0)
+
+
+def test_softplus_decays_as_half_a_linear_unit_does():
+    """Its curvature is ½ plus an odd function, and so is its slope in u, at every γ."""
+    for statistics in ("independent", "correlated"):
+        linear = gamma_decay(statistics, "linear", "gaussian").zeta
+        assert same(gamma_decay(statistics, "softplus", "gaussian").zeta, linear / 2)

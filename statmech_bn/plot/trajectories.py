@@ -9,15 +9,25 @@ a line style or a marker, so that nothing is lost in greyscale.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import invalid
+from statmech_bn.plot.style import (
+    axis_label,
+    check_results,
+    legend_handle,
+    level_handles,
+    level_marker,
+    make_panels,
+    palette,
+    paper_style,
+    result_level,
+    student_styles,
+)
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
     from matplotlib.axes import Axes
@@ -29,21 +39,6 @@ OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""
 LARGEST = 1e100
 """Beyond every axis."""
-
-LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "macroscopic": ("theory", {}),
-    "mesoscopic": ("chain", {"markersize": 2.8}),
-    "microscopic": ("network", {"markersize": 6.0, "markerfacecolor": "none"}),
-}
-"""The name of each level in a legend, and how it is drawn: the network's open symbols enclose the
-chain's small ones where both agree."""
-
-PAPER = {
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
-    "legend.frameon": False,
-    "legend.handlelength": 3.0,
-    "lines.linewidth": 1.2,
-}
 
 
 def trajectories(
@@ -75,24 +70,26 @@ def trajectories(
         No result, no points, or a variable that one of the results does not have.
     """
     results = [_with_rates(d) for d in (theory, chain, network) if d is not None]
-    _check(results, variables)
+    check_results(results, variables)
     if points < 1:
         raise invalid("points", "an integer ≥ 1", points)
     rates = np.unique(np.concatenate([d["learning_rate"] for d in results]))
     columns = len(variables) if len(variables) <= 3 else 2
-    with _style():
-        colours = dict(zip(rates, _colours(rates.size), strict=True))
-        figure, axes = _panels(len(variables), columns, (3.2, 2.5))
+    with paper_style():
+        colours = dict(zip(rates, palette(rates.size), strict=True))
+        figure, axes = make_panels(len(variables), columns, (3.2, 2.5))
         for axis, variable in zip(axes, variables, strict=True):
             for place, result in enumerate(results):
                 _draw_curves(axis, result, variable, colours, points, place / len(results))
             _finish_time_panel(axis, results, variable)
-        lines = [_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()]
-        space = _handle(linestyle="none", label="")
+        lines = [
+            legend_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()
+        ]
+        space = legend_handle(linestyle="none", label="")
         figure.legend(
-            handles=[*lines, space, *_level_handles(results)],
+            handles=[*lines, space, *level_handles(results)],
             loc="outside right center",
-            title=_label(results[0]["learning_rate"]),
+            title=axis_label(results[0]["learning_rate"]),
             alignment="left",
         )
     return figure
@@ -123,49 +120,25 @@ def final_error(
         No result, or one without the variable.
     """
     results = [d for students in panels.values() for found in students.values() for d in found]
-    _check(results, [variable])
+    check_results(results, [variable])
     labels = list(dict.fromkeys(label for students in panels.values() for label in students))
-    with _style():
-        styles = dict(zip(labels, _student_styles(len(labels)), strict=True))
-        figure, axes = _panels(len(panels), len(panels), (3.2, 3.3), sharey=True)
+    with paper_style():
+        styles = dict(zip(labels, student_styles(len(labels)), strict=True))
+        figure, axes = make_panels(len(panels), len(panels), (3.2, 3.3), sharey=True)
         for axis, (title, students) in zip(axes, panels.items(), strict=True):
             axis.set(title=title, xscale="log", yscale="log")
-            axis.set_xlabel(_label(results[0]["learning_rate"]))
+            axis.set_xlabel(axis_label(results[0]["learning_rate"]))
             for label, found in students.items():
                 for result in found:
                     _draw_final(axis, _with_rates(result), variable, styles[label])
             _shade(axis, [_with_rates(d) for found in students.values() for d in found], variable)
-        axes[0].set_ylabel(_label(results[0][variable]))
-        handles = [_handle(label=label, **style) for label, style in styles.items()]
-        space = _handle(linestyle="none", label="")
+        axes[0].set_ylabel(axis_label(results[0][variable]))
+        handles = [legend_handle(label=label, **style) for label, style in styles.items()]
+        space = legend_handle(linestyle="none", label="")
         figure.legend(
-            handles=[*handles, space, *_level_handles(results)], loc="outside right center"
+            handles=[*handles, space, *level_handles(results)], loc="outside right center"
         )
     return figure
-
-
-def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write a figure as PNG (200 dpi) and as PDF with embedded fonts, the same bytes every time.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    stem : path-like
-        Path without the suffix; missing folders are made.
-
-    Returns
-    -------
-    tuple of pathlib.Path
-        The PNG and the PDF.
-    """
-    import matplotlib as mpl
-
-    png, pdf = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.pdf")
-    png.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(png, dpi=200)
-        figure.savefig(pdf, metadata={"CreationDate": None})
-    return png, pdf
 
 
 def _draw_curves(
@@ -177,7 +150,7 @@ def _draw_curves(
     phase: float,
 ) -> None:
     """Draw every learning rate of one result; `phase` keeps the points of two levels apart."""
-    level, times = _level(result), result["time"].values
+    level, times = result_level(result), result["time"].values
     spacing = max(1, times.size // points)
     shown = slice(int(phase * spacing), None, spacing)
     mean, error = _mean_and_error(result[variable])
@@ -190,7 +163,7 @@ def _draw_curves(
                 mean[k][shown],
                 error[k][shown],
                 color=colours[rate],
-                **_marker(level, "o"),
+                **level_marker(level, "o"),
             )
         first = result["diverged_at"].isel(learning_rate=k).min().item()
         _mark_diverged(axis, np.array([first]), colours[rate])
@@ -198,12 +171,14 @@ def _draw_curves(
 
 def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[str, Any]) -> None:
     """Draw one student at one level."""
-    level, rates = _level(result), result["learning_rate"].values
+    level, rates = result_level(result), result["learning_rate"].values
     final, error = (values[:, -1] for values in _mean_and_error(result[variable]))
     if level == "macroscopic":
         axis.plot(rates, final, color=style["color"], linestyle=style["linestyle"])
     else:
-        axis.errorbar(rates, final, error, color=style["color"], **_marker(level, style["marker"]))
+        axis.errorbar(
+            rates, final, error, color=style["color"], **level_marker(level, style["marker"])
+        )
     _mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
 
 
@@ -235,8 +210,8 @@ def _finish_time_panel(axis: Axes, results: Sequence[xr.Dataset], variable: str)
         axis.yaxis.set_major_formatter(LogFormatter())
         axis.yaxis.set_minor_formatter(LogFormatter())
     _limit(axis, [_mean_and_error(d[variable])[0] for d in results])
-    axis.set_xlabel(_label(times))
-    axis.set_ylabel(_label(results[0][variable]))
+    axis.set_xlabel(axis_label(times))
+    axis.set_ylabel(axis_label(results[0][variable]))
 
 
 def _limit(axis: Axes, curves: Sequence[np.ndarray]) -> None:
@@ -286,93 +261,3 @@ def _mean_and_error(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
 def _with_rates(result: xr.Dataset) -> xr.Dataset:
     """Give back the dimension that selecting a single learning rate has dropped."""
     return result if "learning_rate" in result.dims else result.expand_dims("learning_rate")
-
-
-def _check(results: Sequence[xr.Dataset], variables: Sequence[str]) -> None:
-    if not results:
-        raise invalid("results", "at least one Dataset", results)
-    if not variables:
-        raise invalid("variables", "at least one name", variables)
-    for result in results:
-        _level(result)
-        for name in variables:
-            if name not in result:
-                raise invalid("variables", f"names among {', '.join(map(str, result))}", name)
-
-
-def _level(result: xr.Dataset) -> str:
-    level = result.attrs.get("level")
-    if level not in LEVELS:
-        raise invalid("level", f"an attribute that is one of {', '.join(LEVELS)}", level)
-    return level
-
-
-def _label(variable: xr.DataArray) -> str:
-    """Name, symbol and units of a variable."""
-    name, symbol, units = (variable.attrs.get(k, "") for k in ("long_name", "symbol", "units"))
-    text = f"{name or variable.name} {symbol}".strip()
-    return text if units in ("", "1") else f"{text} ({units.replace('N', '$N$')})"
-
-
-def _level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
-    """Legend entries of the levels, with the dimensions of their results, and of divergence."""
-    handles = []
-    for level, (name, _) in LEVELS.items():
-        found = [d for d in results if _level(d) == level]
-        sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
-        if found and level == "macroscopic":
-            handles.append(_handle(label=rf"{name}, $N\to\infty$"))
-        elif found:
-            size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
-            handles.append(_handle(label=name + size, **_marker(level, "o")))
-    if any(d["diverged_at"].notnull().any() for d in results):
-        handles.append(_handle(label="diverges", linestyle="none", marker="^", markersize=7))
-    return handles
-
-
-def _marker(level: str, marker: str) -> dict[str, Any]:
-    return {"marker": marker, "linestyle": "none", **LEVELS[level][1]}
-
-
-def _handle(color: Any = "0.25", **style: Any) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=color, **style)
-
-
-def _colours(number: int) -> list[Any]:
-    """Colours of falling lightness; the palest are left out."""
-    import seaborn as sns
-
-    return sns.color_palette("rocket_r", number + 1)[1:]
-
-
-def _student_styles(number: int) -> list[dict[str, Any]]:
-    dashes = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
-    markers = "osDvp"
-    return [
-        {"color": colour, "linestyle": dashes[k % 5], "marker": markers[k % 5]}
-        for k, colour in enumerate(_colours(number))
-    ]
-
-
-def _panels(
-    number: int, columns: int, size: tuple[float, float], **shared: Any
-) -> tuple[Figure, list[Axes]]:
-    """Make panels of one size and room for a legend at the right, in a figure outside pyplot."""
-    from matplotlib.figure import Figure
-
-    rows = -(-number // columns)
-    figure = Figure((size[0] * columns + 1.6, size[1] * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
-    for axis in axes[number:]:
-        axis.remove()
-    return figure, axes[:number]
-
-
-def _style() -> Any:
-    import matplotlib as mpl
-    import seaborn as sns
-
-    settings: Any = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **PAPER}
-    return mpl.rc_context(settings)

@@ -11,7 +11,7 @@ import tyro
 
 import statmech_bn as sbn
 
-FOLDER = Path(__file__).parents[1] / "simulations"
+FOLDER = Path(__file__).parents[2] / "simulations"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,11 @@
+"""Finite training sets of P = αN samples: generalization by statistical mechanics."""
+
+from statmech_bn.offline.closed_forms import (
+    batch_normalized,
+    best_batch_size,
+    least_squares,
+    ridge,
+)
+from statmech_bn.offline.replica_symmetric import replica_symmetric
+
+__all__ = ["batch_normalized", "best_batch_size", "least_squares", "replica_symmetric", "ridge"]

@@ -1,0 +1,151 @@
+"""What all figures share: labels from attributes, colours ordered by lightness, panels, files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from statmech_bn.errors import invalid
+
+if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "macroscopic": ("theory", {}),
+    "mesoscopic": ("chain", {"markersize": 2.8}),
+    "microscopic": ("network", {"markersize": 6.0, "markerfacecolor": "none"}),
+}
+"""The name of each level in a legend, and how it is drawn: the network's open symbols enclose the
+chain's small ones where both agree."""
+
+PAPER = {
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
+    "legend.frameon": False,
+    "legend.handlelength": 3.0,
+    "lines.linewidth": 1.2,
+}
+
+
+def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write a figure as PNG (200 dpi) and as PDF with embedded fonts, the same bytes every time.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    stem : path-like
+        Path without the suffix; missing folders are made.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        The PNG and the PDF.
+    """
+    import matplotlib as mpl
+
+    png, pdf = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.pdf")
+    png.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(png, dpi=200)
+        figure.savefig(pdf, metadata={"CreationDate": None})
+    return png, pdf
+
+
+def axis_label(variable: xr.DataArray) -> str:
+    """Name, symbol and units of a variable."""
+    name, symbol, units = (variable.attrs.get(k, "") for k in ("long_name", "symbol", "units"))
+    text = f"{name or variable.name} {symbol}".strip()
+    return text if units in ("", "1") else f"{text} ({units.replace('N', '$N$')})"
+
+
+def level_marker(level: str, marker: str) -> dict[str, Any]:
+    """Say how points of a level are drawn."""
+    return {"marker": marker, "linestyle": "none", **LEVELS[level][1]}
+
+
+def legend_handle(color: Any = "0.25", **style: Any) -> Any:
+    """Make an entry of a legend by hand."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, **style)
+
+
+def palette(number: int) -> list[Any]:
+    """Colours of falling lightness; the palest are left out."""
+    import seaborn as sns
+
+    return sns.color_palette("rocket_r", number + 1)[1:]
+
+
+def student_styles(number: int) -> list[dict[str, Any]]:
+    """Return a colour, a line style and a marker for each student."""
+    dashes = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
+    markers = "osDvp"
+    return [
+        {"color": colour, "linestyle": dashes[k % 5], "marker": markers[k % 5]}
+        for k, colour in enumerate(palette(number))
+    ]
+
+
+def make_panels(
+    number: int, columns: int, size: tuple[float, float], **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """Make panels of one size and room for a legend at the right, in a figure outside pyplot."""
+    from matplotlib.figure import Figure
+
+    rows = -(-number // columns)
+    figure = Figure((size[0] * columns + 1.6, size[1] * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
+    for axis in axes[number:]:
+        axis.remove()
+    return figure, axes[:number]
+
+
+def paper_style() -> Any:
+    """Return the context in which figures are drawn."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    settings: Any = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **PAPER}
+    return mpl.rc_context(settings)
+
+
+def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> None:
+    """Raise InvalidSetup unless every result is of a level and has the variables."""
+    if not results:
+        raise invalid("results", "at least one Dataset", results)
+    if not variables:
+        raise invalid("variables", "at least one name", variables)
+    for result in results:
+        result_level(result)
+        for name in variables:
+            if name not in result:
+                raise invalid("variables", f"names among {', '.join(map(str, result))}", name)
+
+
+def result_level(result: xr.Dataset) -> str:
+    """Return the level of a result, or raise InvalidSetup."""
+    level = result.attrs.get("level")
+    if level not in LEVELS:
+        raise invalid("level", f"an attribute that is one of {', '.join(LEVELS)}", level)
+    return level
+
+
+def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
+    """Legend entries of the levels, with the dimensions of their results, and of divergence."""
+    handles = []
+    for level, (name, _) in LEVELS.items():
+        found = [d for d in results if result_level(d) == level]
+        sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
+        if found and level == "macroscopic":
+            handles.append(legend_handle(label=rf"{name}, $N\to\infty$"))
+        elif found:
+            size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
+            handles.append(legend_handle(label=name + size, **level_marker(level, "o")))
+    if any("diverged_at" in d and d["diverged_at"].notnull().any() for d in results):
+        handles.append(legend_handle(label="diverges", linestyle="none", marker="^", markersize=7))
+    return handles
