@@ -310,10 +310,14 @@ def test_killed_workers_of_a_cluster(tmp_path, digest, undisturbed):
         )
         driver.start()
         while driver.is_alive() and kills < 10:
-            time.sleep(dice.uniform(0.5, 2))
-            pids = [w.process.process.pid for w in cluster.workers.values() if w.process.process]
-            if pids:
-                os.kill(dice.choice(pids), signal.SIGKILL)
+            time.sleep(dice.uniform(0.1, 1))
+            alive = [  # a nanny does not replace a worker that dies before it has registered
+                nanny.pid
+                for nanny in cluster.workers.values()
+                if nanny.worker_address in cluster.scheduler.workers
+            ]
+            if alive and (store / "y" / "c").exists():
+                os.kill(dice.choice(alive), signal.SIGKILL)
                 kills += 1
         driver.join()
         assert ours.recv() == "finished"
