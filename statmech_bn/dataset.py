@@ -29,10 +29,16 @@ DESCRIPTIONS = {
     "gamma_learning_rate": ("learning rate of the scale", r"$\eta_\gamma$", "1"),
     "replica": ("replica", "", "1"),
     "time": ("time", "$t$", "steps / N"),
+    "load": ("load", r"$\alpha$", "1"),
+    "samples": ("samples of the training set", "$P$", "1"),
+    "initialization": ("initial weights", "", "1"),
+    "epoch": ("epoch", "", "1"),
     "overlap": ("overlap", "$R$", "1"),
     "length": ("length", "$L$", "1"),
     "gamma": ("scale parameter", r"$\gamma$", "1"),
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
+    "growth": ("growth", r"$Q/Q_0$", "1"),
+    "training_loss": ("training loss", r"$\varepsilon_t$", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
 }
 

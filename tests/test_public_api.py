@@ -6,8 +6,8 @@ import statmech_bn as sbn
 
 NAMES = {
     "Activation", "Inputs", "OrderParameters", "TeacherStudent", "__version__", "activation",
-    "codegen", "errors", "macroscopic", "mesoscopic", "microscopic", "open", "plot", "save",
-    "symbolic",
+    "codegen", "errors", "macroscopic", "mesoscopic", "microscopic", "offline", "open", "plot",
+    "save", "symbolic",
 }  # fmt: skip
 
 
