@@ -1,5 +1,11 @@
-"""Finite training sets: learning from P = αN samples, again and again."""
+"""Finite training sets of P = αN samples: statistical mechanics, and training itself."""
 
+from statmech_bn.offline.closed_forms import (
+    batch_normalized,
+    best_batch_size,
+    least_squares,
+    ridge,
+)
 from statmech_bn.offline.training import train
 
-__all__ = ["train"]
+__all__ = ["batch_normalized", "best_batch_size", "least_squares", "ridge", "train"]

@@ -1,5 +1,6 @@
 """Derivations in SymPy: pure algebra, no numbers. The symbols are documented in `symbols`."""
 
+from statmech_bn.symbolic import offline
 from statmech_bn.symbolic.flow import (
     batch_field_averages,
     field_averages,
@@ -42,6 +43,6 @@ __all__ = [
     "A", "B", "D", "Delta", "GammaDecay", "L", "M", "N", "Q", "R",
     "batch_field_averages", "batch_moments", "eta", "eta_gamma", "excess_kurtosis",
     "field_averages", "gamma", "gamma_decay", "gaussian_average", "generalization_error", "lamda",
-    "linear_scale", "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u",
-    "v", "zeta",
+    "linear_scale", "offline", "order_parameter_flow", "phi", "rho", "skewness", "spread_moment",
+    "t", "u", "v", "zeta",
 ]  # fmt: skip
