@@ -7,7 +7,7 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, offline, plot, symbolic
+from statmech_bn import codegen, errors, offline, plot, plot_offline, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -30,6 +30,7 @@ __all__ = [
     "offline",
     "open",
     "plot",
+    "plot_offline",
     "save",
     "symbolic",
 ]

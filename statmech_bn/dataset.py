@@ -29,7 +29,6 @@ DESCRIPTIONS = {
     "gamma_learning_rate": ("learning rate of the scale", r"$\eta_\gamma$", "1"),
     "replica": ("replica", "", "1"),
     "time": ("time", "$t$", "steps / N"),
-    "load": ("load", r"$\alpha$", "1"),
     "samples": ("samples of the training set", "$P$", "1"),
     "initialization": ("initial weights", "", "1"),
     "epoch": ("epoch", "", "1"),
@@ -39,6 +38,14 @@ DESCRIPTIONS = {
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
     "growth": ("growth", r"$Q/Q_0$", "1"),
     "training_loss": ("training loss", r"$\varepsilon_t$", "1"),
+    "load": ("load, samples by dimension", r"$\alpha$", "1"),
+    "m": ("overlap, not normalized", "$m$", "1"),
+    "q": ("squared length", "$q$", "1"),
+    "V": ("susceptibility", "$V$", "1"),
+    "iterations": ("iterations", "", "1"),
+    "residual": ("change in one more iteration", "", "1"),
+    "converged": ("converged", "", "1"),
+    "quadrature_error": ("error of the quadrature in one iteration", "", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
 }
 

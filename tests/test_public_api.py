@@ -7,7 +7,7 @@ import statmech_bn as sbn
 NAMES = {
     "Activation", "Inputs", "OrderParameters", "TeacherStudent", "__version__", "activation",
     "codegen", "errors", "macroscopic", "mesoscopic", "microscopic", "offline", "open", "plot",
-    "save", "symbolic",
+    "plot_offline", "save", "symbolic",
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarr
         # αλ_e is the larger of the two roots, or αλ_r (their product) by it
         effective = np.where(gap + penalty >= 0, larger / alpha, penalty / larger)
         error = _ridge_error()(alpha, effective, noise, root)[0]
-    return _at_peak(error, (alpha == 1) & (penalty == 0), noise, 0.0)
+    return _at_peak(error, (alpha == 1) & (penalty == 0), noise, (np.inf, 0.0))
 
 
 def least_squares(load: ArrayLike, label_noise: ArrayLike) -> np.ndarray:
@@ -99,7 +99,7 @@ def least_squares(load: ArrayLike, label_noise: ArrayLike) -> np.ndarray:
     array([0.375,   inf, 0.125])
     """
     alpha, noise = _broadcast(("load", load, 0.0), ("label_noise", label_noise, 0.0))
-    return _on_both_sides(_least_squares_errors(), alpha, noise, 0.0, alpha, noise)
+    return _on_both_sides(_least_squares_errors(), alpha, noise, (np.inf, 0.0), alpha, noise)
 
 
 def batch_normalized(
@@ -147,7 +147,14 @@ def batch_normalized(
     )
     shrinkage = _shrinkage(size)
     return _on_both_sides(
-        _batch_errors(), alpha, noise, 0.5 * (1 - shrinkage) ** 2, alpha, shrinkage, noise, chi
+        _batch_errors(),
+        alpha,
+        noise,
+        (np.inf, 0.5 * (1 - shrinkage) ** 2),
+        alpha,
+        shrinkage,
+        noise,
+        chi,
     )
 
 
@@ -180,7 +187,7 @@ def best_batch_size(load: ArrayLike, label_noise: ArrayLike, growth: ArrayLike =
     alpha, noise, chi = _broadcast(
         ("load", load, 0.0), ("label_noise", label_noise, 0.0), ("growth", growth, 1.0)
     )
-    best = _on_both_sides(_best_scales(), alpha, noise, 1.0, alpha, noise, chi)
+    best = _on_both_sides(_best_scales(), alpha, noise, (0.0, 1.0), alpha, noise, chi)
     return np.vectorize(_size_of_shrinkage, otypes=[float])(best)
 
 
@@ -234,20 +241,20 @@ def _on_both_sides(
     sides: list[Callable[..., tuple[np.ndarray, ...]]],
     alpha: np.ndarray,
     noise: np.ndarray,
-    without_noise: ArrayLike,
+    limits: tuple[ArrayLike, ArrayLike],
     *arguments: np.ndarray,
 ) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         below, above = (side(*arguments)[0] for side in sides)
-    return _at_peak(np.where(alpha < 1, below, above), alpha == 1, noise, without_noise)
+    return _at_peak(np.where(alpha < 1, below, above), alpha == 1, noise, limits)
 
 
 def _at_peak(
-    values: np.ndarray, peak: np.ndarray, noise: np.ndarray, without_noise: ArrayLike
+    values: np.ndarray, peak: np.ndarray, noise: np.ndarray, limits: tuple[ArrayLike, ArrayLike]
 ) -> np.ndarray:
-    """Put the limits α → 1: infinite with label noise."""
-    limit = np.where(noise > 0, np.inf, without_noise)
-    return np.where(peak, limit, values)
+    """Put the limits α → 1, with label noise and without."""
+    with_noise, without_noise = limits
+    return np.where(peak, np.where(noise > 0, with_noise, without_noise), values)
 
 
 def _broadcast(*arguments: tuple[str, ArrayLike, float]) -> list[np.ndarray]:
