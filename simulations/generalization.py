@@ -14,6 +14,7 @@ population normalization with the gamma decay ζ = 3/(4M), that is ridge regress
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +42,7 @@ STUDENTS = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"loads": (0.2, 0.5, 2.0, 6.0), "dimension": 60, "replicas": 6, "epochs": 150},
+    "quick": {"loads": (0.2, 0.5, 2.0, 5.0), "dimension": 50, "replicas": 4, "epochs": 100},
     "paper": {
         "loads": (0.1, 0.2, 0.35, 0.5, 0.7, 1.4, 2.0, 3.0, 4.0, 6.0, 10.0),
         "dimension": 200,
@@ -88,6 +89,13 @@ def cosine(done: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
+def loads(student: str, options: Options) -> list[float]:
+    """Return the loads at which a training set has at least two batches."""
+    size = int(student.partition("_")[2]) if student.startswith("batch") else 1
+    fewest = 2 * size / options.size("dimension")
+    return [load for load in options.size("loads") if load >= fewest]
+
+
 def train(activation: str, student: str, load: float, options: Options) -> xr.Dataset:
     """Train one student at one load until it has converged.
 
@@ -108,7 +116,7 @@ def train(activation: str, student: str, load: float, options: Options) -> xr.Da
     setup = sbn.TeacherStudent(
         activation,
         normalization,
-        min(batch_size, samples),
+        batch_size,
         LABEL_NOISE,
         gamma_decay=gamma_decay(activation, int(size)) if decays else 0.0,
     )
@@ -123,31 +131,31 @@ def train(activation: str, student: str, load: float, options: Options) -> xr.Da
         start=SHORT if normalization == "none" else sbn.OrderParameters(0.0),
         schedule=schedule,
     )
-    return found.isel(learning_rate=0)
+    return found.isel(learning_rate=0).drop_vars(["learning_rate", "gamma_learning_rate"])
+
+
+@cache
+def replica_symmetric_error(load: float, ridge: float) -> float:
+    """Return ε_g of the ReLU student, NaN where the equations do not converge."""
+    found = sbn.offline.replica_symmetric("relu", load, ridge, LABEL_NOISE)
+    return float(found["generalization_error"].where(found["converged"])[0])
 
 
 def theory(activation: str, student: str, simulation: xr.Dataset) -> xr.Dataset | None:
     """Return ε_g for N → ∞ where there is a theory; BN below α = 1 with the measured growth."""
     normalization, _, size = student.partition("_")
-    loads = simulation["load"].values
+    alpha = simulation["load"].values
     if normalization != "batch":
         decay = 0.0 if normalization == "none" else gamma_decay(activation, int(size))
-        if activation != "linear" and decay == 0:
-            return None  # not unique where α is small
-        solutions = [
-            sbn.offline.replica_symmetric(activation, [load], 2 * load * decay, LABEL_NOISE)
-            if activation != "linear"
-            else None
-            for load in loads
-        ]
-        error = (
-            sbn.offline.ridge(loads, 2 * loads * decay, LABEL_NOISE)
-            if activation == "linear"
-            else np.array([float(s["generalization_error"][0]) for s in solutions if s])
-        )
+        if activation == "linear":
+            error = sbn.offline.ridge(alpha, 2 * alpha * decay, LABEL_NOISE)
+        elif decay > 0:
+            error = np.array([replica_symmetric_error(load, 2 * load * decay) for load in alpha])
+        else:
+            return None  # interpolating solutions are not unique
     elif activation == "linear":
         growth = simulation["growth"].mean("replica").values
-        error = sbn.offline.batch_normalized(loads, int(size), LABEL_NOISE, growth)
+        error = sbn.offline.batch_normalized(alpha, int(size), LABEL_NOISE, growth)
     else:
         return None
     result = simulation[["generalization_error"]].isel(replica=0, drop=True)
@@ -180,9 +188,10 @@ def table(tree: dict[str, xr.Dataset]) -> xr.Dataset:
                     "ridge": ridge.mean("replica"),
                     "from_ridge": (batch - ridge).mean("replica") / paired,
                 }
-            ).drop_vars(["learning_rate", "gamma_learning_rate"], errors="ignore")
+            )
         )
-    return xr.concat(rows, xr.DataArray(list(BATCH_SIZES), dims="batch_size", name="batch_size"))
+    sizes = xr.DataArray(list(BATCH_SIZES), dims="batch_size", name="batch_size")
+    return xr.concat(rows, sizes, join="outer", coords="minimal", compat="override")
 
 
 def markdown(found: xr.Dataset) -> str:
@@ -195,6 +204,8 @@ def markdown(found: xr.Dataset) -> str:
         for size in found["batch_size"].values:
             row = found.sel(load=load, batch_size=size)
             v = {name: float(value) for name, value in row.data_vars.items()}
+            if np.isnan(v["batch"]):
+                continue  # fewer than two batches
             lines.append(
                 f"| {load:g} | {size} | {v['growth']:.2f} | {v['batch']:.4f} ± {v['error']:.4f} "
                 f"| {v['batch_normalized']:.4f} | {v['from_theory']:+.1f} | {v['ridge']:.4f} "
@@ -214,8 +225,9 @@ def simulate(options: Options) -> xr.DataTree:
         (activation, student) for activation, names in students.items() for student in names
     ]
     for activation, student in tqdm(jobs, desc="students", disable=None):
-        runs = [train(activation, student, load, options) for load in options.size("loads")]
-        found = xr.concat(runs, "load", coords="different", compat="equals")
+        kept = loads(student, options)
+        runs = [train(activation, student, load, options) for load in kept]
+        found = xr.concat(runs, "load")
         results[f"{activation}/{student}/simulation"] = found
         expected = theory(activation, student, found)
         if expected is not None:
