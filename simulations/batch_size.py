@@ -21,13 +21,13 @@ from tqdm import tqdm
 
 import statmech_bn as sbn
 
-LOADS = (1.5, 2.0, 4.0)
+LOADS = (2.0, 4.0, 8.0)
 LABEL_NOISE = 0.5
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"sizes": (4, 8, 16, 40), "dimension": 50, "replicas": 8, "epochs": 150},
+    "quick": {"sizes": (3, 6, 12, 24, 48), "dimension": 50, "replicas": 8, "epochs": 150},
     "paper": {
-        "sizes": (4, 5, 6, 8, 10, 14, 20, 32, 64),
+        "sizes": (3, 4, 5, 7, 10, 15, 24, 40, 64),
         "dimension": 200,
         "replicas": 16,
         "epochs": 500,
@@ -37,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """Generalization at batch sizes from 4 to 64, and figures of it."""
+    """Generalization at batch sizes from 3 to 64, and figures of it."""
 
     store: Path = Path("results/batch_size.zarr")
     """Where the results go."""
@@ -93,7 +93,8 @@ def simulate(options: Options) -> xr.DataTree:
         attributes = simulation["generalization_error"].attrs
 
         def line(error: np.ndarray, x: xr.DataArray = curve, about: Any = attributes) -> xr.Dataset:
-            values = xr.DataArray(np.atleast_1d(error), {"batch_size": x}, ("batch_size",), attrs=about)
+            coordinates = {"batch_size": x}
+            values = xr.DataArray(np.atleast_1d(error), coordinates, ("batch_size",), attrs=about)
             return xr.Dataset({"generalization_error": values})
 
         results[f"{group}/theory"] = line(sbn.offline.batch_normalized(load, fine, LABEL_NOISE))
@@ -118,10 +119,12 @@ def optimum(simulation: xr.Dataset) -> tuple[float, float]:
     logs = np.log(simulation["batch_size"].values)
 
     def vertex(mean: np.ndarray) -> float:
-        centre = int(np.clip(mean.argmin(), 1, mean.size - 2))
-        near = slice(max(0, centre - 2), centre + 3)
+        centre = int(mean.argmin())
+        if centre in (0, mean.size - 1):
+            return float(logs[centre])
+        near = slice(centre - 1, centre + 2)
         square, slope, _ = np.polyfit(logs[near], mean[near], 2)
-        return float(np.clip(-slope / (2 * square), logs[0], logs[-1]))
+        return float(-slope / (2 * square))
 
     number = len(error)
     left_out = np.array([vertex(np.delete(error, k, axis=0).mean(axis=0)) for k in range(number)])

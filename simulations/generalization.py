@@ -144,23 +144,22 @@ def replica_symmetric_error(load: float, ridge: float) -> float:
 def theory(activation: str, student: str, simulation: xr.Dataset) -> xr.Dataset | None:
     """Return ε_g for N → ∞ where there is a theory; BN below α = 1 with the measured growth."""
     normalization, _, size = student.partition("_")
+    decay = gamma_decay(activation, int(size)) if normalization in ("weight", "population") else 0.0
     alpha = simulation["load"].values
-    if normalization != "batch":
-        decay = 0.0 if normalization == "none" else gamma_decay(activation, int(size))
-        if activation == "linear":
-            error = sbn.offline.ridge(alpha, 2 * alpha * decay, LABEL_NOISE)
-        elif decay > 0:
-            error = np.array([replica_symmetric_error(load, 2 * load * decay) for load in alpha])
-        else:
-            return None  # interpolating solutions are not unique
-    elif activation == "linear":
-        growth = simulation["growth"].mean("replica").values
-        error = sbn.offline.batch_normalized(alpha, int(size), LABEL_NOISE, growth)
+    if activation == "linear":
+        alpha = np.union1d(alpha, np.geomspace(alpha[0], alpha[-1], 120))
+        error = sbn.offline.ridge(alpha, 2 * alpha * decay, LABEL_NOISE)
+        if normalization == "batch":
+            measured = simulation["growth"].mean("replica")
+            growth = np.interp(np.log(alpha), np.log(measured["load"]), measured)
+            error = sbn.offline.batch_normalized(alpha, int(size), LABEL_NOISE, growth)
+    elif decay > 0:
+        error = np.array([replica_symmetric_error(load, 2 * load * decay) for load in alpha])
     else:
         return None
-    result = simulation[["generalization_error"]].isel(replica=0, drop=True)
-    result["generalization_error"].values[:] = error
-    return result
+    attributes = simulation["generalization_error"].attrs
+    values = xr.DataArray(error, {"load": alpha}, ("load",), attrs=attributes)
+    return xr.Dataset({"generalization_error": values})
 
 
 def table(tree: dict[str, xr.Dataset]) -> xr.Dataset:
@@ -173,7 +172,8 @@ def table(tree: dict[str, xr.Dataset]) -> xr.Dataset:
     for size in BATCH_SIZES:
         batch = tree[f"linear/batch_{size}/simulation"]["generalization_error"]
         ridge = tree[f"linear/population_{size}/simulation"]["generalization_error"]
-        own = tree[f"linear/batch_{size}/theory"]["generalization_error"]
+        theory = tree[f"linear/batch_{size}/theory"]["generalization_error"]
+        own = theory.sel(load=batch["load"])
         number = np.sqrt(batch.sizes["replica"])
         error = batch.std("replica", ddof=1) / number
         paired = (batch - ridge).std("replica", ddof=1) / number
@@ -221,9 +221,7 @@ def simulate(options: Options) -> xr.DataTree:
         "linear": [*STUDENTS, *(f"population_{size}" for size in BATCH_SIZES if size != SHOWN)],
         "relu": list(STUDENTS),
     }
-    jobs = [
-        (activation, student) for activation, names in students.items() for student in names
-    ]
+    jobs = [(activation, student) for activation, names in students.items() for student in names]
     for activation, student in tqdm(jobs, desc="students", disable=None):
         kept = loads(student, options)
         runs = [train(activation, student, load, options) for load in kept]

@@ -6,7 +6,7 @@ Drawn like those of `statmech_bn.plot`: theory is a line, simulation is points w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -63,21 +63,25 @@ def against(
         styles = dict(zip(labels, _student_styles(len(labels)), strict=True))
         number = len(panels) * len(variables)
         figure, axes = _panels(number, len(panels), (3.2, 2.9), sharey="row", sharex="col")
+        highest = [0.0] * len(variables)
         for place, axis in enumerate(axes):
             row, column = divmod(place, len(panels))
             title, curves = list(panels.items())[column]
             axis.set(xscale="log", yscale="log", title=title if row == 0 else "")
-            highest = 0.0
             for label, pair in curves.items():
                 for kind, result in zip(("theory", "simulation"), pair, strict=True):
                     if result is not None and variables[row] in result:
                         top = _draw(axis, kind, result[variables[row]], coordinate, styles[label])
-                        highest = max(highest, top)
-            _cut(axis, highest)
+                        highest[row] = max(highest[row], top)
             if row == len(variables) - 1:
                 axis.set_xlabel(_label(next(d for d in found if coordinate in d)[coordinate]))
             if column == 0:
-                axis.set_ylabel(_label(next(d for d in found if variables[row] in d)[variables[row]]))
+                named = next(d for d in found if variables[row] in d)
+                axis.set_ylabel(_label(named[variables[row]]))
+        for row, top in enumerate(highest):
+            _cut(axes[row * len(panels)], top)
+        for axis in axes:
+            _number_ticks(axis)
         handles = [_handle(label=label, **style) for label, style in styles.items()]
         sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
         handles += [
@@ -91,7 +95,9 @@ def against(
     return figure
 
 
-def _draw(axis: Axes, kind: str, values: xr.DataArray, coordinate: str, style: Mapping) -> float:
+def _draw(
+    axis: Axes, kind: str, values: xr.DataArray, coordinate: str, style: Mapping[str, Any]
+) -> float:
     """Draw one curve; returns the largest simulated value."""
     x = values[coordinate].values
     samples = values.transpose(coordinate, ...).values.reshape(x.size, -1)
@@ -116,3 +122,16 @@ def _cut(axis: Axes, highest: float) -> None:
     if highest > 0:
         low, high = axis.get_ylim()
         axis.set_ylim(low, min(high, OFF_SCALE * highest))
+
+
+def _number_ticks(axis: Axes) -> None:
+    """Write 0.2, 0.5, 1 rather than powers of ten, and no more."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    for which in (axis.xaxis, axis.yaxis):
+        low, high = which.get_view_interval()
+        steps = (2, 5) if high < 1000 * low else ()
+        steps = tuple(range(2, 10)) if high < 4 * low else steps
+        which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        which.set_minor_locator(LogLocator(subs=steps or (1.0,)))
+        which.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -136,9 +136,7 @@ def test_history_is_that_of_shorter_runs():
     every = sbn.offline.train(SETUP, history=True, **RUN)
     np.testing.assert_array_equal(every.epoch, np.arange(5))
     short = sbn.offline.train(SETUP, **{**RUN, "epochs": 2})
-    xr.testing.assert_identical(
-        every.isel(epoch=2, drop=True).drop_attrs(), short.drop_attrs()
-    )
+    xr.testing.assert_identical(every.isel(epoch=2, drop=True).drop_attrs(), short.drop_attrs())
 
 
 def test_schedule_multiplies_the_learning_rates():
