@@ -43,8 +43,8 @@ Math(r"M^\ast = " + sbn.codegen.latex(sbn.symbolic.offline.best_batch_size()))
 # %% [markdown]
 # ## Simulation
 #
-# `python simulations/batch_size.py` makes the store that we open here. Without it, a small one is made
-# now, in a temporary folder.
+# `python simulations/batch_size.py` makes the store that we open here.
+# Without it, a small one is made now, in a temporary folder.
 
 # %%
 store = ROOT / "results" / "batch_size.zarr"

@@ -44,8 +44,8 @@ Math(r"\varepsilon_g = " + sbn.codegen.latex(sbn.symbolic.offline.batch_normaliz
 # %% [markdown]
 # ## Simulation
 #
-# `python simulations/large_learning_rate.py` makes the store that we open here. Without it, a small one is made
-# now, in a temporary folder.
+# `python simulations/large_learning_rate.py` makes the store that we open here.
+# Without it, a small one is made now, in a temporary folder.
 
 # %%
 store = ROOT / "results" / "large_learning_rate.zarr"

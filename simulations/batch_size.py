@@ -138,7 +138,7 @@ def markdown(tree: xr.DataTree) -> str:
     lines = ["| α | M, simulation | M*, theory |", "|---|---|---|"]
     for load in LOADS:
         best, error = optimum(tree[f"load_{load:g}/simulation"].to_dataset())
-        expected = float(tree[f"load_{load:g}/best"]["batch_size"][0])
+        expected = float(tree[f"load_{load:g}/best"].to_dataset()["batch_size"][0])
         lines.append(f"| {load:g} | {best:.1f} ± {error:.1f} | {expected:.1f} |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""How well do students generalize from P = αN samples, and is batch normalization a ridge?
+"""How well students generalize from P = αN samples, and where batch normalization is a ridge.
 
 Linear and ReLU students with label noise, trained to the end: without normalization, with weight
 or population normalization and gamma decay, with batch normalization at several M. Theory beside
@@ -170,8 +170,10 @@ def table(tree: dict[str, xr.Dataset]) -> xr.Dataset:
     """
     rows = []
     for size in BATCH_SIZES:
-        batch = tree[f"linear/batch_{size}/simulation"]["generalization_error"]
-        ridge = tree[f"linear/population_{size}/simulation"]["generalization_error"]
+        found = tree[f"linear/batch_{size}/simulation"].reset_coords(drop=True)
+        other = tree[f"linear/population_{size}/simulation"].reset_coords(drop=True)
+        batch, ridge = found["generalization_error"], other["generalization_error"]
+        ridge = ridge.sel(load=batch["load"])
         theory = tree[f"linear/batch_{size}/theory"]["generalization_error"]
         own = theory.sel(load=batch["load"])
         number = np.sqrt(batch.sizes["replica"])
@@ -180,7 +182,7 @@ def table(tree: dict[str, xr.Dataset]) -> xr.Dataset:
         rows.append(
             xr.Dataset(
                 {
-                    "growth": tree[f"linear/batch_{size}/simulation"]["growth"].mean("replica"),
+                    "growth": found["growth"].mean("replica"),
                     "batch": batch.mean("replica"),
                     "error": error,
                     "batch_normalized": own,
@@ -197,7 +199,8 @@ def table(tree: dict[str, xr.Dataset]) -> xr.Dataset:
 def markdown(found: xr.Dataset) -> str:
     """Write the table, one row for each load and batch size."""
     lines = [
-        "| α | M | Q/Q₀ | batch norm. | theory | off by (σ) | ridge, same data | off by (σ) | ridge? |",
+        "| α | M | Q/Q₀ | batch norm. | theory | off by (σ) "
+        "| ridge, same data | off by (σ) | ridge? |",
         "|" + "---|" * 9,
     ]
     for load in found["load"].values:

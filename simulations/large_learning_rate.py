@@ -108,9 +108,9 @@ def correction(batch_size: int, options: Options) -> xr.Dataset:
     annealed = sbn.offline.train(
         learning_rate=0.3 * batch_size, epochs=epochs, schedule=cosine, **run
     ).isel(learning_rate=0, drop=True)
-    last = np.unique(np.geomspace(epochs / 16, epochs, 5).round().astype(int))
+    last = [round(epochs / 2**k) for k in (4, 3, 2, 1, 0)]
     constant = sbn.offline.train(
-        learning_rate=3.0 * batch_size, epochs=int(last[-1]), history=last, **run
+        learning_rate=3.0 * batch_size, epochs=epochs, history=last, **run
     ).isel(learning_rate=0)
     rate = constant["learning_rate"] * constant["gamma"] / constant["length"] ** 2 / batch_size
     effective = rate.mean("replica").squeeze().values
@@ -165,10 +165,11 @@ def markdown(tree: xr.DataTree) -> str:
     ]
     for load in LOADS:
         for size in BATCH_SIZES:
-            group = tree[f"load_{load:g}/batch_{size}"]
-            error = group["simulation/generalization_error"].mean("initialization")
-            expected = group["theory/generalization_error"].values
-            growth = group["simulation/growth"].mean(("replica", "initialization")).values
+            found = tree[f"load_{load:g}/batch_{size}/simulation"].to_dataset()
+            theory = tree[f"load_{load:g}/batch_{size}/theory"].to_dataset()
+            error = found["generalization_error"].mean("initialization")
+            expected = theory["generalization_error"].values
+            growth = found["growth"].mean(("replica", "initialization")).values
             for k in (0, expected.size // 2, expected.size - 1):
                 values = error.isel(learning_rate=k).values
                 spread = values.std(ddof=1) / np.sqrt(values.size)
@@ -180,8 +181,8 @@ def markdown(tree: xr.DataTree) -> str:
                 )
     lines += ["", f"First correction at α = {CORRECTION_LOAD:g}, dε_g/d(η_eff/M):", ""]
     for size in BATCH_SIZES:
-        slope, error = first_correction(tree[f"correction/batch_{size}"].to_dataset())
-        lines.append(f"- M = {size}: {slope:+.4f} ± {error:.4f}")
+        slope, spread = first_correction(tree[f"correction/batch_{size}"].to_dataset())
+        lines.append(f"- M = {size}: {slope:+.4f} ± {spread:.4f}")
     return "\n".join(lines)
 
 

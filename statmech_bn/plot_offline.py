@@ -130,8 +130,9 @@ def _number_ticks(axis: Axes) -> None:
 
     for which in (axis.xaxis, axis.yaxis):
         low, high = which.get_view_interval()
-        steps = (2, 5) if high < 1000 * low else ()
-        steps = tuple(range(2, 10)) if high < 4 * low else steps
+        steps: tuple[float, ...] = (2.0, 5.0) if high < 1000 * low else (1.0,)
+        if high < 4 * low:
+            steps = tuple(float(k) for k in range(2, 10))
         which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        which.set_minor_locator(LogLocator(subs=steps or (1.0,)))
+        which.set_minor_locator(LogLocator(subs=steps))
         which.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

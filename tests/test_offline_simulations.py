@@ -10,7 +10,7 @@ import statmech_bn as sbn
 
 FOLDER = Path(__file__).parents[1] / "simulations"
 TINY = {
-    "generalization": {"loads": (1.5, 4.0), "dimension": 60, "replicas": 3, "epochs": 20},
+    "generalization": {"loads": (1.2, 4.0), "dimension": 60, "replicas": 3, "epochs": 20},
     "batch_size": {"sizes": (3, 6, 12), "dimension": 30, "replicas": 3, "epochs": 20},
     "large_learning_rate": {"rates": 3, "dimension": 140, "replicas": 3, "epochs": 30},
 }

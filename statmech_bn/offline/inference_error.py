@@ -55,8 +55,8 @@ def inference_error(
     errors = np.full(overlap.shape, np.inf)
     fine = np.isfinite(overlap) & np.isfinite(scale) & np.isfinite(bias)
     found = np.empty(np.count_nonzero(fine))
-    states = (values[fine] for values in (overlap, scale, bias))
-    _biased_errors(rule.value_and_slope, rule.kinks, *states, rule.refinement, found)
+    r, kappa, beta = (values[fine] for values in (overlap, scale, bias))
+    _biased_errors(rule.value_and_slope, rule.kinks, r, kappa, beta, rule.refinement, found)
     errors[fine] = np.maximum(found, 0.0)
     return errors
 
