@@ -199,7 +199,7 @@ def test_linear_algebra_is_the_formula(load, growth):
 @pytest.mark.parametrize("size", [5, 10, 40])
 @pytest.mark.parametrize("load", [1.5, 2.0, 4.0])
 def test_batch_normalization_above_one(load, size):
-    """Annealed: least squares of the same data shrunken by s_M, not ridge regression.
+    """Annealed: least squares of the same data shrunken by s_M, not ridge of the same data.
 
     The formula is right to order 1/M: what is left over, beyond 3 standard errors, is less than
     0.2/M². Growth stays below 20.
@@ -226,4 +226,9 @@ def test_batch_normalization_above_one(load, size):
         beside[replica] = one - ridge.generalization_error[replica].item()
     error = excess.std(ddof=1) / np.sqrt(replicas)
     assert -3 * error < excess.mean() < 0.2 / size**2 + 3 * error
-    assert z_score(beside, 0.0) > 3 or size == 40
+    theories = (
+        sbn.offline.batch_normalized(load, size, NOISE),
+        sbn.offline.ridge(load, 2 * load * decay, NOISE),
+    )
+    if abs(np.log(theories[0] / theories[1])) > 0.1:  # elsewhere the curves cross
+        assert z_score(beside, 0.0) > 3
