@@ -37,8 +37,8 @@ def against(
         A dimension of all results, such as "load"; its axis is logarithmic.
     panels : mapping
         Title of a column → label of a student → its theory and its simulation, each a Dataset over
-        the coordinate or None. Mean and standard error are over all other dimensions of a
-        simulation. A result may lack some of the variables.
+        the coordinate or None. Mean and standard error are over replicas, each a mean over its
+        initial weights. A result may lack some of the variables.
     variables : sequence of str
 
     Returns
@@ -64,6 +64,7 @@ def against(
         number = len(panels) * len(variables)
         figure, axes = _panels(number, len(panels), (3.2, 2.9), sharey="row", sharex="col")
         highest = [0.0] * len(variables)
+        axes_of_results = [d[coordinate] for d in found]
         for place, axis in enumerate(axes):
             row, column = divmod(place, len(panels))
             title, curves = list(panels.items())[column]
@@ -74,7 +75,7 @@ def against(
                         top = _draw(axis, kind, result[variables[row]], coordinate, styles[label])
                         highest[row] = max(highest[row], top)
             if row == len(variables) - 1:
-                axis.set_xlabel(_label(next(d for d in found if coordinate in d)[coordinate]))
+                axis.set_xlabel(_label(max(axes_of_results, key=lambda x: len(x.attrs))))
             if column == 0:
                 named = next(d for d in found if variables[row] in d)
                 axis.set_ylabel(_label(named[variables[row]]))
@@ -99,6 +100,8 @@ def _draw(
     axis: Axes, kind: str, values: xr.DataArray, coordinate: str, style: Mapping[str, Any]
 ) -> float:
     """Draw one curve; returns the largest simulated value."""
+    if "initialization" in values.dims:
+        values = values.mean("initialization", keep_attrs=True)
     x = values[coordinate].values
     samples = values.transpose(coordinate, ...).values.reshape(x.size, -1)
     finite = np.isfinite(samples).all(axis=1)
