@@ -132,7 +132,8 @@ def batch_normalized(
 
     Notes
     -----
-    Valid for η → 0 at given growth: the noise of the batches at finite η is left out.
+    Valid for η → 0 at given growth: the noise of the batches at finite η is left out, and so is
+    what `statmech_bn.symbolic.offline.uneven_weights_error` adds for α > 1 at order M⁻².
 
     Examples
     --------

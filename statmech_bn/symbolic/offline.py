@@ -19,6 +19,9 @@ data's span changes. In the limit of small learning rates (this project's)
   the span. The scale that makes the inside, Q_∞ − (1 − α)Q₀, equal to the |v|²/N of least squares
   multiplies the outside too: it adds ½s_M²κ, κ = |v|²(1 − α)Q₀/(N (Q_∞ − (1 − α)Q₀)).
 
+For α > 1 the next order in 1/M comes from w: it stops where the batches' mean gradient vanishes,
+which weights a sample by E[(1 − 1/M − û²/M)/s | u] instead of evenly (`uneven_weights_error`).
+
 References
 ----------
 A. Krogh, J. Hertz, J. Phys. A 25 (1992) 1135; P. Luo et al., ICLR 2019, arXiv:1809.00846.
@@ -33,7 +36,7 @@ import sympy as sp
 
 from statmech_bn.symbolic.gamma_decay import linear_scale
 from statmech_bn.symbolic.gaussian import gaussian_average
-from statmech_bn.symbolic.symbols import Delta, M
+from statmech_bn.symbolic.symbols import Delta, M, u
 
 alpha = sp.Symbol("alpha", positive=True)
 """Load, samples of the training set by input dimension, P/N."""
@@ -151,6 +154,25 @@ def batch_normalized_error() -> sp.Piecewise:
         inside = span * (scale - 1) ** 2 + scale**2 * noise
         errors.append((inside + unlearned + scale**2 * sp.factor(start)) / 2)
     return _piecewise(errors)
+
+
+def uneven_weights_error() -> sp.Expr:
+    """Derive by how much batches make least squares worse at order M⁻², for α > 1.
+
+    With weights ψ of the samples, v changes by C⁻¹ Σ (ψ − 1) e x/√N. The residuals e keep
+    Δ²(1 − 1/α) of the noise, so that the noise of least squares grows by Var ψ (1 − 1/α).
+
+    Examples
+    --------
+    >>> sp.factor(uneven_weights_error() / _noise_in_span(1))
+    9*s_M**2*(alpha - 1)/(4*M**2*alpha)
+    """
+    # what depends on u, to order 1/M: 1/s from s² − 1 ∋ (u² − 1)/M, and û² ≈ u² from P
+    weight = 1 - (u**2 - 1) / (2 * M) - u**2 / M
+    unit = sp.eye(1)
+    variance = gaussian_average(sp.expand(weight**2), (u,), unit)
+    variance = sp.factor(variance - gaussian_average(weight, (u,), unit) ** 2)
+    return scale**2 * _noise_in_span(1) * variance * (1 - 1 / alpha) / 2
 
 
 def best_scale() -> sp.Piecewise:

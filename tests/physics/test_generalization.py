@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import poch
 
 import statmech_bn as sbn
 
@@ -109,6 +110,63 @@ def test_full_batch_normalization_keeps_its_start():
     assert 1 < np.mean(growth) < 1.1
     error = np.std(found, ddof=1) / np.sqrt(len(found))
     assert expected - sbn.offline.least_squares(load, NOISE) > 5 * error
+
+
+def stationary_batches(rng, load, size, dimension=150, batches=500, steps=160):
+    """Find where the mean over random batches of the gradients of w and γ vanishes.
+
+    Steps preconditioned by C⁻¹ and decreasing, averaged over the second half; return ε_g and that
+    of least squares shrunk by s_M.
+    """
+    x, teacher, y = data(rng, load, dimension)
+    centred = x - x.mean(axis=0)
+    fitted = np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0]
+    inverse = np.linalg.inv(centred.T @ centred / len(x))
+    shrinkage = np.sqrt(2 / size) * poch((size - 1) / 2, 0.5)
+    length = (x @ fitted).std()
+    v, gamma, kept = fitted.copy(), length * shrinkage, []
+    for step in range(steps):
+        chosen = rng.integers(len(x), size=(batches, size))
+        h = (x @ v)[chosen]
+        spread = h.std(axis=1, keepdims=True)
+        u = (h - h.mean(axis=1, keepdims=True)) / spread
+        error = y[chosen] - gamma * u
+        pull = (error * u).mean(axis=1, keepdims=True)
+        force = (error - error.mean(axis=1, keepdims=True) - u * pull) / spread
+        total = np.bincount(chosen.ravel(), force.ravel(), len(x)) / chosen.size
+        rate = 0.5 * min(1.0, 40 / (step + 1))
+        v = v + rate * length * inverse @ (x.T @ total)
+        v *= length / (x @ v).std()
+        gamma += 2 * rate * pull.mean()
+        if step >= steps // 2:
+            kept.append(v * gamma / length)
+    student = np.mean(kept, axis=0)
+    return linear_error(student, teacher), linear_error(shrinkage * fitted, teacher)
+
+
+@pytest.mark.slow
+def test_batches_weight_their_samples_unevenly():
+    """At α > 1 and η → 0, order M⁻² beyond shrunk least squares, to 3 errors and order M⁻³."""
+    load, size = 4.0, 8
+    found = np.array(
+        [stationary_batches(np.random.default_rng([seed, 3]), load, size) for seed in range(40)]
+    )
+    change = found[:, 0] - found[:, 1]
+    shrinkage = np.sqrt(2 / size) * poch((size - 1) / 2, 0.5)
+    derived = sbn.symbolic.offline.uneven_weights_error()
+    expected = float(
+        derived.subs(
+            {
+                sbn.symbolic.offline.alpha: load,
+                sbn.symbolic.offline.scale: shrinkage,
+                sbn.symbolic.Delta: NOISE,
+                sbn.symbolic.M: size,
+            }
+        )
+    )
+    error = change.std(ddof=1) / np.sqrt(len(change))
+    assert error < 0.25 * expected
+    assert abs(change.mean() - expected) < 3 * error + expected * 2 / size
 
 
 def relu_descent(load, penalty, seed, dimension, steps):

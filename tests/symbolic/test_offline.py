@@ -132,6 +132,29 @@ def test_best_scale_and_batch_size():
     assert not above.has(M)
 
 
+def test_uneven_weights_make_least_squares_worse():
+    """Weights ψ(u) of samples, solved directly; within 3 standard errors."""
+    rng = np.random.default_rng(9)
+    load, dimension, noise, size = 2.0, 120, 0.5, 24
+    found = []
+    for _ in range(200):
+        x = rng.standard_normal((round(load * dimension), dimension)) / np.sqrt(dimension)
+        labels = noise * rng.standard_normal(len(x))  # by linearity the teacher may be zero
+        field = x @ rng.standard_normal(dimension)
+        change = 3 / (2 * size) * (field**2 / np.mean(field**2) - 1)
+        # the mean of both signs is free of the term linear in the change, whose mean is zero
+        lower, even, upper = (
+            (np.linalg.solve((x.T * psi) @ x, (x.T * psi) @ labels) ** 2).mean() / 2
+            for psi in (1 - change, np.ones(len(x)), 1 + change)
+        )
+        found.append((lower + upper) / 2 - even)
+    numbers = {alpha: load, Delta: noise, M: size, scale: 1}
+    expected = float(offline.uneven_weights_error().subs(numbers))
+    error = np.std(found, ddof=1) / np.sqrt(len(found))
+    assert error < 0.08 * expected
+    assert abs(np.mean(found) - expected) < 3 * error
+
+
 def test_everything_prints():
     for derived in (
         offline.resolvent(),
