@@ -163,8 +163,8 @@ def test_batch_normalization_below_one(load, rates, size):
     setup = sbn.TeacherStudent("linear", "batch", size, NOISE)
     rates = np.array(rates) * size
     found = sbn.offline.train(
-        setup, load, rates, dimension, replicas, epochs=3000 if load > 0.5 else 1200, gamma_learning_rate=1.0,
-        initializations=2,
+        setup, load, rates, dimension, replicas, epochs=3000 if load > 0.5 else 1200,
+        gamma_learning_rate=1.0, initializations=2,
     ).squeeze()  # fmt: skip
     error = found.generalization_error.transpose("learning_rate", "replica", "initialization")
     growth = found.growth.transpose(*error.dims)
