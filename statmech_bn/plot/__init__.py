@@ -4,6 +4,7 @@ Figures are made without pyplot: there is nothing to close. `save_figure` writes
 """
 
 from statmech_bn.plot.curves import Panel, curves
+from statmech_bn.plot.finite_sets import against
 from statmech_bn.plot.gamma_decay import (
     differences,
     effective_decay,
@@ -19,6 +20,7 @@ from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 __all__ = [
     "Panel",
     "VARIABLES",
+    "against",
     "curves",
     "differences",
     "effective_decay",
