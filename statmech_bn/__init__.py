@@ -7,7 +7,17 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, geometry, layers, plot, symbolic
+from statmech_bn import (
+    codegen,
+    errors,
+    geometry,
+    layers,
+    offline,
+    plot,
+    study,
+    sweeps,
+    symbolic,
+)
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -19,8 +29,11 @@ from statmech_bn.online import (
     macroscopic,
     mesoscopic,
     microscopic,
+    rates,
+    schedules,
     stationary_gamma,
 )
+from statmech_bn.sweeps import sweep
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 __version__ = _version("statmech_bn")
@@ -41,9 +54,15 @@ __all__ = [
     "macroscopic",
     "mesoscopic",
     "microscopic",
+    "offline",
     "open",
     "plot",
+    "rates",
     "save",
+    "schedules",
     "stationary_gamma",
+    "study",
+    "sweep",
+    "sweeps",
     "symbolic",
 ]

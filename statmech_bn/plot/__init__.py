@@ -3,6 +3,8 @@
 Figures are made without pyplot: there is nothing to close. `save_figure` writes them.
 """
 
+from statmech_bn.plot.curves import Panel, curves
+from statmech_bn.plot.finite_sets import against
 from statmech_bn.plot.gamma_decay import (
     differences,
     effective_decay,
@@ -19,11 +21,15 @@ from statmech_bn.plot.geometry import (
     partitions,
     squared_distance,
 )
+from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
 __all__ = [
+    "Panel",
     "VARIABLES",
+    "against",
+    "curves",
     "boundary_density",
     "boundary_jitter",
     "differences",
@@ -33,6 +39,7 @@ __all__ = [
     "loss_landscape",
     "margins",
     "partitions",
+    "phase_diagram",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",

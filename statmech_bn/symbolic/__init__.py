@@ -1,5 +1,6 @@
 """Derivations in SymPy: pure algebra, no numbers. The symbols are documented in `symbols`."""
 
+from statmech_bn.symbolic import offline
 from statmech_bn.symbolic.flow import (
     batch_field_averages,
     field_averages,
@@ -22,6 +23,25 @@ from statmech_bn.symbolic.geometry import (
     boundary_variance,
     flip_rate,
     least_squares_offset,
+)
+from statmech_bn.symbolic.rate_table import (
+    RateTableRow,
+    independent_gamma_decay,
+    learning_rate_table,
+)
+from statmech_bn.symbolic.rates import (
+    FixedPoint,
+    divergence_learning_rate,
+    drive_kink,
+    drive_slope,
+    effective_learning_rate,
+    equilibrium,
+    eta_eff,
+    fixed_point,
+    flow_jacobian,
+    late_time,
+    maximum_learning_rate,
+    misalignment,
 )
 from statmech_bn.symbolic.symbols import (
     A,
@@ -46,9 +66,13 @@ from statmech_bn.symbolic.symbols import (
 from statmech_bn.symbolic.transform import BatchNormGradient, batch_norm_gradient
 
 __all__ = [
-    "A", "B", "BatchNormGradient", "D", "Delta", "GammaDecay", "L", "LeastSquares", "M", "N", "Q",
-    "R", "batch_field_averages", "batch_moments", "batch_norm_gradient", "boundary_variance",
-    "eta", "eta_gamma", "excess_kurtosis", "field_averages", "flip_rate", "gamma", "gamma_decay",
-    "gaussian_average", "generalization_error", "lamda", "least_squares_offset", "linear_scale",
+    "A", "B", "BatchNormGradient", "D", "Delta", "FixedPoint", "GammaDecay", "L", "LeastSquares",
+    "M", "N", "Q", "R", "RateTableRow", "batch_field_averages", "batch_moments",
+    "batch_norm_gradient", "boundary_variance", "divergence_learning_rate", "drive_kink",
+    "drive_slope", "effective_learning_rate", "equilibrium", "eta", "eta_eff", "eta_gamma",
+    "excess_kurtosis", "field_averages", "fixed_point", "flip_rate", "flow_jacobian", "gamma",
+    "gamma_decay", "gaussian_average", "generalization_error", "independent_gamma_decay", "lamda",
+    "late_time", "learning_rate_table", "least_squares_offset", "linear_scale",
+    "maximum_learning_rate", "misalignment", "offline",
     "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u", "v", "zeta",
 ]  # fmt: skip
