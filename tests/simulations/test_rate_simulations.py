@@ -19,7 +19,7 @@ def run(name, folder, monkeypatch, **sizes):
     monkeypatch.syspath_prepend(FOLDER)
     script = importlib.import_module(name)
     options = script.Options(
-        store=folder / "a.zarr", figures=folder / "figures", preset="quick", **sizes
+        store=folder / f"{name}.zarr", figures=folder / "figures", preset="quick", **sizes
     )
     sbn.study.run(script.parts(options), script.figures, options)
     drawn = sorted(path.name for path in options.figures.glob("*.png"))
