@@ -25,7 +25,9 @@ from statmech_bn.online.averages import averages_series, field_average_function,
 from statmech_bn.teacher_student import TeacherStudent
 
 LARGEST_LOG_LENGTH = math.log(1e150)
-"""A student longer than this has diverged; the flow goes on as if it were no longer."""
+"""A student longer than this has diverged."""
+SATURATED_LOG_LENGTH = math.log(1e120)
+"""Beyond, the flow goes on as if the student were no longer: η²L² must stay a float."""
 
 Flow = Callable[..., tuple[float, ...]]
 LABEL_NOISE = sp.Symbol("B_Delta", nonnegative=True)
@@ -34,7 +36,7 @@ SCALE = sp.Symbol("scale", real=True)  # γ of either sign; symbolic.gamma is po
 AVERAGES = (s.D, s.A, s.B, LABEL_NOISE)
 STATE = {
     s.R: sp.Max(-1, sp.Min(1, s.R)),  # a trial step of the solver may leave [−1, 1]
-    s.L: sp.exp(sp.Min(LOG_LENGTH, LARGEST_LOG_LENGTH)),
+    s.L: sp.exp(sp.Min(LOG_LENGTH, SATURATED_LOG_LENGTH)),
     s.gamma: SCALE,
 }
 ARGUMENTS = (s.R, LOG_LENGTH, SCALE, s.eta, s.eta_gamma)
@@ -119,7 +121,7 @@ def flow_function(setup: TeacherStudent, scale: float) -> Flow:
     constants = numbers[: len(CONSTANTS)]
 
     def flow(overlap: float, log_length: float, gamma: float, *rates: float) -> tuple[float, ...]:
-        size = math.exp(min(log_length, LARGEST_LOG_LENGTH)) if of_length else gamma
+        size = math.exp(min(log_length, SATURATED_LOG_LENGTH)) if of_length else gamma
         values = averages(min(1.0, max(-1.0, overlap)), size)
         return compiled(overlap, log_length, gamma, *rates, *constants, *values)
 

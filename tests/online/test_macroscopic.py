@@ -157,3 +157,13 @@ def test_unresolved_activation_is_refused():
     setup = sbn.TeacherStudent(sp.sin(400 * x), "weight", 4)
     with pytest.raises(NotConverged, match="not converged"):
         sbn.macroscopic(setup, 1.0, TIME, START)
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e5, 1e6])
+def test_divergence_at_a_huge_learning_rate_is_recorded(rate):
+    """Far out d log L/dt = (η/M)(η/2 − M) of the linear unit, up to the largest length."""
+    setup = sbn.TeacherStudent("linear", "none", 8, label_noise=0.5)
+    found = sbn.macroscopic(setup, rate, [0.0, 1.0], sbn.OrderParameters(0.05))
+    expected = np.log(1e150) / (rate / 8 * (rate / 2 - 8))
+    assert found.diverged_at.item() == pytest.approx(expected, rel=0.02)
+    assert np.isinf(found.length.isel(time=-1)).all()
