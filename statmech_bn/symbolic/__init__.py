@@ -37,10 +37,11 @@ from statmech_bn.symbolic.symbols import (
     v,
     zeta,
 )
+from statmech_bn.symbolic.transform import BatchNormGradient, batch_norm_gradient
 
 __all__ = [
-    "A", "B", "D", "Delta", "GammaDecay", "L", "M", "N", "Q", "R",
-    "batch_field_averages", "batch_moments", "eta", "eta_gamma", "excess_kurtosis",
+    "A", "B", "BatchNormGradient", "D", "Delta", "GammaDecay", "L", "M", "N", "Q", "R",
+    "batch_field_averages", "batch_moments", "batch_norm_gradient", "eta", "eta_gamma", "excess_kurtosis",
     "field_averages", "gamma", "gamma_decay", "gaussian_average", "generalization_error", "lamda",
     "linear_scale", "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u",
     "v", "zeta",
