@@ -61,32 +61,38 @@ class Layer:
         An argument is outside of its range.
     """
 
-    activation: Activation | str | sp.Expr
-    normalization: str = "none"
-    weight_variance: float | None = None
-    bias_variance: float = 0.0
+    activation: Activation
+    normalization: str
+    weight_variance: float
+    bias_variance: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "activation", as_activation(self.activation))
-        if self.normalization not in NORMALIZATIONS:
-            raise invalid("normalization", "'none' or 'batch'", self.normalization)
-        bias = real("bias_variance", self.bias_variance, minimum=0.0)
-        weight = self.weight_variance
-        if weight is None:
+    def __init__(
+        self,
+        activation: str | sp.Expr | Activation,
+        normalization: str = "none",
+        weight_variance: float | None = None,
+        bias_variance: float = 0.0,
+    ) -> None:
+        g = as_activation(activation)
+        if normalization not in NORMALIZATIONS:
+            raise invalid("normalization", "'none' or 'batch'", normalization)
+        bias = real("bias_variance", bias_variance, minimum=0.0)
+        if weight_variance is None:
             if bias >= 1:
                 raise invalid("bias_variance", "less than 1, or a weight_variance", bias)
-            weight = (1 - bias) / float(kernel(self.activation, 1.0))
-        weight = real("weight_variance", weight, minimum=0.0)
+            weight_variance = (1 - bias) / float(kernel(g, 1.0))
+        weight = real("weight_variance", weight_variance, minimum=0.0)
         if weight == 0:
             raise invalid("weight_variance", "a number > 0", weight)
-        object.__setattr__(self, "weight_variance", weight)
-        object.__setattr__(self, "bias_variance", bias)
+        values = {"activation": g, "normalization": normalization}
+        for name, value in {**values, "weight_variance": weight, "bias_variance": bias}.items():
+            object.__setattr__(self, name, value)
 
     def next_variance(self, variance: ArrayLike) -> np.ndarray:
         """Return q'; 1 under batch normalization."""
         if self.normalization == "batch":
             return np.ones_like(np.asarray(variance, dtype=float))
-        return self._weight * kernel(self.activation, 1.0, variance) + self.bias_variance
+        return self.weight_variance * kernel(self.activation, 1.0, variance) + self.bias_variance
 
     def next_correlation(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return c' of two inputs whose fields have variance q and correlation c."""
@@ -94,7 +100,7 @@ class Layer:
         if self.normalization == "batch":
             common, own = kernel(g, 0.0), kernel(g, 1.0)
             return (kernel(g, correlation) - common) / (own - common)
-        shared = self._weight * kernel(g, correlation, variance) + self.bias_variance
+        shared = self.weight_variance * kernel(g, correlation, variance) + self.bias_variance
         return shared / self.next_variance(variance)
 
     def slope(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
@@ -102,19 +108,14 @@ class Layer:
         g = self.activation
         if self.normalization == "batch":
             return kernel(g, correlation, 1.0, slopes=True) / (kernel(g, 1.0) - kernel(g, 0.0))
-        scale = self._weight * np.asarray(variance) / self.next_variance(variance)
+        scale = self.weight_variance * np.asarray(variance) / self.next_variance(variance)
         return scale * kernel(g, correlation, variance, slopes=True)
 
     def gradient_multiplier(self, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return χ, by which the mean square of a gradient grows on its way back."""
         if self.normalization == "batch":
-            return self.slope(1.0)
-        return self._weight * kernel(self.activation, 1.0, variance, slopes=True)
-
-    @property
-    def _weight(self) -> float:
-        assert_weight = self.weight_variance
-        return float(assert_weight) if assert_weight is not None else np.nan
+            return np.broadcast_to(self.slope(1.0), np.shape(variance))
+        return self.weight_variance * kernel(self.activation, 1.0, variance, slopes=True)
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ def propagate(
         "gradient_multiplier": ("depth", layer.gradient_multiplier(q)),
     }
     coordinates = {"start": start, "depth": np.arange(depth + 1)}
-    return describe(xr.Dataset(data, coordinates, _attributes(layer)))
+    attributes = layer_attributes(layer) | {"level": "macroscopic"}
+    return describe(xr.Dataset(data, coordinates, attributes))
 
 
 def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
@@ -227,11 +229,11 @@ def _fixed_variance(layer: Layer) -> float:
     )
 
 
-def _attributes(layer: Layer) -> dict[str, object]:
+def layer_attributes(layer: Layer) -> dict[str, object]:
+    """Return Dataset attributes that say which layers they were."""
     return {
-        "activation": as_activation(layer.activation).to_text(),
+        "activation": layer.activation.to_text(),
         "normalization": layer.normalization,
         "weight_variance": layer.weight_variance,
         "bias_variance": layer.bias_variance,
-        "level": "macroscopic",
     }
