@@ -13,6 +13,7 @@ with n the number of inputs of a unit; γ = 1 and β = 0 at first.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,8 @@ from scipy.special import logsumexp
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.codegen import numpy_function
-from statmech_bn.depth.kernel import kernel
+from statmech_bn.depth.correlation import Layer
+from statmech_bn.depth.kernel import kernel as gaussian_kernel
 from statmech_bn.errors import invalid
 from statmech_bn.layers import BatchNormCache, batch_norm_backward, batch_norm_forward
 from statmech_bn.teacher_student import integer, real
@@ -119,6 +121,16 @@ class DeepNetwork:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    @property
+    def layer(self) -> Layer:
+        """A hidden layer of infinite width, at the initialization."""
+        return Layer(self.activation, self.normalization, self.gain**2)
+
+    def to_attrs(self) -> dict[str, str]:
+        """Return Dataset attributes that say which network it was."""
+        values = {**vars(self), "activation": self.activation.to_text()}
+        return {"network": json.dumps(values)}
+
     def initial(self, generator: np.random.Generator) -> list[Parameters]:
         """Draw parameters: those of the hidden layers, then those on top.
 
@@ -178,7 +190,7 @@ class Gradients(NamedTuple):
 
 def keeping_gain(activation: str | sp.Expr | Activation) -> float:
     """Return the gain under which unit fields keep their variance, 1/√E[g²]."""
-    return float(1 / np.sqrt(kernel(activation, 1.0)))
+    return float(1 / np.sqrt(gaussian_kernel(activation, 1.0)))
 
 
 def forward(network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLike) -> Pass:

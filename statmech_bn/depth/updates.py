@@ -1,0 +1,163 @@
+r"""What one gradient step in all layers at once does to a deep network.
+
+Each layer's weights change by −η times a gradient that was computed with the others in place. If
+the activation is homogeneous and nothing normalizes, for large η the new weights are −η times
+those gradients, fields grow like ηˡ with the layer l, and their mean square per layer by the factor
+
+    d ln(mean square)/dl ≃ 2 ln η + const.
+
+With batch normalization the fields of a layer do not depend on how long the weights below have
+become: whatever η is, nothing accumulates. (Bjorck, Gomes & Selman 2018, section 3.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from statmech_bn.dataset import describe
+from statmech_bn.depth.network import (
+    DeepNetwork,
+    Parameters,
+    cross_entropy,
+    forward,
+    loss_and_gradients,
+    stepped,
+)
+from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.online.arguments import stream
+from statmech_bn.teacher_student import integer
+
+SMALLEST_STEP, LARGEST_STEP = 1e-6, 1e6
+"""Between which the largest stable step is looked for."""
+
+
+def step_moments(
+    network: DeepNetwork,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    learning_rate: ArrayLike,
+    replicas: int = 8,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Take steps of several sizes from random initializations, and look at every layer.
+
+    Parameters
+    ----------
+    network : DeepNetwork
+    inputs, labels : ndarray
+        One batch: the gradient's, and that on which the result is seen.
+    learning_rate : array_like
+        η ≥ 0; 0 shows the initialization.
+    replicas, seed : int
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (learning_rate, replica[, layer]): ``channel_mean``, the mean over channels of the
+        squared mean of a channel's fields over the batch, ``channel_variance`` of their variance,
+        and ``loss``. Fields that overflow are inf.
+    """
+    rates = np.atleast_1d(np.asarray(learning_rate, dtype=float))
+    if rates.ndim != 1 or not ((rates >= 0) & np.isfinite(rates)).all():
+        raise invalid("learning_rate", "finite numbers ≥ 0, of one dimension", learning_rate)
+    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    shape = (rates.size, replicas)
+    mean, variance = (np.empty((*shape, network.depth)) for _ in range(2))
+    loss = np.empty(shape)
+    for replica in range(replicas):
+        parameters = network.initial(stream(seed, 21, replica))
+        _, gradients = loss_and_gradients(network, parameters, inputs, labels)
+        for k, rate in enumerate(rates):
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = stepped(parameters, gradients.parameters, rate)
+                done = forward(network, moved, inputs)
+                loss[k, replica] = cross_entropy(done.logits, labels)
+                for level, h in enumerate(done.fields):
+                    mean[k, replica, level] = np.mean(h.mean(axis=(0, 1)) ** 2)
+                    variance[k, replica, level] = np.mean(h.var(axis=(0, 1)))
+    dims = ("learning_rate", "replica", "layer")
+    data = {"channel_mean": (dims, mean), "channel_variance": (dims, variance)}
+    found = {name: (d, np.nan_to_num(v, nan=np.inf, posinf=np.inf)) for name, (d, v) in data.items()}
+    found["loss"] = (dims[:2], np.nan_to_num(loss, nan=np.inf, posinf=np.inf))
+    coordinates = {
+        "learning_rate": rates,
+        "replica": np.arange(replicas),
+        "layer": np.arange(1, network.depth + 1),
+    }
+    return describe(xr.Dataset(found, coordinates, {**network.to_attrs(), "seed": seed}))
+
+
+def growth_per_layer(moments: xr.Dataset, skip: int = 1) -> xr.DataArray:
+    """Fit a line to the logarithm of the fields' mean square against the layer.
+
+    Parameters
+    ----------
+    moments : Dataset
+        From `step_moments`.
+    skip : int
+        Lowest layers that are left out.
+
+    Returns
+    -------
+    DataArray
+        ``growth`` (learning_rate, replica): d ln(mean square)/dl; NaN where fields overflow or
+        vanish.
+    """
+    square = (moments["channel_mean"] + moments["channel_variance"]).isel(layer=slice(skip, None))
+    if square.sizes["layer"] < 2:
+        raise invalid("skip", "one that leaves two layers", skip)
+    with np.errstate(divide="ignore"):
+        logarithm = np.log(square)
+    bounded = np.isfinite(logarithm).all("layer")
+    layer = square["layer"] - square["layer"].mean()
+    slope = (logarithm.where(bounded) * layer).sum("layer") / (layer**2).sum()
+    return slope.where(bounded).rename("growth").assign_attrs(
+        long_name="growth per layer", symbol=r"$d\ln\overline{h^2}/dl$", units="1"
+    )
+
+
+def largest_step(
+    network: DeepNetwork, inputs: np.ndarray, labels: np.ndarray, replicas: int = 8, seed: int = 0
+) -> xr.DataArray:
+    """Find the smallest η at which a step along the gradient no longer lowers the batch's loss.
+
+    Returns
+    -------
+    DataArray
+        ``largest_step`` (replica), to 2 %.
+
+    Raises
+    ------
+    NotConverged
+        Steps between 10⁻⁶ and 10⁶ all lower the loss, or none does.
+    """
+    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    found = np.empty(replicas)
+    for replica in range(replicas):
+        parameters = network.initial(stream(seed, 21, replica))
+        before, gradients = loss_and_gradients(network, parameters, inputs, labels)
+
+        def lowers(
+            rate: float,
+            parameters: list[Parameters] = parameters,
+            slopes: list[Parameters] = gradients.parameters,
+            before: float = before,
+        ) -> bool:
+            with np.errstate(over="ignore", invalid="ignore"):
+                done = forward(network, stepped(parameters, slopes, rate), inputs)
+                return cross_entropy(done.logits, labels) < before
+
+        rates = np.geomspace(SMALLEST_STEP, LARGEST_STEP, 61)
+        first = next((k for k, rate in enumerate(rates) if not lowers(rate)), None)
+        if not first:
+            raise NotConverged(f"Steps {'never' if first is None else 'always'} raise the loss.")
+        low, high = rates[first - 1], rates[first]
+        while high > 1.02 * low:
+            middle = np.sqrt(low * high)
+            low, high = (middle, high) if lowers(middle) else (low, middle)
+        found[replica] = np.sqrt(low * high)
+    return describe(
+        xr.Dataset({"largest_step": ("replica", found)}, {"replica": np.arange(replicas)})
+    )["largest_step"]
