@@ -27,9 +27,9 @@ from statmech_bn.depth.network import (
 )
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer
+from statmech_bn.teacher_student import integer, real
 
-SMALLEST_STEP, LARGEST_STEP = 1e-6, 1e6
+SMALLEST_STEP, LARGEST_STEP = 1e-12, 1e6
 """Between which the largest stable step is looked for."""
 
 
@@ -119,9 +119,25 @@ def growth_per_layer(moments: xr.Dataset, skip: int = 1) -> xr.DataArray:
 
 
 def largest_step(
-    network: DeepNetwork, inputs: np.ndarray, labels: np.ndarray, replicas: int = 8, seed: int = 0
+    network: DeepNetwork,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    replicas: int = 8,
+    seed: int = 0,
+    factor: float = 1.0,
 ) -> xr.DataArray:
-    """Find the smallest η at which a step along the gradient no longer lowers the batch's loss.
+    """Find the smallest η at which a step along the gradient leaves too large a loss.
+
+    Parameters
+    ----------
+    network : DeepNetwork
+    inputs, labels : ndarray
+        One batch.
+    replicas, seed : int
+        Random initializations.
+    factor : float
+        The loss is too large where it is at least this multiple, ≥ 1, of the one before: 1 asks
+        the step to descend, 2 only not to explode.
 
     Returns
     -------
@@ -131,15 +147,16 @@ def largest_step(
     Raises
     ------
     NotConverged
-        Steps between 10⁻⁶ and 10⁶ all lower the loss, or none does.
+        No step between 10⁻¹² and 10⁶ is too large, or the smallest already is.
     """
     replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    factor = real("factor", factor, minimum=1.0)
     found = np.empty(replicas)
     for replica in range(replicas):
         parameters = network.initial(stream(seed, 21, replica))
         before, gradients = loss_and_gradients(network, parameters, inputs, labels)
 
-        def lowers(
+        def is_stable(
             rate: float,
             parameters: list[Parameters] = parameters,
             slopes: list[Parameters] = gradients.parameters,
@@ -147,16 +164,19 @@ def largest_step(
         ) -> bool:
             with np.errstate(over="ignore", invalid="ignore"):
                 done = forward(network, stepped(parameters, slopes, rate), inputs)
-                return cross_entropy(done.logits, labels) < before
+                return cross_entropy(done.logits, labels) < factor * before
 
-        rates = np.geomspace(SMALLEST_STEP, LARGEST_STEP, 61)
-        first = next((k for k, rate in enumerate(rates) if not lowers(rate)), None)
+        rates = np.geomspace(SMALLEST_STEP, LARGEST_STEP, 73)
+        first = next((k for k, rate in enumerate(rates) if not is_stable(rate)), None)
         if not first:
-            raise NotConverged(f"Steps {'never' if first is None else 'always'} raise the loss.")
+            raise NotConverged(
+                f"{'No step' if first is None else 'Every step'} between {SMALLEST_STEP:g} and "
+                f"{LARGEST_STEP:g} leaves {factor:g} times the loss or more."
+            )
         low, high = rates[first - 1], rates[first]
         while high > 1.02 * low:
             middle = np.sqrt(low * high)
-            low, high = (middle, high) if lowers(middle) else (low, middle)
+            low, high = (middle, high) if is_stable(middle) else (low, middle)
         found[replica] = np.sqrt(low * high)
     return describe(
         xr.Dataset({"largest_step": ("replica", found)}, {"replica": np.arange(replicas)})
