@@ -7,7 +7,7 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, plot, symbolic
+from statmech_bn import codegen, depth, errors, plot, symbolic
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -33,6 +33,7 @@ __all__ = [
     "activation",
     "batch_loss",
     "codegen",
+    "depth",
     "effective_gamma_decay",
     "errors",
     "loss_minimum",

@@ -6,8 +6,8 @@ import statmech_bn as sbn
 
 NAMES = {
     "Activation", "Inputs", "OrderParameters", "TeacherStudent", "__version__", "activation",
-    "batch_loss", "codegen", "effective_gamma_decay", "errors", "loss_minimum", "macroscopic",
-    "mesoscopic", "microscopic", "open", "plot", "save", "stationary_gamma", "symbolic",
+    "batch_loss", "codegen", "depth", "effective_gamma_decay", "errors", "loss_minimum",
+    "macroscopic", "mesoscopic", "microscopic", "open", "plot", "save", "stationary_gamma", "symbolic",
 }  # fmt: skip
 
 
@@ -26,13 +26,13 @@ def test_nothing_else_is_public():
 
 
 def test_rooms_promise_what_they_have():
-    for room in (sbn.symbolic, sbn.codegen, sbn.plot):
+    for room in (sbn.symbolic, sbn.codegen, sbn.depth, sbn.plot):
         missing = [name for name in room.__all__ if not hasattr(room, name)]
         assert not missing
 
 
 def test_public_functions_are_documented():
-    for room in (sbn, sbn.symbolic, sbn.codegen, sbn.plot):
+    for room in (sbn, sbn.symbolic, sbn.codegen, sbn.depth, sbn.plot):
         for name in room.__all__:
             value = getattr(room, name)
             if isinstance(value, (types.FunctionType, type)):

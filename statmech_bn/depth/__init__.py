@@ -24,6 +24,7 @@ from statmech_bn.depth.products import (
     product_conditions,
     product_spectra,
     representation_conditions,
+    second_moments,
     typical_condition_number,
 )
 from statmech_bn.depth.random_network import measure_correlation
@@ -58,6 +59,7 @@ __all__ = [
     "product_spectra",
     "propagate",
     "representation_conditions",
+    "second_moments",
     "step_moments",
     "stepped",
     "teacher_classes",

@@ -100,7 +100,8 @@ def gradient_alignment(
         "replica": np.arange(replicas),
         "layer": np.arange(1, network.depth + 1),
     }
-    return describe(xr.Dataset(data, coordinates, {**network.to_attrs(), "seed": seed}))
+    attributes = {**network.to_attrs(), "samples": len(inputs), "seed": seed}
+    return describe(xr.Dataset(data, coordinates, attributes))
 
 
 def gradient_squares(

@@ -13,6 +13,14 @@ whatever σ_w and σ_b are: what all inputs have in common is subtracted. c = 1 
 fixed, and c = 1 repels for every nonlinear g: inputs that are alike grow different, where without
 normalization c = 1 attracts if χ ≤ 1: deep features forget the input.
 
+In a batch of B inputs, two of which have correlation c, both are part of the mean and the spread
+that they are normalized by. Centred rows of the correlation matrix sum to zero, so either has
+−(1 + c)/B with each other input. With f the map at B → ∞ and s = f'(0), to order 1/B,
+
+    c' = f − (1/B) [(1 − f)(1 + 2f − s − 2sc) + 2f(1 − f²)],
+
+the first term from the mean, the second from the spread of Gaussian fields. (This project's.)
+
 χ = σ_w² E[g'(√q u)²], or E[g'²]/Var g with batch normalization, is the slope of the map at c = 1,
 and the factor by which the mean square of a gradient grows through a layer on the way back.
 
@@ -54,6 +62,9 @@ class Layer:
         normalization.
     bias_variance : float
         σ_b² ≥ 0, below 1 if `weight_variance` is not given.
+    batch_size : int, optional
+        B ≥ 3 of batch normalization, for corrections of order 1/B to the correlation; by default
+        infinite.
 
     Raises
     ------
@@ -65,6 +76,7 @@ class Layer:
     normalization: str
     weight_variance: float
     bias_variance: float
+    batch_size: int | None
 
     def __init__(
         self,
@@ -72,6 +84,7 @@ class Layer:
         normalization: str = "none",
         weight_variance: float | None = None,
         bias_variance: float = 0.0,
+        batch_size: int | None = None,
     ) -> None:
         g = as_activation(activation)
         if normalization not in NORMALIZATIONS:
@@ -84,7 +97,9 @@ class Layer:
         weight = real("weight_variance", weight_variance, minimum=0.0)
         if weight == 0:
             raise invalid("weight_variance", "a number > 0", weight)
-        values = {"activation": g, "normalization": normalization}
+        if batch_size is not None:
+            batch_size = integer("batch_size", batch_size, 3)
+        values = {"activation": g, "normalization": normalization, "batch_size": batch_size}
         for name, value in {**values, "weight_variance": weight, "bias_variance": bias}.items():
             object.__setattr__(self, name, value)
 
@@ -99,12 +114,17 @@ class Layer:
         g = self.activation
         if self.normalization == "batch":
             common, own = kernel(g, 0.0), kernel(g, 1.0)
-            return (kernel(g, correlation) - common) / (own - common)
+            mapped = (kernel(g, correlation) - common) / (own - common)
+            if self.batch_size is None:
+                return mapped
+            slope = kernel(g, 0.0, slopes=True) / (own - common)
+            mean = (1 - mapped) * (1 + 2 * mapped - slope * (1 + 2 * np.asarray(correlation)))
+            return mapped - (mean + 2 * mapped * (1 - mapped**2)) / self.batch_size
         shared = self.weight_variance * kernel(g, correlation, variance) + self.bias_variance
         return shared / self.next_variance(variance)
 
     def slope(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
-        """Return dc'/dc, by Price's theorem an average of slopes."""
+        """Return dc'/dc, by Price's theorem an average of slopes; for infinite batches."""
         g = self.activation
         if self.normalization == "batch":
             return kernel(g, correlation, 1.0, slopes=True) / (kernel(g, 1.0) - kernel(g, 0.0))

@@ -1,4 +1,4 @@
-"""Data on which deep networks are studied: handwritten digits, or Gaussian inputs with a teacher."""
+"""Data for deep networks: handwritten digits, or Gaussian inputs labelled by a teacher."""
 
 from __future__ import annotations
 

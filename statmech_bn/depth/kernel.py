@@ -18,7 +18,9 @@ from statmech_bn.activations import activation as as_activation
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm, NotConverged, invalid
 from statmech_bn.online.quadrature import SPACING, panels, student_nodes, trapezoid
-from statmech_bn.symbolic import correlation_map as derivation
+from statmech_bn.symbolic.correlation_map import c as correlation_symbol
+from statmech_bn.symbolic.correlation_map import correlation_kernel
+from statmech_bn.symbolic.correlation_map import q as variance_symbol
 
 AGREEMENT = 1e-9
 """Of two successive rules; convergence is exponential, so the finer one is off by less."""
@@ -68,13 +70,13 @@ def _kernel_function(
     activation: Activation, slopes: bool
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     try:
-        closed = derivation.correlation_kernel(activation, slopes)
+        closed = correlation_kernel(activation, slopes)
     except NoClosedForm:
         integrand = activation.derivative if slopes else activation.expression
         [function] = [numpy_function([integrand], [z])]
         kinks = np.array(activation.kinks, dtype=float)
         return np.vectorize(lambda c, q: _integrate(lambda x: function(x)[0], kinks, c, q))
-    compiled = numpy_function([closed], [derivation.c, derivation.q])
+    compiled = numpy_function([closed], [correlation_symbol, variance_symbol])
     return lambda c, q: compiled(c, q)[0]
 
 

@@ -70,6 +70,20 @@ def typical_condition_number(factors: int, dimension: int) -> float:
     return float(np.sqrt(x[-1] / smallest))
 
 
+def second_moments(factors: int, dimension: int) -> np.ndarray:
+    """Return E[tr X²]/N, exact at finite N, for X = P P' of products P of 1 to `factors` matrices.
+
+    One more factor A takes X to A X A'. Its three pairings of Gaussian entries give
+    E tr X'² = (tr X)²/N + (1 + 1/N) tr X², and E (tr X')² = (tr X)² + (2/N) tr X².
+    """
+    factors, dimension = integer("factors", factors, 1), integer("dimension", dimension, 1)
+    found, square, trace = [], 1.0, 1.0
+    for _ in range(factors):
+        square, trace = trace + (1 + 1 / dimension) * square, trace + 2 * square / dimension**2
+        found.append(square)
+    return np.array(found)
+
+
 def growth_exponents(dimension: int) -> np.ndarray:
     """Return μ_i of an endless product of Gaussian matrices, largest first."""
     n = integer("dimension", dimension, 1)

@@ -92,6 +92,8 @@ def measure_correlation(
     }
     coordinates = {"start": start, "replica": np.arange(networks), "depth": np.arange(depth + 1)}
     attributes = layer_attributes(layer) | {"level": "microscopic", "width": width, "seed": seed}
+    if layer.normalization == "batch":
+        attributes["batch_size"] = samples
     return describe(xr.Dataset(data, coordinates, attributes))
 
 
@@ -110,7 +112,7 @@ def _inputs(
 
 
 def _cosines(h: np.ndarray) -> np.ndarray:
-    """Correlation of rows 0 and 1, 2 and 3, …"""
+    """Correlate row 0 with row 1, row 2 with row 3, and so on."""
     first, second = h[::2], h[1::2]
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     return np.sum(first * second, axis=1) / lengths

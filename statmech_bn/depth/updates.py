@@ -79,7 +79,9 @@ def step_moments(
                     variance[k, replica, level] = np.mean(h.var(axis=(0, 1)))
     dims = ("learning_rate", "replica", "layer")
     data = {"channel_mean": (dims, mean), "channel_variance": (dims, variance)}
-    found = {name: (d, np.nan_to_num(v, nan=np.inf, posinf=np.inf)) for name, (d, v) in data.items()}
+    found = {
+        name: (d, np.nan_to_num(v, nan=np.inf, posinf=np.inf)) for name, (d, v) in data.items()
+    }
     found["loss"] = (dims[:2], np.nan_to_num(loss, nan=np.inf, posinf=np.inf))
     coordinates = {
         "learning_rate": rates,
@@ -113,8 +115,10 @@ def growth_per_layer(moments: xr.Dataset, skip: int = 1) -> xr.DataArray:
     bounded = np.isfinite(logarithm).all("layer")
     layer = square["layer"] - square["layer"].mean()
     slope = (logarithm.where(bounded) * layer).sum("layer") / (layer**2).sum()
-    return slope.where(bounded).rename("growth").assign_attrs(
-        long_name="growth per layer", symbol=r"$d\ln\overline{h^2}/dl$", units="1"
+    return (
+        slope.where(bounded)
+        .rename("growth")
+        .assign_attrs(long_name="growth per layer", symbol=r"$d\ln\overline{h^2}/dl$", units="1")
     )
 
 

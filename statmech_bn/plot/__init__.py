@@ -3,6 +3,20 @@
 Figures are made without pyplot: there is nothing to close. `save_figure` writes them.
 """
 
+from statmech_bn.plot.depth import (
+    alignment_axes,
+    correlation_depth,
+    correlation_maps,
+    gradient_alignment,
+    gradient_coherence,
+    gradient_noise,
+    gradient_squares,
+    largest_step,
+    step_growth,
+    step_moments,
+    step_noise,
+    training_gain,
+)
 from statmech_bn.plot.gamma_decay import (
     differences,
     effective_decay,
@@ -11,18 +25,33 @@ from statmech_bn.plot.gamma_decay import (
     shrinkage_kurtosis,
     shrinkage_parts,
 )
+from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
 __all__ = [
     "VARIABLES",
+    "alignment_axes",
+    "condition_numbers",
+    "correlation_depth",
+    "correlation_maps",
     "differences",
     "effective_decay",
     "final_error",
+    "gradient_alignment",
+    "gradient_coherence",
+    "gradient_noise",
+    "gradient_squares",
+    "largest_step",
     "loss_landscape",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",
     "shrinkage_parts",
+    "spectra",
+    "step_growth",
+    "step_moments",
+    "step_noise",
+    "training_gain",
     "trajectories",
 ]

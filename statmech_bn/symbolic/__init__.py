@@ -1,5 +1,14 @@
 """Derivations in SymPy: pure algebra, no numbers. The symbols are documented in `symbols`."""
 
+from statmech_bn.symbolic.correlation_map import (
+    c,
+    correlation_kernel,
+    correlation_map,
+    depth,
+    gradient_multiplier,
+    late_correlation,
+    q,
+)
 from statmech_bn.symbolic.flow import (
     batch_field_averages,
     field_averages,
@@ -17,6 +26,7 @@ from statmech_bn.symbolic.gamma_decay import (
     skewness,
 )
 from statmech_bn.symbolic.gaussian import gaussian_average
+from statmech_bn.symbolic.spectra import FussCatalan, fuss_catalan, k
 from statmech_bn.symbolic.symbols import (
     A,
     B,
@@ -40,9 +50,11 @@ from statmech_bn.symbolic.symbols import (
 from statmech_bn.symbolic.transform import BatchNormGradient, batch_norm_gradient
 
 __all__ = [
-    "A", "B", "BatchNormGradient", "D", "Delta", "GammaDecay", "L", "M", "N", "Q", "R",
-    "batch_field_averages", "batch_moments", "batch_norm_gradient", "eta", "eta_gamma", "excess_kurtosis",
-    "field_averages", "gamma", "gamma_decay", "gaussian_average", "generalization_error", "lamda",
-    "linear_scale", "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u",
-    "v", "zeta",
+    "A", "B", "BatchNormGradient", "D", "Delta", "FussCatalan", "GammaDecay", "L", "M", "N",
+    "Q", "R", "batch_field_averages", "batch_moments", "batch_norm_gradient", "c",
+    "correlation_kernel", "correlation_map", "depth", "eta", "eta_gamma", "excess_kurtosis",
+    "field_averages", "fuss_catalan", "gamma", "gamma_decay", "gaussian_average",
+    "generalization_error", "gradient_multiplier", "k", "lamda", "late_correlation",
+    "linear_scale", "order_parameter_flow", "phi", "q", "rho", "skewness", "spread_moment", "t",
+    "u", "v", "zeta",
 ]  # fmt: skip

@@ -7,9 +7,9 @@ S = (1 + y)^(−s), hence
 
     w = 1 + z w^(s+1),    w(z) = Σ_k m_k z^k.
 
-From this equation follow, for k ≥ 1 by Lagrange inversion, the moments C((s+1)k, k)/(sk + 1); from
-dz/dw = 0 the upper edge (s+1)^(s+1)/s^s; and, writing w = r e^{iφ} where z = 1/x is real, r and x as
-functions of φ, and the density Im w/(π x).
+From this equation follow, by Lagrange inversion, the moments C((s+1)k, k)/(sk + 1); from
+dz/dw = 0 the upper edge (s+1)^(s+1)/s^s; and, writing w = r e^{iφ} where z = 1/x is real, r and
+x as functions of φ, and the density Im w/(π x).
 
 References
 ----------
@@ -90,9 +90,7 @@ def _fuss_catalan(s: int) -> FussCatalan:
     argument = sp.solve(equation, z)[0]
     [turning] = [root for root in sp.solve(argument.diff(w), w) if root != 0]
     position, density = _curve(s)
-    return FussCatalan(
-        s, equation, _moment(s), 1 / argument.subs(w, turning), position, density
-    )
+    return FussCatalan(s, equation, _moment(s), 1 / argument.subs(w, turning), position, density)
 
 
 def _functional_equation(s: int) -> sp.Eq:
@@ -106,7 +104,7 @@ def _functional_equation(s: int) -> sp.Eq:
 
 
 def _moment(s: int) -> sp.Expr:
-    """Invert y = z(1 + y)^(s+1): [zᵏ] y = [y^(k−1)] (1 + y)^((s+1)k) / k, a binomial coefficient."""
+    """Invert y = z(1 + y)^(s+1): the coefficient of zᵏ is that of y^(k−1) in (1 + y)^((s+1)k)/k."""
     total, expected = sp.binomial((s + 1) * k, k - 1) / k, sp.binomial((s + 1) * k, k) / (s * k + 1)
     ratio = sp.gammasimp(sp.combsimp((total / expected).rewrite(sp.gamma)))
     return sp.simplify(ratio) * expected
