@@ -24,7 +24,7 @@ import statmech_bn as sbn
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 FACTORS = (1.0, 2.0)
 """Of the loss, from which on a step is too large: it descends, it does not explode."""
-LARGE = 30.0
+LARGE = 300.0
 """Learning rates from here on are those whose growth is compared with 2 ln η."""
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def batch(options: Options) -> tuple[np.ndarray, np.ndarray]:
 def simulate(options: Options) -> xr.DataTree:
     """Take the steps."""
     images, labels = batch(options)
-    rates = np.concatenate([[0.0], np.geomspace(0.03, 1000, 10)])
+    rates = np.concatenate([[0.0], np.geomspace(0.03, 10_000, 12)])
     replicas, results = options.size("replicas"), {}
     for name in tqdm(NORMALIZATIONS, desc="steps", disable=None):
         network = sbn.depth.DeepNetwork(

@@ -92,7 +92,7 @@ def simulate(options: Options) -> xr.DataTree:
 def largest_sum(tree: xr.DataTree) -> float:
     """Largest alignment of any layer's fields before batch normalization: zero but for rounding."""
     nodes = (tree["dense/batch/1.4"], tree["convolution/batch"])
-    return max(float(n["gradient_alignment"].sel(where="fields").max()) for n in nodes)
+    return max(float(n["gradient_alignment"].max()) for n in nodes)
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:

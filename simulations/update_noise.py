@@ -100,11 +100,10 @@ def simulate(options: Options) -> xr.DataTree:
     return xr.DataTree.from_dict(results)
 
 
-def largest_score(found: xr.Dataset, name: str) -> float:
+def largest_score(values: xr.DataArray, theory: xr.DataArray) -> float:
     """Largest distance of the measured means from theory, in standard errors."""
-    values = found[name]
     error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-    return float(np.abs((values.mean("replica") - found["theory"]) / error).max())
+    return float(np.abs((values.mean("replica") - theory) / error).max())
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
@@ -126,10 +125,13 @@ def main(options: Options) -> None:
     for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
         sbn.plot.save_figure(figure, options.figures / f"update_noise_{name}")
     for name, title in STUDENTS.items():
-        score = largest_score(tree[f"step/{name}"].to_dataset(), "step_noise")
+        found = tree[f"step/{name}"].to_dataset()
+        score = largest_score(found["step_noise"], found["theory"])
         print(f"one step, {title}: at most {score:.1f} standard errors from theory")
-    score = largest_score(tree["network/none"].to_dataset(), "gradient_noise")
-    print(f"deep network: at most {score:.1f} standard errors from theory")
+    found = tree["network/none"].to_dataset()
+    for way in ("with", "without"):
+        score = largest_score(found[f"noise_{way}"], found[f"theory_{way}"])
+        print(f"deep network, {way} replacement: at most {score:.1f} standard errors from theory")
     print(f"\nresults: {store}\nfigures: {options.figures}")
 
 

@@ -7,7 +7,8 @@ import statmech_bn as sbn
 NAMES = {
     "Activation", "Inputs", "OrderParameters", "TeacherStudent", "__version__", "activation",
     "batch_loss", "codegen", "depth", "effective_gamma_decay", "errors", "loss_minimum",
-    "macroscopic", "mesoscopic", "microscopic", "open", "plot", "save", "stationary_gamma", "symbolic",
+    "macroscopic", "mesoscopic", "microscopic", "open", "plot", "save", "stationary_gamma",
+    "symbolic",
 }  # fmt: skip
 
 

@@ -28,8 +28,8 @@ from statmech_bn.depth.network import DeepNetwork, backward, forward
 from statmech_bn.online.arguments import stream
 from statmech_bn.teacher_student import integer
 
-OVER = {"batch": 0, "positions": 1, "channels": 2}
-"""What is summed over, and its axis."""
+AXES = {"alignment_batch": 0, "alignment_positions": 1, "alignment_channels": 2}
+"""The axis that is summed over."""
 
 
 def gradient_alignment(
@@ -50,12 +50,12 @@ def gradient_alignment(
     xarray.Dataset
         Over (replica, layer), averaged over channels that have a gradient:
 
-        ``gradient_alignment`` (where, …)
-            Over batch and positions, with respect to the ``"fields"`` h, or to ``"normalized"``
-            φ, behind the normalization (the same without it).
-        ``over`` (axis, …)
-            Over batch, positions or channels alone, for the fields.
-        ``weights``
+        ``gradient_alignment``, ``alignment_behind``
+            Over batch and positions, with respect to the fields h, and to φ, behind the
+            normalization (the same without it).
+        ``alignment_batch``, ``alignment_positions``, ``alignment_channels``
+            Over one of them alone, for the fields.
+        ``alignment_weights``
             Of the terms that make the gradient of one weight, over batch and positions.
         ``gradient_coherence``, ``gradient_square``
             Of the fields; mean square over everything.
@@ -65,43 +65,33 @@ def gradient_alignment(
     """
     replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
     shape = (replicas, network.depth)
-    alignment, over = np.empty((2, *shape)), np.empty((3, *shape))
-    weights, coherence, square, theory = (np.empty(shape) for _ in range(4))
+    names = ["gradient_alignment", "alignment_behind", "alignment_weights"]
+    names += ["gradient_coherence", "gradient_square", *AXES]
+    data = {name: np.empty(shape) for name in names}
+    if has_theory := _has_theory(network, inputs):
+        data["theory"] = np.empty(shape)
     for replica in range(replicas):
         parameters = network.initial(stream(seed, 24, replica))
         done = forward(network, parameters, inputs)
         gradients = backward(network, parameters, done, labels)
         for level, g in enumerate(gradients.fields):
-            alignment[0, replica, level] = _aligned(g, (0, 1))
-            alignment[1, replica, level] = _aligned(gradients.normalized[level], (0, 1))
-            over[:, replica, level] = [_aligned(g, axis) for axis in OVER.values()]
             x, both = done.seen[level], ((0, 1), (0, 1))
             sums = np.abs(np.tensordot(x, g, both)), np.tensordot(np.abs(x), np.abs(g), both)
-            weights[replica, level] = _mean_ratio(*sums)
-            coherence[replica, level] = np.sum(g.sum(axis=(0, 1)) ** 2) / (
-                g.shape[0] * g.shape[1] * np.sum(g**2)
-            )
-            square[replica, level] = np.mean(g**2)
-        if _has_theory(network, inputs):
-            theory[replica] = _mean_field(network, inputs, gradients.logits)
-    dims = ("replica", "layer")
-    data = {
-        "gradient_alignment": (("where", *dims), alignment),
-        "over": (("axis", *dims), over),
-        "weights": (dims, weights),
-        "gradient_coherence": (dims, coherence),
-        "gradient_square": (dims, square),
-    }
-    if _has_theory(network, inputs):
-        data["theory"] = (dims, theory)
-    coordinates = {
-        "where": ["fields", "normalized"],
-        "axis": list(OVER),
-        "replica": np.arange(replicas),
-        "layer": np.arange(1, network.depth + 1),
-    }
+            found = {name: _aligned(g, axis) for name, axis in AXES.items()}
+            found["gradient_alignment"] = _aligned(g, (0, 1))
+            found["alignment_behind"] = _aligned(gradients.normalized[level], (0, 1))
+            found["alignment_weights"] = _mean_ratio(*sums)
+            square = np.mean(g**2)
+            found["gradient_square"] = square
+            found["gradient_coherence"] = np.mean(g.mean(axis=(0, 1)) ** 2) / square
+            for name, value in found.items():
+                data[name][replica, level] = value
+        if has_theory:
+            data["theory"][replica] = _mean_field(network, inputs, gradients.logits)
+    coordinates = {"replica": np.arange(replicas), "layer": np.arange(1, network.depth + 1)}
+    variables = {name: (("replica", "layer"), values) for name, values in data.items()}
     attributes = {**network.to_attrs(), "samples": len(inputs), "seed": seed}
-    return describe(xr.Dataset(data, coordinates, attributes))
+    return describe(xr.Dataset(variables, coordinates, attributes))
 
 
 def gradient_squares(

@@ -23,7 +23,8 @@ from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
 from statmech_bn.teacher_student import integer
 
-SAMPLING = ("with replacement", "without replacement")
+SAMPLING = {"with": True, "without": False}
+"""Whether a sample may be drawn twice."""
 
 
 def gradient_noise(
@@ -53,8 +54,8 @@ def gradient_noise(
     Returns
     -------
     xarray.Dataset
-        ``gradient_noise`` (sampling, batch_size, replica), the trace of the covariance, and,
-        without batch normalization, ``theory`` (sampling, batch_size).
+        ``noise_with`` and ``noise_without`` replacement (batch_size, replica), the trace of the
+        covariance, and, without batch normalization, ``theory_with``, ``theory_without``.
     """
     draws, replicas = integer("draws", draws, 2), integer("replicas", replicas, 1)
     smallest = 3 if network.normalization == "batch" else 1
@@ -68,30 +69,26 @@ def gradient_noise(
         found = loss_and_gradients(network, parameters, inputs[chosen], labels[chosen])[1]
         return _flat(found.parameters)
 
-    noise = np.empty((2, len(sizes), replicas))
+    noise = {way: np.empty((len(sizes), replicas)) for way in SAMPLING}
     for k, size in enumerate(sizes):
         for replica in range(replicas):
-            for way in range(2):
-                generator = stream(seed, 23, size, replica, way)
+            for index, (way, again) in enumerate(SAMPLING.items()):
+                generator = stream(seed, 23, size, replica, index)
                 found = np.stack(
                     [
-                        gradient(generator.choice(population, size, replace=way == 0))
+                        gradient(generator.choice(population, size, replace=again))
                         for _ in range(draws)
                     ]
                 )
-                noise[way, k, replica] = found.var(axis=0, ddof=1).sum()
-    data = {"gradient_noise": (("sampling", "batch_size", "replica"), noise)}
+                noise[way][k, replica] = found.var(axis=0, ddof=1).sum()
+    data = {f"noise_{way}": (("batch_size", "replica"), value) for way, value in noise.items()}
     if network.normalization == "none":
         single = np.stack([gradient(np.array([b])) for b in range(population)])
         spread = single.var(axis=0).sum()
         infinite = spread / np.array(sizes)
         finite = infinite * (population - np.array(sizes)) / (population - 1)
-        data["theory"] = (("sampling", "batch_size"), np.stack([infinite, finite]))
-    coordinates = {
-        "sampling": list(SAMPLING),
-        "batch_size": sizes,
-        "replica": np.arange(replicas),
-    }
+        data |= {"theory_with": ("batch_size", infinite), "theory_without": ("batch_size", finite)}
+    coordinates = {"batch_size": sizes, "replica": np.arange(replicas)}
     attributes = {**network.to_attrs(), "samples": population, "seed": seed}
     return describe(xr.Dataset(data, coordinates, attributes))
 

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+OVER = {
+    "batch": "over batch",
+    "positions": "over positions",
+    "channels": "over channels",
+    "weights": "weights: batch, positions",
+}
+SAMPLING = {"with": "with replacement", "without": "without replacement"}
+
 
 def correlation_maps(
     panels: Mapping[str, Mapping[str, tuple[xr.Dataset, xr.Dataset]]],
@@ -203,14 +211,13 @@ def gradient_alignment(
     with paper_style():
         styles = student_styles(len(results) + 2)
         figure, (upper, lower) = make_panels(2, 2, (3.2, 2.9))
-        drawn = dict.fromkeys(results, ("fields", upper))
         handles = []
         named = {**results, behind: normalized, before: normalized}
-        drawn = {**drawn, behind: ("normalized", upper), before: ("fields", lower)}
+        drawn = dict.fromkeys(results, ("gradient_alignment", upper))
+        drawn |= {behind: ("alignment_behind", upper), before: ("gradient_alignment", lower)}
         for (label, found), style in zip(named.items(), styles, strict=True):
-            where, axis = drawn[label]
-            values = found["gradient_alignment"].sel(where=where)
-            _points(axis, found["layer"], values, style, style["linestyle"])
+            name, axis = drawn[label]
+            _points(axis, found["layer"], found[name], style, style["linestyle"])
             handles.append(legend_handle(label=label, **style))
             axis.set_xlabel(axis_label(found["layer"]))
         upper.axhline(1 / np.sqrt(samples), color="0.6", linewidth=0.8)
@@ -230,20 +237,15 @@ def alignment_axes(panels: Mapping[str, xr.Dataset]) -> Figure:
         Title → Dataset from `statmech_bn.depth.gradient_alignment`.
     """
     with paper_style():
-        names = [*next(iter(panels.values()))["axis"].values, "weights"]
-        styles = dict(zip(names, student_styles(len(names)), strict=True))
+        styles = dict(zip(OVER, student_styles(len(OVER)), strict=True))
         figure, axes = make_panels(len(panels), len(panels), (3.2, 2.7), sharey=True)
         for axis, (title, found) in zip(axes, panels.items(), strict=True):
             for name, style in styles.items():
-                values = found["weights"] if name == "weights" else found["over"].sel(axis=name)
+                values = found[f"alignment_{name}"]
                 _points(axis, found["layer"], values, style, style["linestyle"])
             axis.set(title=title, xlabel=axis_label(found["layer"]), ylim=(-0.02, 1.02))
         axes[0].set_ylabel(axis_label(found["gradient_alignment"]))
-        titles = {"weights": "weights: batch, positions"}
-        handles = [
-            legend_handle(label=titles.get(name, f"over {name}"), **style)
-            for name, style in styles.items()
-        ]
+        handles = [legend_handle(label=OVER[name], **style) for name, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center")
     return figure
 
@@ -362,20 +364,19 @@ def gradient_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
     """
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (3.0, 2.7))
-        ways = list(next(iter(panels.values()))["sampling"].values)
-        styles = dict(zip(ways, student_styles(len(ways)), strict=True))
+        styles = dict(zip(SAMPLING, student_styles(len(SAMPLING)), strict=True))
         for axis, (title, found) in zip(axes, panels.items(), strict=True):
-            size = found["batch_size"]
+            size, has_theory = found["batch_size"], "theory_with" in found
             for way, style in styles.items():
-                d = found.sel(sampling=way)
-                if "theory" in found:
-                    axis.plot(size, size * d["theory"], style["linestyle"], color=style["color"])
-                _points(axis, size, size * d["gradient_noise"], style)
+                if has_theory:
+                    line = size * found[f"theory_{way}"]
+                    axis.plot(size, line, style["linestyle"], color=style["color"])
+                _points(axis, size, size * found[f"noise_{way}"], style)
             axis.set(title=title, xscale="log", xlabel="batch size $M$", ylim=(0, None))
-            if "theory" not in found:
+            if not has_theory:
                 axis.set(yscale="log", ylim=(None, None))
         axes[0].set_ylabel(r"$M$ tr Cov $\nabla\mathcal{L}$")
-        handles = [legend_handle(label=label, **style) for label, style in styles.items()]
+        handles = [legend_handle(label=SAMPLING[way], **style) for way, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center")
     return figure
 
