@@ -97,10 +97,12 @@ def simulate(options: Options) -> xr.DataTree:
     points = np.array([0.0, 0.3, 0.6, 0.9])
     jobs = [(a, n) for a in ACTIVATIONS for n in NORMALIZATIONS]
     for name, normalization in tqdm(jobs, desc="maps", disable=None):
-        layer, group = sbn.depth.Layer(name, normalization), f"map/{name}/{normalization}"
+        group = f"map/{name}/{normalization}"
+        found = measured(
+            sbn.depth.Layer(name, normalization), points, 1, 4 * options.size("networks"), options
+        )
+        layer = of_size(sbn.depth.Layer(name, normalization), found)
         results[f"{group}/theory"] = sbn.depth.propagate(layer, np.linspace(0, 1, 41), 1)
-        found = measured(layer, points, 1, 4 * options.size("networks"), options)
-        layer = of_size(layer, found)
         results[f"{group}/network"] = found.assign(
             theory=sbn.depth.propagate(layer, after_start(found), 1)["correlation"]
             .assign_coords(start=points)

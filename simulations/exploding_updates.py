@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import statmech_bn as sbn
+from statmech_bn.dataset import describe
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 FACTORS = (1.0, 2.0)
@@ -101,7 +102,7 @@ def simulate(options: Options) -> xr.DataTree:
                 )
             )
         depths = xr.Variable("depth", list(options.size("depths")))
-        results[f"largest/{name}"] = xr.concat(steps, depths).to_dataset()
+        results[f"largest/{name}"] = describe(xr.concat(steps, depths).to_dataset())
     return xr.DataTree.from_dict(results)
 
 

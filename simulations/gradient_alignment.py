@@ -24,7 +24,7 @@ from tqdm import tqdm
 import statmech_bn as sbn
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-GAINS = (1.4142, 2.0, 3.0)
+GAINS = (1.4142, 1.6, 2.0)
 """√2 keeps the variance of ReLU networks."""
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import statmech_bn as sbn
+from statmech_bn.dataset import describe
 
 x = sp.Symbol("x", real=True)
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "logistic": 1 / (1 + sp.exp(-x))}
@@ -101,7 +102,7 @@ def training(activation: str, normalization: str, options: Options) -> xr.Datase
             )
         )
     gains = xr.Variable("gain", list(options.size("gains")))
-    return xr.concat(found, gains, combine_attrs="drop_conflicts")
+    return describe(xr.concat(found, gains, combine_attrs="drop_conflicts"))
 
 
 def simulate(options: Options) -> xr.DataTree:

@@ -25,11 +25,13 @@ import statmech_bn as sbn
 STUDENTS = {"none": "no normalization", "weight": "weight norm.", "batch": "batch norm."}
 NETWORKS = {"none": "no normalization", "batch": "batch norm."}
 RATES = (0.3, 1.0, 3.0)
-STATE, LABEL_NOISE, DIMENSION = sbn.OrderParameters(overlap=0.3), 0.5, 2000
+STATE, LABEL_NOISE = sbn.OrderParameters(overlap=0.3), 0.5
+DIMENSION = 100_000
+"""The square of the mean gradient adds to |Δw|² a share of order M/N, here small."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"sizes": (4, 16, 64), "replicas": 2000, "draws": 40, "groups": 5},
-    "paper": {"sizes": (4, 8, 16, 32, 64, 128), "replicas": 20_000, "draws": 100, "groups": 8},
+    "quick": {"sizes": (8, 16, 64), "replicas": 2000, "draws": 40, "groups": 5},
+    "paper": {"sizes": (8, 16, 32, 64, 128), "replicas": 20_000, "draws": 100, "groups": 8},
 }
 SAMPLES = 128
 """P, from which the network's batches are drawn; those of half of it or less are shown."""

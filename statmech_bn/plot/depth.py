@@ -33,7 +33,7 @@ SAMPLING = {"with": "with replacement", "without": "without replacement"}
 def correlation_maps(
     panels: Mapping[str, Mapping[str, tuple[xr.Dataset, xr.Dataset]]],
 ) -> Figure:
-    """Draw c' of one layer against c.
+    """Draw c' − c of one layer against c.
 
     Parameters
     ----------
@@ -44,17 +44,17 @@ def correlation_maps(
     labels = list(next(iter(panels.values())))
     with paper_style():
         styles = dict(zip(labels, student_styles(len(labels)), strict=True))
-        figure, axes = make_panels(len(panels), len(panels), (3.2, 3.2), sharey=True)
+        figure, axes = make_panels(len(panels), len(panels), (3.2, 2.9))
         for axis, (title, found) in zip(axes, panels.items(), strict=True):
-            axis.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
+            axis.axhline(0, color="0.8", linewidth=0.8)
             for label, (theory, network) in found.items():
                 style = styles[label]
-                values = theory["correlation"].isel(depth=1)
-                axis.plot(theory["start"], values, style["linestyle"], color=style["color"])
-                before = network["correlation"].isel(depth=0).mean("replica")
-                _points(axis, before, network["correlation"].isel(depth=1), style)
-            axis.set(title=title, xlabel="correlation $c$", aspect="equal")
-        axes[0].set_ylabel("after one layer $c'$")
+                before, after = (theory["correlation"].isel(depth=k) for k in range(2))
+                axis.plot(before, after - before, style["linestyle"], color=style["color"])
+                before, after = (network["correlation"].isel(depth=k) for k in range(2))
+                _points(axis, before.mean("replica"), after - before, style)
+            axis.set(title=title, xlabel="correlation $c$")
+        axes[0].set_ylabel("change in one layer $c'-c$")
         figure.legend(
             handles=[legend_handle(label=label, **styles[label]) for label in labels],
             loc="outside right center",
@@ -186,6 +186,7 @@ def largest_step(results: Mapping[str, xr.Dataset]) -> Figure:
                 log_points(axis, found["depth"], values, styles[label], styles[label]["linestyle"])
             name = "the loss falls" if factor == 1 else f"loss $<{factor:g}\\times$ before"
             axis.set(xscale="log", yscale="log", title=name, xlabel=axis_label(found["depth"]))
+            _ticks_at(axis, found["depth"].values)
         axes[0].set_ylabel(axis_label(found["largest_step"]))
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center")
@@ -320,7 +321,8 @@ def training_gain(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
             for label, values in found.items():
                 style = styles[label]
                 _points(axis, values["gain"], values, style, style["linestyle"])
-            axis.set(title=title, xscale="log", ylim=(0, 1.02), xlabel=r"initial gain $\sigma_w$")
+            axis.set(title=title, xscale="log", ylim=(0, 1.02), xlabel=axis_label(values["gain"]))
+            _ticks_at(axis, [0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
         axes[0].set_ylabel("training accuracy")
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center")
@@ -345,6 +347,7 @@ def step_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
                 axis.plot(d["batch_size"], d["theory"], style["linestyle"], color=style["color"])
                 _points(axis, d["batch_size"], d["step_noise"], style)
             axis.set(title=title, xscale="log", yscale="log", xlabel="batch size $M$")
+            _ticks_at(axis, found["batch_size"].values)
         axes[0].set_ylabel(r"$N\,\Delta(L^2)$ from noise")
         handles = [
             legend_handle(label=f"{rate:g}", **style)
@@ -372,9 +375,9 @@ def gradient_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
                     line = size * found[f"theory_{way}"]
                     axis.plot(size, line, style["linestyle"], color=style["color"])
                 _points(axis, size, size * found[f"noise_{way}"], style)
-            axis.set(title=title, xscale="log", xlabel="batch size $M$", ylim=(0, None))
-            if not has_theory:
-                axis.set(yscale="log", ylim=(None, None))
+            axis.set(title=title, xscale="log", xlabel="batch size $M$")
+            _ticks_at(axis, size.values)
+            axis.set_ylim(0, None)
         axes[0].set_ylabel(r"$M$ tr Cov $\nabla\mathcal{L}$")
         handles = [legend_handle(label=SAMPLING[way], **style) for way, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center")
@@ -399,6 +402,16 @@ def log_points(
     bars = centre * np.stack([1 - np.exp(-error), np.exp(error) - 1])
     marks = {"color": style["color"], "marker": style["marker"], "markersize": 4}
     axis.errorbar(x, centre, bars, linestyle=line, linewidth=0.8, elinewidth=1.0, **marks)
+
+
+def _ticks_at(axis: Axes, values: Any) -> None:
+    """Label a logarithmic axis at these values only, within its limits."""
+    from matplotlib.ticker import NullLocator
+
+    low, high = axis.get_xlim()
+    inside = [value for value in values if low <= value <= high]
+    axis.set_xticks(inside, [f"{value:g}" for value in inside])
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def _mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
