@@ -134,9 +134,11 @@ def multipliers(tree: xr.DataTree) -> pd.DataFrame:
                 depth = found.sizes["layer"]
                 middle = found.sel(layer=[2, max(3, depth - 4)])
                 steps = float(middle["layer"][1] - middle["layer"][0])
-                logarithm = np.log(middle["gradient_square"])
-                growth = (logarithm.isel(layer=0) - logarithm.isel(layer=1)) / steps
-                theory = np.log(middle["theory"])
+                below, above = np.log(
+                    middle["gradient_square"].transpose("layer", "replica").values
+                )
+                growth = (below - above) / steps
+                theory = np.log(middle["theory"].values)
                 rows[f"{TITLES[name]}, {title}, gain {gain:g}"] = {
                     "measured": float(np.exp(growth.mean())),
                     "standard error": float(

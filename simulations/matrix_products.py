@@ -86,7 +86,7 @@ def simulate(options: Options) -> xr.DataTree:
 
 def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
     """First or second moment of the squared singular values: measured, the law's, and exact."""
-    values = tree["spectra"]["squared_singular_value"].load()
+    values = tree["spectra"].to_dataset()["squared_singular_value"].load()
     measured = (values**order).mean("rank")
     rows = {}
     for s in values["factors"].values:

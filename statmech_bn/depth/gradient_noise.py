@@ -13,6 +13,7 @@ constant only for large M. (Bjorck, Gomes & Selman 2018, section 2; the correcti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -81,7 +82,9 @@ def gradient_noise(
                     ]
                 )
                 noise[way][k, replica] = found.var(axis=0, ddof=1).sum()
-    data = {f"noise_{way}": (("batch_size", "replica"), value) for way, value in noise.items()}
+    data: dict[str, Any] = {
+        f"noise_{way}": (("batch_size", "replica"), value) for way, value in noise.items()
+    }
     if network.normalization == "none":
         single = np.stack([gradient(np.array([b])) for b in range(population)])
         spread = single.var(axis=0).sum()

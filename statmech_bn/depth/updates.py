@@ -12,6 +12,8 @@ become: whatever η is, nothing accumulates. (Bjorck, Gomes & Selman 2018, secti
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -78,11 +80,11 @@ def step_moments(
                     mean[k, replica, level] = np.mean(h.mean(axis=(0, 1)) ** 2)
                     variance[k, replica, level] = np.mean(h.var(axis=(0, 1)))
     dims = ("learning_rate", "replica", "layer")
-    data = {"channel_mean": (dims, mean), "channel_variance": (dims, variance)}
-    found = {
-        name: (d, np.nan_to_num(v, nan=np.inf, posinf=np.inf)) for name, (d, v) in data.items()
+    found: dict[str, Any] = {
+        "channel_mean": (dims, _unbounded(mean)),
+        "channel_variance": (dims, _unbounded(variance)),
+        "loss": (dims[:2], _unbounded(loss)),
     }
-    found["loss"] = (dims[:2], np.nan_to_num(loss, nan=np.inf, posinf=np.inf))
     coordinates = {
         "learning_rate": rates,
         "replica": np.arange(replicas),
@@ -107,18 +109,23 @@ def growth_per_layer(moments: xr.Dataset, skip: int = 1) -> xr.DataArray:
         ``growth`` (learning_rate, replica): d ln(mean square)/dl; NaN where fields overflow or
         vanish.
     """
-    square = (moments["channel_mean"] + moments["channel_variance"]).isel(layer=slice(skip, None))
+    square = moments["channel_mean"] + moments["channel_variance"]
+    square = square.isel(layer=slice(skip, None)).transpose("learning_rate", "replica", "layer")
     if square.sizes["layer"] < 2:
         raise invalid("skip", "one that leaves two layers", skip)
     with np.errstate(divide="ignore"):
-        logarithm = np.log(square)
-    bounded = np.isfinite(logarithm).all("layer")
-    layer = square["layer"] - square["layer"].mean()
-    slope = (logarithm.where(bounded) * layer).sum("layer") / (layer**2).sum()
-    return (
-        slope.where(bounded)
-        .rename("growth")
-        .assign_attrs(long_name="growth per layer", symbol=r"$d\ln\overline{h^2}/dl$", units="1")
+        logarithm = np.log(square.values)
+    bounded = np.isfinite(logarithm).all(axis=2)
+    layer = square["layer"].values - square["layer"].values.mean()
+    slope = np.where(bounded[..., None], logarithm, 0.0) @ layer / np.sum(layer**2)
+    coordinates = {name: moments[name] for name in ("learning_rate", "replica")}
+    attributes = {
+        "long_name": "growth per layer",
+        "symbol": r"$d\ln\overline{h^2}/dl$",
+        "units": "1",
+    }
+    return xr.DataArray(
+        np.where(bounded, slope, np.nan), coordinates, name="growth", attrs=attributes
     )
 
 
@@ -185,3 +192,8 @@ def largest_step(
     return describe(
         xr.Dataset({"largest_step": ("replica", found)}, {"replica": np.arange(replicas)})
     )["largest_step"]
+
+
+def _unbounded(values: np.ndarray) -> np.ndarray:
+    """Let inf stand for what overflowed on the way, and is NaN."""
+    return np.where(np.isnan(values), np.inf, values)

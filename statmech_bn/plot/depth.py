@@ -70,6 +70,8 @@ def correlation_depth(panels: Mapping[str, tuple[xr.Dataset, xr.Dataset]]) -> Fi
     panels : mapping
         Title → theory and network, each with ``correlation`` over start and depth.
     """
+    from matplotlib.ticker import MaxNLocator
+
     with paper_style():
         figure, axes = make_panels(len(panels), 2, (3.2, 2.5))
         starts = next(iter(panels.values()))[0]["start"].values
@@ -88,7 +90,7 @@ def correlation_depth(panels: Mapping[str, tuple[xr.Dataset, xr.Dataset]]) -> Fi
                 axis.plot(depth, theory["late"], color="0.6", zorder=0)
                 axis.set(xscale="log", yscale="log", xlim=(0.9, None), ylim=(None, 2))
             else:
-                axis.xaxis.get_major_locator().set_params(integer=True)
+                axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axis.set(title=title, xlabel=axis_label(depth), ylabel="$1-c$" if distance else "$c$")
         handles = [
             legend_handle(label=f"$c_0={c:g}$", **style)
@@ -122,10 +124,8 @@ def step_moments(panels: Mapping[str, xr.Dataset]) -> Figure:
                     values = found[name].isel(learning_rate=shown).isel(learning_rate=j)
                     style = {"color": colour, "marker": markers[j % 6], "linestyle": "-"}
                     # Over initializations the moments spread over orders of magnitude.
-                    axis.plot(
-                        found["layer"], np.exp(np.log(values).mean("replica")),
-                        markersize=3, **style,
-                    )  # fmt: skip
+                    typical = np.exp(logarithm(values).mean("replica"))
+                    axis.plot(found["layer"], typical, markersize=3, **style)
                 axis.set(yscale="log", ylabel=axis_label(found[name]))
             axes[k].set_title(title)
             axes[k + len(panels)].set_xlabel(axis_label(found["layer"]))
@@ -152,7 +152,7 @@ def step_growth(results: Mapping[str, xr.Dataset]) -> Figure:
             moved, style = found.isel(learning_rate=slice(1, None)), styles[label]
             rates = moved["learning_rate"]
             _points(growth, rates, moved["growth"], style, style["linestyle"])
-            ratio = np.log10(moved["loss"] / found["loss"].isel(learning_rate=0))
+            ratio = logarithm(moved["loss"] / found["loss"].isel(learning_rate=0)) / np.log(10)
             _points(loss, rates, ratio, style, style["linestyle"])
         last = next(iter(results.values()))["growth"].isel(learning_rate=-1).mean("replica")
         line = last.item() + 2 * np.log(rates / rates[-1])
@@ -397,11 +397,16 @@ def log_points(
     axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
 ) -> None:
     """Draw geometric means over replicas, with the standard errors of the logarithm."""
-    mean, error = (d.values for d in _mean_and_error(np.log(values)))
+    mean, error = (d.values for d in _mean_and_error(logarithm(values)))
     centre = np.exp(mean)
     bars = centre * np.stack([1 - np.exp(-error), np.exp(error) - 1])
     marks = {"color": style["color"], "marker": style["marker"], "markersize": 4}
     axis.errorbar(x, centre, bars, linestyle=line, linewidth=0.8, elinewidth=1.0, **marks)
+
+
+def logarithm(values: xr.DataArray) -> xr.DataArray:
+    """Take the natural logarithm."""
+    return values.copy(data=np.log(values.values))
 
 
 def _ticks_at(axis: Axes, values: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from statmech_bn.plot.depth import log_points
+from statmech_bn.plot.depth import log_points, logarithm
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -90,7 +90,7 @@ def condition_numbers(
         first = next(iter(products.values()))
         factors = first["factors"]
         left.plot(factors, first["typical"], color="0.1")
-        start = np.log(first["condition_number"]).mean("replica").isel(factors=factors.size // 2)
+        start = logarithm(first["condition_number"]).mean("replica").isel(factors=factors.size // 2)
         line = start.item() + first["growth"].item() * (factors - start["factors"].item())
         left.plot(factors, np.exp(line), ":", color="0.1")
         handles = [
