@@ -37,8 +37,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 1, "runs": 2,
     },
     "paper": {
-        "width": 256, "depth": 20, "samples": 256, "replicas": 8,
-        "gains": (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0), "epochs": 8, "runs": 3,
+        "width": 200, "depth": 20, "samples": 200, "replicas": 8,
+        "gains": (0.25, 0.5, 1.0, 1.4, 2.0, 4.0, 8.0), "epochs": 4, "runs": 2,
     },
 }  # fmt: skip
 TRAINED = {"depth": 10, "width": 64}

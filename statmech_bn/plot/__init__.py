@@ -4,18 +4,11 @@ Figures are made without pyplot: there is nothing to close. `save_figure` writes
 """
 
 from statmech_bn.plot.depth import (
-    alignment_axes,
     correlation_depth,
     correlation_maps,
-    gradient_alignment,
-    gradient_coherence,
-    gradient_noise,
-    gradient_squares,
     largest_step,
     step_growth,
     step_moments,
-    step_noise,
-    training_gain,
 )
 from statmech_bn.plot.gamma_decay import (
     differences,
@@ -24,6 +17,15 @@ from statmech_bn.plot.gamma_decay import (
     shrinkage,
     shrinkage_kurtosis,
     shrinkage_parts,
+)
+from statmech_bn.plot.gradients import (
+    alignment_axes,
+    gradient_alignment,
+    gradient_coherence,
+    gradient_noise,
+    gradient_squares,
+    step_noise,
+    training_gain,
 )
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure

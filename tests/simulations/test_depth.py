@@ -28,7 +28,9 @@ TINY = {
 def scripts():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
-        yield {name: importlib.import_module(name) for name in TINY}
+        scripts = {name: importlib.import_module(name) for name in TINY}
+        patch.setattr(scripts["initial_gain"], "TRAINED", {"depth": 3, "width": 16})
+        yield scripts
 
 
 @pytest.fixture(scope="module")
