@@ -95,16 +95,19 @@ show(sbn.symbolic.order_parameter_flow("batch", "linear"))
 
 # %%
 store = ROOT / "results" / "learning_rates.zarr"
-if not store.exists():
-    small = learning_rates.simulate(learning_rates.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "learning_rates.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    folder = Path(tempfile.mkdtemp())
+    quick = learning_rates.Options(preset="quick", store=folder / "learning_rates.zarr")
+    tree = learning_rates.simulate(quick)
 
 # %% [markdown]
-# Each group of the store is one result, and knows its setup:
+# Each level is a group of the store, over activation × student × learning rate × time. A point of
+# it is one run, of the setup
 
 # %%
-sbn.TeacherStudent.from_attrs(tree["relu/batch/mesoscopic"].attrs)
+learning_rates.setup("relu", "batch")
 
 # %%
 figures = learning_rates.figures(tree)
@@ -125,7 +128,7 @@ figures["linear_batch"]
 # On the plateau the overlap is the one predicted above:
 
 # %%
-theory = tree["linear/weight/macroscopic"].to_dataset()
+theory = tree["macroscopic"].to_dataset().sel(activation="linear", student="weight")
 overlap = theory["overlap"].isel(time=-1)
 noise, batch_size = learning_rates.LABEL_NOISE, learning_rates.BATCH_SIZE
 predicted = noise / 4 / np.sqrt(2 * batch_size * float(theory["time"][-1]))

@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import references
 from scipy.integrate import odeint
@@ -33,8 +34,8 @@ from threadpoolctl import threadpool_limits
 from timing import Floor, Row, interleaved, machine, markdown, seconds, spread
 
 import statmech_bn as sbn
-from statmech_bn.online.flow import flow_function
-from statmech_bn.online.macroscopic import ABSOLUTE, RELATIVE
+from statmech_bn.online import lsoda
+from statmech_bn.online.flow import compiled_flow, flow_function
 
 START = sbn.OrderParameters(0.05, 1.0, 1.0)
 LEVELS = {"microscopic": "N-vector", "mesoscopic": "chain"}
@@ -193,16 +194,57 @@ def ode_floor(setup: sbn.TeacherStudent, times: np.ndarray) -> float:
         lambda at, _time: flow(*at, 1.0, 1.0),
         state,
         times,
-        rtol=RELATIVE,
-        atol=ABSOLUTE,
+        rtol=lsoda.RELATIVE,
+        atol=lsoda.ABSOLUTE,
         full_output=True,
     )[1]
+    compiled = compiled_flow(setup, START.gamma)
+    point = np.array([*state, 1.0, 1.0, *compiled.tail])
+    work = partial(evaluate_flow, compiled.derivatives, point, np.empty(3), report["nfe"][-1])
+    work()
+    return float(interleaved([work], 5).min() * 1e3)
 
-    def evaluate_all() -> None:
-        for _ in range(report["nfe"][-1]):
-            flow(*state, 1.0, 1.0)
 
-    return float(interleaved([evaluate_all], 5).min() * 1e3)
+@numba.njit(nogil=True)
+def evaluate_flow(derivatives, point, rates, times):
+    """Call a compiled flow again and again."""
+    for _ in range(times):
+        derivatives(point, rates)
+
+
+def many_odes(quick: bool) -> list[Row]:
+    """Compare six decades of learning rates with LSODA on the same flow, called from Python."""
+    times, number, few = np.geomspace(0.1, 100, 31), 1000 if quick else 10_000, 12
+    schedule = np.array([0.0, times[-1]]), np.ones((1, 1))
+    first = np.array([START.overlap, np.log(START.length), START.gamma])
+    rates, some = np.geomspace(1e-3, 1e3, number), np.geomspace(1e-3, 1e3, few)
+    cases = [(name, kind) for name in ("linear", "relu") for kind in ("none", "weight", "batch")]
+    rows = []
+    for name, kind in [*cases, ("tanh", "weight"), ("tanh", "batch")]:
+        setup = sbn.TeacherStudent(name, kind, 32, label_noise=0.5)
+        flow = flow_function(setup, 1.0)
+
+        def theirs(flow=flow):
+            found = [lsoda.integrate(flow, np.full(2, r), first, schedule, times) for r in some]
+            return np.array([states for states, _, _ in found])
+
+        one = partial(sbn.macroscopic, setup, rates, times, START, workers=1)
+        both = partial(sbn.macroscopic, setup, rates, times, START)
+        a, b, c = interleaved([one, theirs, both], 1 if quick else 5) * 1e6
+        same = sbn.macroscopic(setup, some, times, START)
+        kept = same["diverged_at"].isnull().values
+        rows.append(
+            {
+                "student": f"{name} {kind}",
+                "trajectories": number,
+                "ours µs each": np.median(a) / number,
+                "LSODA µs each": np.median(b) / few,
+                "LSODA/ours": spread((b / few) / (a / number)),
+                "all cores, s": np.median(c) / 1e6,
+                "largest difference": np.abs(same["overlap"] - theirs()[:, 0])[kept].max().item(),
+            }
+        )
+    return rows
 
 
 def students(quick: bool) -> list[Row]:
@@ -291,6 +333,7 @@ def main() -> None:
             "Growth": growth(floor, options.quick),
             "Calls of one step": calls(options.quick),
             "ODE to t = 100 and SciPy": odes(options.quick),
+            "ODE at many learning rates": many_odes(options.quick),
             "ODE to t = 100, first and later calls": first_calls,
             "Memory of the N-vector level": memory(options.quick),
         }

@@ -151,7 +151,7 @@ def multipliers(tree: xr.DataTree) -> pd.DataFrame:
 
 def best_accuracy(found: xr.Dataset) -> xr.DataArray:
     """Accuracy after training at the learning rate that is best for each gain, over replicas."""
-    final = found["accuracy"].isel(epoch=-1)
+    final = found["training_accuracy"].isel(epoch=-1)
     best = final.mean("replica").argmax("learning_rate")
     return final.isel(learning_rate=best)
 

@@ -1,59 +1,48 @@
 """Which learning rates can a student take? Three decades of them, with and without normalization.
 
 A student without normalization diverges above η = 2M; normalized ones never do, because a large
-step only makes them longer, which shrinks the next step. Four students, linear and ReLU, at three
-levels. The store is a tree with one group for each result, say
-
-    relu/batch/macroscopic       activation / student / level
-
-`statmech_bn.open` opens the tree; each group has its setup in its attributes.
+step only makes them longer, which shrinks the next step. Linear and ReLU students at three levels,
+which are the groups of the store: macroscopic, mesoscopic, microscopic.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""The groups of the store, and their titles in the figures."""
 STUDENTS = {
     "none": "no normalization",
     "weight": "weight norm.",
     "weight_gamma_decay": r"weight norm. + $\gamma$ decay",
     "batch": "batch norm.",
 }
+"""Values of the grid, and their titles in the figures."""
 LEVELS = ("macroscopic", "mesoscopic", "microscopic")
 BATCH_SIZE = 32
 LABEL_NOISE = 0.5
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"rates": 7, "dimension": 200, "replicas": 16, "networks": 4},
-    "paper": {"rates": 13, "dimension": 500, "replicas": 64, "networks": 6},
-}
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Learning at learning rates from 0.15 to 150, and figures of it."""
 
+    presets: ClassVar = {
+        "quick": {"rates": 7, "dimension": 200, "replicas": 16, "networks": 4},
+        "paper": {"rates": 13, "dimension": 500, "replicas": 64, "networks": 6},
+    }
     store: Path = Path("results/learning_rates.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a few minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     duration: float = 30.0
     """Final time, in steps/N."""
     rates: int | None = None
@@ -64,11 +53,6 @@ class Options:
     """Runs of the chain."""
     networks: int | None = None
     """Runs of the network."""
-
-    def size(self, name: str) -> int:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
 
 
 def setup(activation: str, student: str) -> sbn.TeacherStudent:
@@ -87,31 +71,39 @@ def setup(activation: str, student: str) -> sbn.TeacherStudent:
     )
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute all students at all levels."""
-    rates = np.geomspace(0.15, 150, options.size("rates"))
+def learn(activation: str, student: str, level: str, **arguments: Any) -> xr.Dataset:
+    """Let one student learn at all learning rates."""
+    return getattr(sbn, level)(setup(activation, student), start=START, workers=1, **arguments)
+
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: all students at all levels."""
     dimension = options.size("dimension")
     first, last = max(1.0, 0.01 * dimension), options.duration * dimension
     time = np.unique(np.geomspace(first, last, 61).round()) / dimension  # whole steps
-    results: dict[str, xr.Dataset] = {}
-    groups = [f"{activation}/{student}" for activation in ACTIVATIONS for student in STUDENTS]
-    for group in tqdm(groups, desc="students", disable=None):
-        described = setup(*group.split("/"))
-        results[f"{group}/macroscopic"] = sbn.macroscopic(described, rates, time, START)
-        results[f"{group}/mesoscopic"] = sbn.mesoscopic(
-            described, rates, time, START, dimension, options.size("replicas"), options.seed
-        )
-        results[f"{group}/microscopic"] = sbn.microscopic(
-            described, rates, time, START, dimension, options.size("networks"), options.seed
-        )
-    return xr.DataTree.from_dict(results)
+    shared: dict[str, Any] = {
+        "learning_rate": np.geomspace(0.15, 150, options.size("rates")),
+        "time": time,
+    }
+    finite: dict[str, Any] = {"dimension": dimension, "seed": options.seed}
+    levels: dict[str, dict[str, Any]] = {
+        "macroscopic": {},
+        "mesoscopic": {**finite, "replicas": options.size("replicas")},
+        "microscopic": {**finite, "replicas": options.size("networks")},
+    }
+    grid = {"activation": list(ACTIVATIONS), "student": list(STUDENTS)}
+    return {
+        level: (partial(learn, level=level, **shared, **more), grid)
+        for level, more in levels.items()
+    }
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the final errors, and how the students got there."""
 
     def found(activation: str, student: str) -> list[xr.Dataset]:
-        return [tree[f"{activation}/{student}/{level}"].to_dataset() for level in LEVELS]
+        where = {"activation": activation, "student": student}
+        return [tree[level].to_dataset().sel(where) for level in LEVELS]
 
     drawn = {
         "final_error": sbn.plot.final_error(
@@ -131,13 +123,14 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     return drawn
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"learning_rates_{name}")
-    print(f"results: {store}\nfigures: {options.figures}")
+    sbn.study.run(parts(options), figures, options)
 
 
 if __name__ == "__main__":

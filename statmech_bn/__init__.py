@@ -7,7 +7,18 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, depth, errors, plot, symbolic
+from statmech_bn import (
+    codegen,
+    depth,
+    errors,
+    geometry,
+    layers,
+    offline,
+    plot,
+    study,
+    sweeps,
+    symbolic,
+)
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -19,8 +30,11 @@ from statmech_bn.online import (
     macroscopic,
     mesoscopic,
     microscopic,
+    rates,
+    schedules,
     stationary_gamma,
 )
+from statmech_bn.sweeps import sweep
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 __version__ = _version("statmech_bn")
@@ -36,13 +50,21 @@ __all__ = [
     "depth",
     "effective_gamma_decay",
     "errors",
+    "geometry",
+    "layers",
     "loss_minimum",
     "macroscopic",
     "mesoscopic",
     "microscopic",
+    "offline",
     "open",
     "plot",
+    "rates",
     "save",
+    "schedules",
     "stationary_gamma",
+    "study",
+    "sweep",
+    "sweeps",
     "symbolic",
 ]

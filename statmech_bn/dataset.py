@@ -29,7 +29,12 @@ DESCRIPTIONS = {
     "gamma_learning_rate": ("learning rate of the scale", r"$\eta_\gamma$", "1"),
     "replica": ("replica", "", "1"),
     "batch_size": ("batch size", "$M$", "1"),
+    "label_noise": ("label noise", r"$\Delta$", "1"),
     "time": ("time", "$t$", "steps / N"),
+    "learning_time": ("learning time", "$t_{0.9}$", "steps / N"),
+    "samples": ("samples of the training set", "$P$", "1"),
+    "initialization": ("initial weights", "", "1"),
+    "epoch": ("epoch", "", "1"),
     "overlap": ("overlap", "$R$", "1"),
     "length": ("length", "$L$", "1"),
     "gamma": ("scale parameter", r"$\gamma$", "1"),
@@ -45,7 +50,6 @@ DESCRIPTIONS = {
     "factors": ("number of factors", "$s$", "1"),
     "squared_singular_value": ("squared singular value", "$x$", "1"),
     "condition_number": ("condition number", r"$\kappa$", "1"),
-    "layer": ("layer", "$l$", "1"),
     "channel_mean": ("squared channel mean", r"$\overline{\mu^2}$", "1"),
     "channel_variance": ("channel variance", r"$\overline{\sigma^2}$", "1"),
     "largest_step": ("largest stable step", r"$\eta_{\max}$", "1"),
@@ -54,11 +58,47 @@ DESCRIPTIONS = {
     "gradient_square": ("mean square gradient", r"$\overline{g^2}$", "1"),
     "noise_with": ("gradient noise, with replacement", r"tr Cov $\nabla\mathcal{L}$", "1"),
     "noise_without": ("gradient noise, without replacement", r"tr Cov $\nabla\mathcal{L}$", "1"),
-    "epoch": ("epoch", "", "1"),
     "gain": ("initial gain", r"$\sigma_w$", "1"),
-    "accuracy": ("training accuracy", "", "1"),
+    "training_accuracy": ("training accuracy", "", "1"),
+    "layer": ("layer", "", "1"),
+    "radius": ("radius", "$r$", "1"),
+    "shift": ("centre of the data", r"$|x_0|$", "1"),
+    "density": ("units with a boundary within the radius", "", "1"),
+    "density_anywhere": ("units with a boundary within the radius, of any place", "", "1"),
+    "displacement": ("offset", r"$(c-\mu)/\sigma$", "1"),
+    "square_distance": ("mean square distance", r"$d^2|w|^2/\sigma^2$", "1"),
+    "excess": ("excess of the mean field", "", "1"),
+    "jitter": ("jitter of the boundary", r"$|w|\delta/\sigma$", "1"),
+    "inside": ("flip rate in the batch", r"$p_\mathrm{in}$", "1"),
+    "outside": ("flip rate outside of the batch", r"$p_\mathrm{out}$", "1"),
+    "flip_rate": ("flip rate", "$p$", "1"),
+    "margin": ("mean margin", "", "1"),
+    "low_margin": ("margin of the lowest tenth", "", "1"),
+    "accuracy": ("accuracy on fresh samples", "", "1"),
+    "growth": ("growth", r"$Q/Q_0$", "1"),
+    "training_loss": ("training loss", r"$\varepsilon_t$", "1"),
+    "load": ("load, samples by dimension", r"$\alpha$", "1"),
+    "m": ("overlap, not normalized", "$m$", "1"),
+    "q": ("squared length", "$q$", "1"),
+    "V": ("susceptibility", "$V$", "1"),
+    "iterations": ("iterations", "", "1"),
+    "residual": ("change in one more iteration", "", "1"),
+    "converged": ("converged", "", "1"),
+    "quadrature_error": ("error of the quadrature in one iteration", "", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
+    "maximum_rate": ("maximum learning rate", r"$\eta_\mathrm{max}$", "1"),
+    "effective_rate": ("effective learning rate", r"$\eta_\mathrm{eff}$", "1"),
+    "misalignment": ("misalignment", "$1 - R$", "1"),
+    "length_per_root_rate": ("rescaled length", r"$L/\sqrt{\eta}$", "1"),
+    "divergence_rate": ("learning rate of divergence", r"$\eta_\infty$", "1"),
+    "divergence_per_sample": ("divergence per sample", r"$\eta_\infty / M$", "1"),
+    "activation": ("activation", "", "1"),
+    "decay_product": ("rate times decay", r"$\eta\lambda$", "1"),
+    "correction": ("next order of the misalignment", "", "1"),
+    "eigenvalue": ("eigenvalue of the Jacobian", r"$\lambda_J$", "N / steps"),
 }
+STRINGS = "OTU"
+"""NumPy's kinds of arrays of strings."""
 
 
 def describe(dataset: xr.Dataset) -> xr.Dataset:
@@ -115,6 +155,43 @@ def provenance(
     return {name: value for name, value in attributes.items() if value is not None}
 
 
+def codes_and_labels(values: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Return strings as codes 0, 1, ... and an attribute with the labels, numbers as they are.
+
+    Zarr's format 3 has no settled type for strings. :func:`open_dataset` gives them back.
+    """
+    if values.dtype.kind not in STRINGS:
+        return values, {}
+    return np.arange(values.size).reshape(values.shape), {
+        "labels": json.dumps([str(value) for value in values.flat])
+    }
+
+
+def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
+    """Undo :func:`codes_and_labels`."""
+    return np.array(json.loads(attributes["labels"]))[codes] if "labels" in attributes else codes
+
+
+def with_codes(dataset: xr.Dataset) -> xr.Dataset:
+    """Replace coordinates that are strings by codes."""
+    for name, variable in dataset.coords.items():
+        if variable.dtype.kind in STRINGS:
+            codes, labels = codes_and_labels(variable.values)
+            attributes = {**variable.attrs, **labels}
+            dataset = dataset.assign_coords({name: (variable.dims, codes, attributes)})
+    return dataset
+
+
+def with_labels(dataset: xr.Dataset) -> xr.Dataset:
+    """Give coordinates their strings back."""
+    for name, variable in dataset.coords.items():
+        if "labels" in variable.attrs:
+            strings = values_of(variable.values, variable.attrs)
+            others = {key: value for key, value in variable.attrs.items() if key != "labels"}
+            dataset = dataset.assign_coords({name: (variable.dims, strings, others)})
+    return dataset
+
+
 def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Write a Dataset or a tree of them, replacing the store that was at the path before.
 
@@ -140,6 +217,10 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
+        if isinstance(dataset, xr.DataTree):
+            dataset = dataset.map_over_datasets(with_codes)
+        else:
+            dataset = with_codes(dataset)
         if target.suffix == ".nc":
             dataset.to_netcdf(unfinished, engine="h5netcdf")
         else:
@@ -180,7 +261,9 @@ def open_dataset(path: str | os.PathLike[str]) -> Any:
     except (OSError, ValueError, KeyError) as error:
         raise InvalidStore(f"{source} is not a readable store: {error}") from error
     if tree.children:
-        return tree
-    dataset = tree.to_dataset()
+        labelled = tree.map_over_datasets(with_labels)
+        labelled.set_close(tree.close)
+        return labelled
+    dataset = with_labels(tree.to_dataset())
     dataset.set_close(tree.close)
     return dataset

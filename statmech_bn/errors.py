@@ -27,6 +27,10 @@ class InvalidStore(StatmechError, ValueError):
     """A file or store does not hold what it should, or holds something else."""
 
 
+class SweepStopped(StatmechError, RuntimeError):
+    """A sweep ended before its grid was complete; the same call goes on from there."""
+
+
 def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSetup:
     """Build the message that every check of an argument uses."""
     message = f"{argument}: expected {expected}, got {got!r}."

@@ -53,6 +53,17 @@ def test_store_gives_back_everything(result, tmp_path, name):
         assert sbn.TeacherStudent.from_attrs(found.attrs) == setup
 
 
+@pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
+def test_store_keeps_strings(tmp_path, name):
+    label = ("student", ["batch norm.", "weight norm."], {"long_name": "student"})
+    dataset = xr.Dataset({"error": ("student", [0.5, 1.0])}, {"student": label})
+    tree = xr.DataTree.from_dict({"one": dataset, "deep/two": dataset.isel(student=[1])})
+    for saved in (dataset, tree):
+        sbn.save(saved, tmp_path / name)
+        with sbn.open(tmp_path / name) as found:
+            xr.testing.assert_identical(found.load(), saved)
+
+
 def test_a_scalar_learning_rate_drops_no_dim():
     dataset = sbn.macroscopic(sbn.TeacherStudent("linear", "weight", 4), 1.0, TIME, START)
     assert dataset.overlap.shape == (1, 5)

@@ -49,7 +49,7 @@ def test_libraries_agree(xp, generator, shape):
     assert all(isinstance(a, type(x)) for a in found)
     x, gamma, beta, upstream = arrays
     rows = np.moveaxis(x, 1, -1).reshape(-1, 3)
-    assert cache.count == len(rows)
+    assert cache.samples == len(rows)
     expected = gamma * (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5) + beta
     for result in (found[0], found[-1]):
         np.testing.assert_allclose(np.moveaxis(np.asarray(result), 1, -1).reshape(-1, 3), expected)

@@ -2,7 +2,7 @@ r"""LaTeX for the paper: expressions, and flows as an ``align`` body with d/dt o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sympy as sp
 
@@ -32,3 +32,42 @@ def latex(expression: sp.Basic | Mapping[sp.Symbol, sp.Expr]) -> str:
             for symbol, rate in expression.items()
         )
     return sp.latex(expression, inv_trig_style="full", ln_notation=True)
+
+
+def latex_table(header: Sequence[str], rows: Sequence[Sequence[sp.Expr | str | None]]) -> str:
+    r"""Print rows of expressions and texts as a LaTeX tabular, to be used with booktabs.
+
+    Parameters
+    ----------
+    header : sequence of str
+        LaTeX of the first line.
+    rows : sequence of sequences
+        One entry for each column: an expression is set in math, a text as it is, None as a dash.
+
+    Returns
+    -------
+    str
+        A ``tabular`` environment.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> print(latex_table(["rate"], [[sympy.Symbol("eta")]]))
+    \begin{tabular}{l}
+    \toprule
+    rate \\
+    \midrule
+    $\eta$ \\
+    \bottomrule
+    \end{tabular}
+    """
+
+    def cell(entry: sp.Expr | str | None) -> str:
+        if entry is None:
+            return "--"
+        return entry if isinstance(entry, str) else f"${latex(entry)}$"
+
+    lines = [header, *([cell(entry) for entry in row] for row in rows)]
+    top, *body = (" & ".join(line) + r" \\" for line in lines)
+    rules = [rf"\begin{{tabular}}{{{'l' * len(header)}}}", r"\toprule", top, r"\midrule"]
+    return "\n".join([*rules, *body, r"\bottomrule", r"\end{tabular}"])

@@ -98,6 +98,22 @@ def array_source(program: Program) -> str:
     )
 
 
+def vector_source(program: Program) -> str:
+    """Print a program as a C callback from a vector of arguments to one of results: f(x, out)."""
+    array = "types.float64[::1]"
+    body = [f"    {name} = x[{i}]" for i, name in enumerate(program.arguments)]
+    body += [f"    {left} = {_printed(right)}" for left, right in program.assignments]
+    body += [f"    out[{i}] = float({_printed(e)})" for i, e in enumerate(program.results)]
+    return "\n".join(
+        [
+            HEADER + f'@cfunc(types.void({array}, {array}), cache=True, error_model="numpy")',
+            "def generated(x, out):",
+            *body,
+            "",
+        ]
+    )
+
+
 def numba_function(
     expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]
 ) -> Callable[..., tuple[float, ...]]:
@@ -117,6 +133,14 @@ def numba_array_function(expressions: Sequence[sp.Expr], argument: sp.Symbol) ->
 @lru_cache(maxsize=256)
 def _array_function(expressions: tuple[sp.Expr, ...], argument: sp.Symbol) -> Any:
     return _load(array_source(prepare(expressions, [argument]))).generated
+
+
+def numba_vector_function(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Any:
+    """Compile expressions to a Numba C callback ``f(x, out)``, one result for each expression.
+
+    As with :func:`numba_array_function`, kernels that take it are compiled once for all of them.
+    """
+    return _load(vector_source(prepare(expressions, arguments))).generated
 
 
 def _load(source: str) -> ModuleType:

@@ -48,8 +48,8 @@ def train(
     Returns
     -------
     xarray.Dataset
-        ``loss`` and ``accuracy`` (replica, epoch), from epoch 0, the initialization. A run that
-        diverges has infinite loss and accuracy 0 from there on.
+        ``loss`` and ``training_accuracy`` (replica, epoch), from epoch 0, the initialization. A run
+        that diverges has infinite loss and accuracy 0 from there on.
     """
     rate = real("learning_rate", learning_rate, minimum=0.0)
     size = integer("batch_size", batch_size, 3 if network.normalization == "batch" else 1)
@@ -80,5 +80,5 @@ def train(
     dims = ("replica", "epoch")
     coordinates = {"replica": np.arange(replicas), "epoch": np.arange(epochs + 1)}
     attributes = {**network.to_attrs(), "learning_rate": rate, "batch_size": size, "seed": seed}
-    data = {"loss": (dims, loss), "accuracy": (dims, accuracy)}
+    data = {"loss": (dims, loss), "training_accuracy": (dims, accuracy)}
     return describe(xr.Dataset(data, coordinates, attributes))

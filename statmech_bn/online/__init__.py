@@ -1,5 +1,6 @@
 """Online learning: fresh samples at each step, at three levels that must agree."""
 
+from statmech_bn.online import rates, schedules
 from statmech_bn.online.batch_loss import batch_loss, loss_minimum
 from statmech_bn.online.effective_decay import effective_gamma_decay
 from statmech_bn.online.inputs import Inputs
@@ -16,5 +17,7 @@ __all__ = [
     "macroscopic",
     "mesoscopic",
     "microscopic",
+    "rates",
+    "schedules",
     "stationary_gamma",
 ]

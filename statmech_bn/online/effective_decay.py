@@ -51,8 +51,8 @@ def effective_gamma_decay(run: xr.Dataset) -> xr.DataArray:
     >>> import statmech_bn as sbn
     >>> setup, start = sbn.TeacherStudent("linear", "batch", 8), sbn.OrderParameters()
     >>> run = sbn.macroscopic(setup, 1.0, [100.0], start)
-    >>> round(effective_gamma_decay(run).item(), 4)  # 3/(8 M) to order 1/M
-    0.0507
+    >>> round(effective_gamma_decay(run).item(), 4)  # 3/(8M) to order 1/M is 0.0469
+    0.0539
     """
     setup = TeacherStudent.from_attrs(run.attrs)
     if setup.normalization != "batch":

@@ -1,22 +1,27 @@
 r"""The flow as a compiled function: SymPy's derivatives of (R, log L, γ), printed for Numba.
 
 The form of the flow in terms of the averages D, A₂ and B is SymPy's. Where the averages have a
-closed form it is substituted, and one compiled function gives the derivatives; elsewhere the
-averages are integrated for each state and handed to the compiled rest.
+closed form it is substituted; elsewhere a Chebyshev series or an integral gives them for each state
+to the compiled rest. What a setup has besides its normalization and its activation (M, Δ², ζ, λ)
+are arguments of the compiled function, so that a phase diagram compiles one for each student.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from statmech_bn import symbolic as s
-from statmech_bn.codegen import numba_function
+from statmech_bn.activations import Activation
+from statmech_bn.codegen import numba_function, numba_vector_function
 from statmech_bn.errors import NoClosedForm
-from statmech_bn.online.averages import field_average_function
+from statmech_bn.online.averages import averages_series, field_average_function, series_range
 from statmech_bn.teacher_student import TeacherStudent
 
 LARGEST_LOG_LENGTH = math.log(1e150)
@@ -33,11 +38,66 @@ STATE = {
     s.gamma: SCALE,
 }
 ARGUMENTS = (s.R, LOG_LENGTH, SCALE, s.eta, s.eta_gamma)
+CONSTANTS = (s.M, s.Delta, s.zeta, s.lamda)
+
+
+@dataclass(frozen=True)
+class CompiledFlow:
+    """Derivatives of (R, log L, γ) as compiled code takes them.
+
+    Attributes
+    ----------
+    derivatives : Numba C callback
+        ``f(x, out)`` with x = (R, log L, γ, η, η_γ, then `tail`) and out the three derivatives.
+    of_length : bool
+        Whether the averages depend on (R, L), as for "none", rather than on (R, γ).
+    tail : ndarray
+        M, Δ, ζ, λ, then the coefficients of closed averages, or else room for (D, A₂, B, B_Δ).
+    table, lengths, lower, upper
+        Packed series of the averages and its range; empty where they are closed.
+    """
+
+    derivatives: Any
+    of_length: bool
+    tail: np.ndarray
+    table: np.ndarray
+    lengths: np.ndarray
+    lower: float = 0.0
+    upper: float = 0.0
+
+
+@lru_cache(maxsize=256)
+def compiled_flow(setup: TeacherStudent, scale: float) -> CompiledFlow | None:
+    """Compile the flow of a setup; None if its averages must be integrated for each state.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    scale : float
+        γ at the start (L for "none"), around which a series must hold.
+    """
+    normalization, activation = setup.normalization, setup.activation
+    compiled, tail = _callback(normalization, activation), np.array(_tail(setup))
+    of_length = normalization == "none"
+    if _derivatives(normalization, activation)[2]:
+        empty = np.empty((0, 0)), np.empty(0, dtype=np.int64)
+        return CompiledFlow(compiled, of_length, tail, *empty)
+    batch_size = setup.batch_size if normalization == "batch" else None
+    series = averages_series(activation, batch_size, series_range(scale))
+    if series is None:
+        return None
+    packed = series.packed()
+    return CompiledFlow(compiled, of_length, tail, *packed, series.lower, series.upper)
+
+
+@lru_cache(maxsize=64)
+def _callback(normalization: str, activation: Activation) -> Any:
+    return numba_vector_function(*_derivatives(normalization, activation)[:2])
 
 
 @lru_cache(maxsize=256)
 def flow_function(setup: TeacherStudent, scale: float) -> Flow:
-    """Compile (R, log L, γ, η, η_γ) ↦ time derivatives of (R, log L, γ).
+    """Compile (R, log L, γ, η, η_γ) ↦ time derivatives of (R, log L, γ), for any setup.
 
     Parameters
     ----------
@@ -49,50 +109,99 @@ def flow_function(setup: TeacherStudent, scale: float) -> Flow:
     -------
     callable
     """
-    flow = s.order_parameter_flow(setup.normalization)
-    constants = {
-        s.B: s.B + setup.label_noise**2 * LABEL_NOISE,
-        s.M: setup.batch_size,
-        s.zeta: setup.gamma_decay,
-        s.lamda: setup.weight_decay,
-    }
-    derivatives = [
-        rate.subs(constants) for rate in (flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero))
-    ]
-    try:
-        averages = closed_averages(setup)
-    except NoClosedForm:
-        return _integrated_flow(setup, scale, derivatives)
-    return numba_function([e.subs(averages).subs(STATE) for e in derivatives], ARGUMENTS)
-
-
-def closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
-    """Closed D, A₂, B and B_Δ of a setup, for γ of either sign."""
-    if setup.normalization == "batch":
-        # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M.
-        batch_size = sp.Float(setup.batch_size, 30)
-        closed = s.batch_field_averages(setup.activation)
-        closed = tuple(e.subs(s.M, batch_size).evalf(17) for e in closed)
-    else:
-        closed = s.field_averages(setup.activation)
-    if setup.normalization == "none":
-        return dict(zip(AVERAGES, (e.subs(s.gamma, s.L) for e in closed), strict=True))
-    # Derived for γ > 0; (u, γ, R) and (−u, −γ, −R) are one system, and only A₂ is odd in u.
-    sign = sp.Piecewise((1, SCALE >= 0), (-1, True))
-    mirror = {s.R: sign * s.R, s.gamma: sp.Abs(SCALE)}
-    drive, pull, noise, label_noise = (e.subs(mirror, simultaneous=True) for e in closed)
-    return dict(zip(AVERAGES, (drive, sign * pull, noise, label_noise), strict=True))
-
-
-def _integrated_flow(setup: TeacherStudent, scale: float, derivatives: list[sp.Expr]) -> Flow:
-    """Flow whose averages are integrated for each state."""
+    derivatives, arguments, closed = _derivatives(setup.normalization, setup.activation)
+    compiled = numba_function(derivatives, arguments)
+    numbers = _tail(setup)
+    if closed:
+        return lambda *point: compiled(*point, *numbers)
     averages = field_average_function(setup, scale)
-    compiled = numba_function([e.subs(STATE) for e in derivatives], [*ARGUMENTS, *AVERAGES])
     of_length = setup.normalization == "none"
+    constants = numbers[: len(CONSTANTS)]
 
     def flow(overlap: float, log_length: float, gamma: float, *rates: float) -> tuple[float, ...]:
         size = math.exp(min(log_length, LARGEST_LOG_LENGTH)) if of_length else gamma
         values = averages(min(1.0, max(-1.0, overlap)), size)
-        return compiled(overlap, log_length, gamma, *rates, *values)
+        return compiled(overlap, log_length, gamma, *rates, *constants, *values)
 
     return flow
+
+
+def closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
+    """Closed D, A₂, B and B_Δ of a setup, for γ of either sign.
+
+    Raises
+    ------
+    NoClosedForm
+        One of them is not elementary.
+    """
+    averages, _ = _closed_averages(setup.normalization, setup.activation)
+    values = _coefficients(setup)
+    return {name: average.subs(values) for name, average in averages.items()}
+
+
+@lru_cache(maxsize=64)
+def _derivatives(
+    normalization: str, activation: Activation
+) -> tuple[tuple[sp.Expr, ...], tuple[sp.Symbol, ...], bool]:
+    """Derivatives of (R, log L, γ), their arguments, and whether the averages are closed."""
+    flow = s.order_parameter_flow(normalization)
+    rates = [flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero)]
+    rates = [rate.subs(s.B, s.B + s.Delta**2 * LABEL_NOISE) for rate in rates]
+    try:
+        averages, coefficients = _closed_averages(normalization, activation)
+    except NoClosedForm:
+        arguments = (*ARGUMENTS, *CONSTANTS, *AVERAGES)
+        return tuple(rate.subs(STATE) for rate in rates), arguments, False
+    arguments = (*ARGUMENTS, *CONSTANTS, *coefficients)
+    return tuple(rate.subs(averages).subs(STATE) for rate in rates), arguments, True
+
+
+def _tail(setup: TeacherStudent) -> list[float]:
+    """Values of a setup's constants, and of the coefficients of its averages if they are closed."""
+    constants = [setup.batch_size, setup.label_noise, setup.gamma_decay, setup.weight_decay]
+    numbers = [float(constant) for constant in constants]
+    try:
+        return numbers + [float(value) for value in _coefficients(setup).values()]
+    except NoClosedForm:
+        return numbers + [0.0] * len(AVERAGES)
+
+
+def _coefficients(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
+    """Values of the coefficients of closed averages."""
+    _, coefficients = _closed_averages(setup.normalization, setup.activation)
+    # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M.
+    batch_size = sp.Float(setup.batch_size, 30)
+    return {name: e.subs(s.M, batch_size).evalf(17) for name, e in coefficients.items()}
+
+
+@lru_cache(maxsize=64)
+def _closed_averages(
+    normalization: str, activation: Activation
+) -> tuple[dict[sp.Symbol, sp.Expr], dict[sp.Symbol, sp.Expr]]:
+    """Closed D, A₂, B and B_Δ for γ of either sign, and the coefficients in them that have M."""
+    coefficients: dict[sp.Symbol, sp.Expr] = {}
+    if normalization == "batch":
+        closed = tuple(
+            _name_coefficients(e, coefficients) for e in s.batch_field_averages(activation)
+        )
+    else:
+        closed = s.field_averages(activation)
+    if normalization == "none":
+        of_length = (e.subs(s.gamma, s.L) for e in closed)
+        return dict(zip(AVERAGES, of_length, strict=True)), coefficients
+    # Derived for γ > 0; (u, γ, R) and (−u, −γ, −R) are one system, and only A₂ is odd in u.
+    sign = sp.Piecewise((1, SCALE >= 0), (-1, True))
+    mirror = {s.R: sign * s.R, s.gamma: sp.Abs(SCALE)}
+    drive, pull, noise, label_noise = (e.subs(mirror, simultaneous=True) for e in closed)
+    averages = (drive, sign * pull, noise, label_noise)
+    return dict(zip(AVERAGES, averages, strict=True)), coefficients
+
+
+def _name_coefficients(average: sp.Expr, names: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """Write a polynomial in R and γ with a symbol for each coefficient; adds them to `names`."""
+    total = sp.S.Zero
+    for (first, second), coefficient in sp.Poly(average, s.R, s.gamma).terms():
+        name = sp.Symbol(f"k{len(names)}", real=True)
+        names[name] = coefficient
+        total += name * s.R**first * s.gamma**second
+    return total

@@ -11,7 +11,9 @@ The series is refined until it agrees with the integrals at points that it was n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numba
@@ -22,6 +24,8 @@ ACCURACY = 3e-8
 HOPELESS = 1e-5
 """A series that is not better than this at its second size is given up."""
 SIZES = ((24, 16), (36, 24), (54, 36))
+NEGLIGIBLE = 1e-11
+"""Terms below this part of the largest are left out where a series of four is summed fast."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,15 @@ class ChebyshevSeries:
     def __call__(self, overlap: float, gamma: float) -> np.ndarray:
         """Evaluate at one state."""
         return evaluate(self.coefficients, self.lower, self.upper, overlap, gamma)
+
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `four_averages` takes: a row for each term in θ, and the length of each."""
+        size = np.abs(self.coefficients).max(axis=(1, 2), keepdims=True)
+        matters = (np.abs(self.coefficients) > NEGLIGIBLE * size).any(axis=0)
+        count = np.arange(1, matters.shape[1] + 1)
+        table = np.moveaxis(self.coefficients, 0, -1)
+        lengths = table.shape[2] * (matters * count).max(axis=1)
+        return np.ascontiguousarray(table.reshape(len(table), -1)), lengths
 
     def at(self, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
         """Evaluate at arrays of states of one shape; returns (functions, *shape)."""
@@ -95,7 +108,9 @@ def _coefficients(
     x, y = (np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (terms, gamma_terms))
     overlaps = np.cos(np.pi * (x + 1) / 2)
     gammas = lower + (y + 1) / 2 * (upper - lower)
-    values = np.array([[function(overlap, gamma) for gamma in gammas] for overlap in overlaps])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the integrals release the interpreter
+        rows = pool.map(lambda r: [function(r, gamma) for gamma in gammas], overlaps)
+        values = np.array(list(rows))
     tx, ty = (np.polynomial.chebyshev.chebvander(nodes, nodes.size - 1) for nodes in (x, y))
     coefficients = np.einsum("in,jm,ijf->fnm", tx, ty, values) * 4 / (terms * gamma_terms)
     coefficients[:, 0, :] /= 2
@@ -130,3 +145,23 @@ def evaluate_all(coefficients, lower, upper, overlap, gamma, values):
     """Fill values (functions, states)."""
     for state in range(overlap.size):
         values[:, state] = evaluate(coefficients, lower, upper, overlap[state], gamma[state])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def four_averages(table, lengths, lower, upper, overlap, gamma, sums, values):
+    """Sum a packed series of four functions at one state; `sums` is room for one row."""
+    x = 2.0 * np.arccos(min(1.0, max(-1.0, overlap))) / np.pi - 1.0
+    y = 2.0 * (gamma - lower) / (upper - lower) - 1.0
+    longest = lengths.max()
+    sums[:longest] = 0.0
+    last, current = x, 1.0
+    for i in range(lengths.size):
+        for j in range(lengths[i]):  # no sum within: the compiler makes vectors of it
+            sums[j] += table[i, j] * current
+        last, current = current, 2.0 * x * current - last
+    values[:4] = 0.0
+    last, current = y, 1.0
+    for j in range(0, longest, 4):
+        for f in range(4):
+            values[f] += sums[j + f] * current
+        last, current = current, 2.0 * y * current - last

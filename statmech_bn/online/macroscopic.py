@@ -5,29 +5,32 @@ D, A₂ and B over the fields; those come from `statmech_bn.online.averages`. Th
 integrated is (R, log L, γ): the length of a student that diverges grows exponentially, and that of
 a normalized one can grow by decades at once at a large learning rate.
 
-LSODA (Petzold 1983) takes both: it turns to a stiff method where γ or L relax fast.
+`statmech_bn.online.trajectory` integrates the averages' closed forms and series in compiled code,
+`statmech_bn.online.lsoda` what has neither.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.integrate import odeint, solve_ivp
 
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import NotConverged, invalid
-from statmech_bn.online.arguments import check_run
-from statmech_bn.online.flow import LARGEST_LOG_LENGTH, flow_function
+from statmech_bn.online import lsoda
+from statmech_bn.online.arguments import Run, check_run
+from statmech_bn.online.flow import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.generalization import generalization_error
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+from statmech_bn.online.schedules import Pieces, Schedule, prepare
+from statmech_bn.online.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
-RELATIVE, ABSOLUTE = 1e-9, 1e-12
-"""Local tolerances; they keep trajectories within 1e-6, which the tests check."""
-
-Rates = Callable[[np.ndarray, float], tuple[float, ...]]
+CHUNK = 16
+"""Trajectories that a thread takes at a time."""
 
 
 def macroscopic(
@@ -36,6 +39,8 @@ def macroscopic(
     time: ArrayLike,
     start: OrderParameters,
     gamma_learning_rate: ArrayLike | None = None,
+    workers: int | None = None,
+    schedule: Schedule | Callable[[float], float] | None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
 
@@ -50,6 +55,10 @@ def macroscopic(
     start : OrderParameters
     gamma_learning_rate : float or sequence, optional
         η_γ > 0, by default the learning rate.
+    workers : int, optional
+        Threads, by default one a core. The result does not depend on it.
+    schedule : Schedule or callable, optional
+        Factor s(t) of both learning rates, see `statmech_bn.schedules`.
 
     Returns
     -------
@@ -71,19 +80,12 @@ def macroscopic(
             setup.batch_size,
             "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level.",
         )
-    scale = start.length if setup.normalization == "none" else start.gamma
-    flow = flow_function(setup, scale)
-    states = np.empty((3, run.learning_rate.size, run.time.size))
-    diverged_at = np.full(run.learning_rate.size, np.nan)
-    for k, rates in enumerate(zip(run.learning_rate, run.gamma_learning_rate, strict=True)):
-
-        def change(
-            state: np.ndarray, _time: float, rates: tuple[float, float] = rates
-        ) -> tuple[float, ...]:
-            return flow(*state, *rates)
-
-        states[:, k], diverged_at[k] = _trajectory(change, start, run.time, rates[0])
-    overlap, length, gamma = states
+    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    factors, described = prepare(schedule, run.time)
+    states, diverged_at = _integrate(setup, start, run, factors, threads)
+    overlap, log_length, gamma = np.moveaxis(states, 1, 0)
+    overlap, length = np.clip(overlap, -1, 1), np.exp(log_length)
+    overlap[np.isposinf(length)] = np.inf
     variables = {
         "overlap": overlap,
         "length": length,
@@ -91,63 +93,58 @@ def macroscopic(
         "generalization_error": generalization_error(setup, overlap, length, gamma),
         "diverged_at": diverged_at,
     }
-    attributes = provenance(setup, start, "macroscopic")
+    attributes = provenance(setup, start, "macroscopic", schedule=described)
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
 
 
-def _trajectory(
-    change: Rates, start: OrderParameters, time: np.ndarray, learning_rate: float
-) -> tuple[np.ndarray, float]:
-    """Integrate one trajectory; returns (R, L, γ) at the times and the time of divergence."""
-    initial = [start.overlap, np.log(start.length), start.gamma]
-    grid = time if time[0] == 0 else np.concatenate(([0.0], time))
-    solution, report = odeint(
-        change,
-        initial,
-        grid,
-        rtol=RELATIVE,
-        atol=ABSOLUTE,
-        full_output=True,
-        mxstep=100_000,
-        printmessg=False,
-    )
-    blow_up = np.nan
-    if report["message"] != "Integration successful." or not np.isfinite(solution).all():
-        solution, blow_up = _until_blow_up(change, initial, grid, learning_rate)
-    overlap, log_length, gamma = solution.T
-    beyond = np.flatnonzero(~(log_length < LARGEST_LOG_LENGTH))
-    diverged_at = blow_up
-    if beyond.size and np.isnan(blow_up):
-        around = [max(beyond[0] - 1, 0), beyond[0]]
-        diverged_at = float(np.interp(LARGEST_LOG_LENGTH, log_length[around], grid[around]))
-    kept = slice(grid.size - time.size, None)
-    states = np.array([np.clip(overlap, -1, 1), np.exp(np.minimum(log_length, 400)), gamma])
-    states[:, beyond] = np.inf
-    return states[:, kept], diverged_at
+def _integrate(
+    setup: TeacherStudent, start: OrderParameters, run: Run, schedule: Pieces, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integrate all trajectories; returns (R, log L, γ), shape (rates, 3, times), and t_∞."""
+    rates = np.stack([run.learning_rate, run.gamma_learning_rate], axis=1)
+    first = np.array([start.overlap, np.log(start.length), start.gamma])
+    states = np.full((len(rates), 3, run.time.size), np.inf)
+    ended, reached = np.full(len(rates), UNCOVERED), np.zeros(len(rates))
+    scale = start.length if setup.normalization == "none" else start.gamma
+    flow = compiled_flow(setup, scale)
+    if flow is not None:
 
+        def one_chunk(begin: int) -> None:
+            part = slice(begin, begin + CHUNK)
+            integrate(
+                flow.derivatives,
+                flow.of_length,
+                flow.table,
+                flow.lengths,
+                flow.lower,
+                flow.upper,
+                flow.tail,
+                rates[part],
+                first,
+                *schedule,
+                run.time,
+                LARGEST_LOG_LENGTH,
+                states[part],
+                ended[part],
+                reached[part],
+            )
 
-def _until_blow_up(
-    change: Rates, initial: list[float], grid: np.ndarray, learning_rate: float
-) -> tuple[np.ndarray, float]:
-    """Integrate a length that becomes infinite at a finite time; the states after it are inf."""
-    found = solve_ivp(
-        lambda time, state: change(state, time),
-        (0.0, grid[-1]),
-        initial,
-        "DOP853",
-        rtol=RELATIVE,
-        atol=ABSOLUTE,
-        dense_output=True,
-    )
-    reached = float(found.t[-1])
-    if reached < grid[-1] and not change(found.y[:, -1], reached)[1] > 0:
+        if len(rates) <= CHUNK:
+            one_chunk(0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(one_chunk, range(0, len(rates), CHUNK)))
+    for k in np.flatnonzero(ended == UNCOVERED).tolist():
+        slow = flow_function(setup, scale)
+        found = lsoda.integrate(slow, rates[k], first, schedule, run.time)
+        states[k], ended[k], reached[k] = found
+    states[:, :, run.time == 0] = first[:, None]
+    if (ended == STOPPED).any():
+        k = int(np.argmax(ended == STOPPED))
         raise NotConverged(
-            f"The solver stopped at t = {reached:g} for learning rate {learning_rate:g}: "
-            f"{found.message} Ask for a shorter time or a smaller learning rate."
+            f"The solver stopped at t = {reached[k]:g} for learning rate {rates[k, 0]:g}. "
+            "Ask for a shorter time or a smaller learning rate."
         )
-    solution = np.full((grid.size, 3), np.inf)
-    before = grid < reached if reached < grid[-1] else grid <= reached
-    solution[before] = found.sol(grid[before]).T
-    return solution, reached if reached < grid[-1] else np.nan
+    return states, np.where(ended == DIVERGED, reached, np.nan)

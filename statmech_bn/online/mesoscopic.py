@@ -27,6 +27,7 @@ every N ≥ 3 (the tests compare them).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -39,6 +40,8 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
 from statmech_bn.online.generalization import generalization_error
+from statmech_bn.online.piecewise import value_at_step
+from statmech_bn.online.schedules import Schedule, prepare
 from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
 
 NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
@@ -56,6 +59,7 @@ def mesoscopic(
     seed: int = 0,
     gamma_learning_rate: ArrayLike | None = None,
     workers: int | None = None,
+    schedule: Schedule | Callable[[float], float] | None = None,
 ) -> xr.Dataset:
     """Simulate the exact finite-N chain of the order parameters.
 
@@ -78,6 +82,8 @@ def mesoscopic(
         η_γ > 0, by default the learning rate.
     workers : int, optional
         Threads, by default one a core. The result does not depend on it.
+    schedule : Schedule or callable, optional
+        Factor s(t) of both learning rates, see `statmech_bn.schedules`.
 
     Returns
     -------
@@ -96,6 +102,7 @@ def mesoscopic(
     value = numba_array_function([g.expression], z)
     value_and_slope = numba_array_function([g.expression, g.derivative], z)
     steps = run.record_steps(dimension)
+    factors, described = prepare(schedule, run.time)
 
     def one_replica(index: int) -> tuple[np.ndarray, np.ndarray]:
         states = np.full((3, run.learning_rate.size, steps.size), np.inf)
@@ -112,6 +119,7 @@ def mesoscopic(
             setup.weight_decay,
             run.learning_rate,
             run.gamma_learning_rate,
+            *factors,
             start.overlap,
             start.length,
             start.gamma,
@@ -137,6 +145,7 @@ def mesoscopic(
         "mesoscopic",
         dimension=dimension,
         seed=seed,
+        schedule=described,
         array_library=f"numba {numba.__version__}",
     )
     return order_parameter_dataset(
@@ -157,6 +166,8 @@ def simulate(
     weight_decay,
     learning_rate,
     gamma_learning_rate,
+    edges,
+    factors,
     overlap,
     length,
     gamma,
@@ -173,7 +184,7 @@ def simulate(
     normalized, delta = np.empty(batch_size), np.empty(batch_size)
     field, phi = np.empty(batch_size), np.empty(batch_size)
     target, output, slope = np.empty(batch_size), np.empty(batch_size), np.empty(batch_size)
-    recorded = 0
+    recorded, factor, unchanged = 0, 1.0, 0.0
     for step in range(record_steps[-1] + 1):
         while recorded < record_steps.size and record_steps[recorded] == step:
             for k in range(learners):
@@ -193,6 +204,8 @@ def simulate(
         rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
         spread = normalize(u, normalized) if normalization == BATCH else 1.0
         student = normalized if normalization == BATCH else u
+        if step >= unchanged:
+            factor, unchanged = value_at_step(edges, factors, step, dimension)
         for k in range(learners):
             if not np.isnan(diverged_at[k]):
                 continue
@@ -220,7 +233,7 @@ def simulate(
                 cu += c * u[m]
                 cv += c * v[m]
                 cc += c * c
-            unit = learning_rate[k] / dimension
+            unit = learning_rate[k] * factor / dimension
             keep = 1.0 - weight_decay * unit
             if normalization == NONE:
                 unit /= batch_size
@@ -234,9 +247,8 @@ def simulate(
                 unit *= scale[k] / (batch_size * root * spread)
                 rho[k] = keep * rho[k] + unit * sine * cv
                 q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
-                scale[k] += (
-                    gamma_learning_rate[k] / dimension * (pull - 2.0 * gamma_decay * scale[k])
-                )
+                gamma_unit = gamma_learning_rate[k] * factor / dimension
+                scale[k] += gamma_unit * (pull - 2.0 * gamma_decay * scale[k])
             if not (q[k] < LARGEST_LENGTH**2 and abs(scale[k]) < LARGEST_LENGTH):
                 diverged_at[k] = (step + 1) / dimension
 

@@ -18,6 +18,7 @@ time, and the fields and updates of all learners are two matrix products.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,6 +37,7 @@ from statmech_bn.online.arguments import Run, check_finite_dimension, check_run,
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.inputs import Draw, Inputs
 from statmech_bn.online.network_step import apply, learn
+from statmech_bn.online.schedules import Pieces, Schedule, prepare
 from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
 
 BLOCK_SIZE = 131_072
@@ -57,6 +59,7 @@ def microscopic(
     inputs: Inputs | Draw | ArrayLike | None = None,
     teacher: ArrayLike | None = None,
     workers: int | None = None,
+    schedule: Schedule | Callable[[float], float] | None = None,
 ) -> xr.Dataset:
     """Simulate students of N weights.
 
@@ -86,6 +89,8 @@ def microscopic(
         default each replica draws its own.
     workers : int, optional
         Threads, by default one a core; replicas run in parallel. No effect on the result.
+    schedule : Schedule or callable, optional
+        Factor s(t) of both learning rates, see `statmech_bn.schedules`.
 
     Returns
     -------
@@ -105,11 +110,12 @@ def microscopic(
         inputs = Inputs(inputs)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     world = _World.prepare(setup, dimension, inputs, _direction(teacher, dimension), seed)
+    factors, described = prepare(schedule, run.time)
     with (
         _libraries().limit(limits=1, user_api="blas"),  # replicas are the parallelism
         ThreadPoolExecutor(min(threads, replicas)) as pool,
     ):
-        learn_one = partial(_replica, setup, start, run, world, seed)
+        learn_one = partial(_replica, setup, start, run, world, factors, seed)
         results = list(pool.map(learn_one, range(replicas)))
     states = np.stack([found[0] for found in results], axis=2)
     overlap, length, gamma = states[:3]
@@ -128,6 +134,7 @@ def microscopic(
         "microscopic",
         dimension=dimension,
         seed=seed,
+        schedule=described,
         inputs="Gaussian" if inputs is None else inputs.label,
     )
     return order_parameter_dataset(
@@ -216,7 +223,13 @@ class _World:
 
 
 def _replica(
-    setup: TeacherStudent, start: OrderParameters, run: Run, world: _World, seed: int, index: int
+    setup: TeacherStudent,
+    start: OrderParameters,
+    run: Run,
+    world: _World,
+    factors: Pieces,
+    seed: int,
+    index: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run all learning rates of one replica; returns states (4, learners, times), diverged_at."""
     origin, samples, labels = (stream(seed, 2, index, part) for part in range(3))
@@ -252,6 +265,7 @@ def _replica(
                 setup.weight_decay,
                 run.learning_rate,
                 run.gamma_learning_rate,
+                *factors,
                 world.mean,
                 world.covariance,
                 teacher,

@@ -7,6 +7,7 @@ products of a matrix with a vector, and a batch is used while it is still in the
 import numba
 import numpy as np
 
+from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.teacher_student import NORMALIZATIONS
 
 NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
@@ -41,6 +42,8 @@ def learn(
     weight_decay,
     learning_rate,
     gamma_learning_rate,
+    edges,
+    factors,
     mean,
     covariance,
     teacher,
@@ -66,6 +69,7 @@ def learn(
     spread, keep, along_mean = np.ones(learners), np.ones(learners), np.zeros(learners)
     change, spun = np.empty_like(weights), weights
     variance = np.empty(learners)
+    factor, unchanged = 1.0, 0.0
     for k in range(learners):
         variance[k] = np.sum(weights[k] * weights[k]) / dimension
     for step in range(noise.shape[0]):
@@ -93,6 +97,8 @@ def learn(
                 student[k, m] = (fields[m, k] / root - centre[k]) / spread[k]
                 phi[k * batch_size + m] = gamma[k] * student[k, m]
         value_and_slope(phi, output, slope)
+        if done + step >= unchanged:
+            factor, unchanged = value_at_step(edges, factors, done + step, dimension)
         for k in range(learners):
             average, pull = 0.0, 0.0
             for m in range(batch_size):
@@ -100,7 +106,7 @@ def learn(
                 c[k, m] = slope[i] * (target[m] + noise[step, m] - output[i])
                 average += c[k, m] / batch_size
                 pull += c[k, m] * student[k, m] / batch_size
-            unit = learning_rate[k] * gamma[k] / (batch_size * spread[k] * root)
+            unit = learning_rate[k] * factor * gamma[k] / (batch_size * spread[k] * root)
             largest, total = 0.0, 0.0
             for m in range(batch_size):
                 if normalization == BATCH:
@@ -110,16 +116,15 @@ def learn(
                 largest = max(largest, abs(c[k, m]))
                 if np.isnan(c[k, m]):
                     largest = np.inf
-            keep[k] = 1.0 - learning_rate[k] * weight_decay / dimension
+            keep[k] = 1.0 - learning_rate[k] * factor * weight_decay / dimension
             along_mean[k] = total if general else 0.0
             # Σ c (h − μ)/(√N σ²) with the factor η/√N that c already has; 0 for batch and none
             along_spun = unit * batch_size * pull / (root * spread[k])
             if normalization in (NONE, BATCH):
                 along_spun = 0.0
             if normalization != NONE:
-                gamma[k] += (
-                    gamma_learning_rate[k] / dimension * (pull - 2.0 * gamma_decay * gamma[k])
-                )
+                gamma_unit = gamma_learning_rate[k] * factor / dimension
+                gamma[k] += gamma_unit * (pull - 2.0 * gamma_decay * gamma[k])
             if not (largest < LARGEST and abs(gamma[k]) < LARGEST):
                 if np.isnan(diverged_at[k]):
                     diverged_at[k] = (done + step + 1) / dimension

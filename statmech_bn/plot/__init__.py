@@ -3,6 +3,7 @@
 Figures are made without pyplot: there is nothing to close. `save_figure` writes them.
 """
 
+from statmech_bn.plot.curves import Panel, curves
 from statmech_bn.plot.depth import (
     correlation_depth,
     correlation_maps,
@@ -10,6 +11,7 @@ from statmech_bn.plot.depth import (
     step_growth,
     step_moments,
 )
+from statmech_bn.plot.finite_sets import against
 from statmech_bn.plot.gamma_decay import (
     differences,
     effective_decay,
@@ -17,6 +19,14 @@ from statmech_bn.plot.gamma_decay import (
     shrinkage,
     shrinkage_kurtosis,
     shrinkage_parts,
+)
+from statmech_bn.plot.geometry import (
+    boundary_density,
+    boundary_jitter,
+    flip_rates,
+    margins,
+    partitions,
+    squared_distance,
 )
 from statmech_bn.plot.gradients import (
     alignment_axes,
@@ -27,30 +37,41 @@ from statmech_bn.plot.gradients import (
     step_noise,
     training_gain,
 )
+from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
 __all__ = [
+    "Panel",
     "VARIABLES",
+    "against",
     "alignment_axes",
+    "boundary_density",
+    "boundary_jitter",
     "condition_numbers",
     "correlation_depth",
     "correlation_maps",
+    "curves",
     "differences",
     "effective_decay",
     "final_error",
+    "flip_rates",
     "gradient_alignment",
     "gradient_coherence",
     "gradient_noise",
     "gradient_squares",
     "largest_step",
     "loss_landscape",
+    "margins",
+    "partitions",
+    "phase_diagram",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",
     "shrinkage_parts",
     "spectra",
+    "squared_distance",
     "step_growth",
     "step_moments",
     "step_noise",

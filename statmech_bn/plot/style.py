@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
+
+from statmech_bn.errors import invalid
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
     from matplotlib.axes import Axes
@@ -109,3 +113,56 @@ def paper_style() -> Any:
 
     settings: Any = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **PAPER}
     return mpl.rc_context(settings)
+
+
+def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> None:
+    """Raise InvalidSetup unless every result is of a level and has the variables."""
+    if not results:
+        raise invalid("results", "at least one Dataset", results)
+    if not variables:
+        raise invalid("variables", "at least one name", variables)
+    for result in results:
+        result_level(result)
+        for name in variables:
+            if name not in result:
+                raise invalid("variables", f"names among {', '.join(map(str, result))}", name)
+
+
+def result_level(result: xr.Dataset) -> str:
+    """Return the level of a result, or raise InvalidSetup."""
+    level = result.attrs.get("level")
+    if level not in LEVELS:
+        raise invalid("level", f"an attribute that is one of {', '.join(LEVELS)}", level)
+    return level
+
+
+def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
+    """Legend entries of the levels, with the dimensions of their results, and of divergence."""
+    handles = []
+    for level, (name, _) in LEVELS.items():
+        found = [d for d in results if result_level(d) == level]
+        sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
+        if found and level == "macroscopic":
+            handles.append(legend_handle(label=rf"{name}, $N\to\infty$"))
+        elif found:
+            size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
+            handles.append(legend_handle(label=name + size, **level_marker(level, "o")))
+    if any("diverged_at" in d and d["diverged_at"].notnull().any() for d in results):
+        handles.append(legend_handle(label="diverges", linestyle="none", marker="^", markersize=7))
+    return handles
+
+
+def mark_diverged(axis: Axes, positions: np.ndarray, colour: Any) -> None:
+    """Put triangles on the upper edge; NaN is a position for none."""
+    positions = positions[~np.isnan(positions)]
+    if positions.size:  # a line without points would upset the layout
+        axis.plot(
+            positions,
+            np.ones(positions.size),
+            "^",
+            color=colour,
+            markersize=7,
+            transform=axis.get_xaxis_transform(),
+            clip_on=False,
+            zorder=5,
+        )

@@ -17,13 +17,16 @@ import xarray as xr
 
 from statmech_bn.errors import invalid
 from statmech_bn.plot.style import (
-    LEVELS,
     axis_label,
+    check_results,
     legend_handle,
+    level_handles,
     level_marker,
     make_panels,
+    mark_diverged,
     palette,
     paper_style,
+    result_level,
     student_styles,
 )
 
@@ -68,7 +71,7 @@ def trajectories(
         No result, no points, or a variable that one of the results does not have.
     """
     results = [_with_rates(d) for d in (theory, chain, network) if d is not None]
-    _check(results, variables)
+    check_results(results, variables)
     if points < 1:
         raise invalid("points", "an integer ≥ 1", points)
     rates = np.unique(np.concatenate([d["learning_rate"] for d in results]))
@@ -85,7 +88,7 @@ def trajectories(
         ]
         space = legend_handle(linestyle="none", label="")
         figure.legend(
-            handles=[*lines, space, *_level_handles(results)],
+            handles=[*lines, space, *level_handles(results)],
             loc="outside right center",
             title=axis_label(results[0]["learning_rate"]),
             alignment="left",
@@ -118,7 +121,7 @@ def final_error(
         No result, or one without the variable.
     """
     results = [d for students in panels.values() for found in students.values() for d in found]
-    _check(results, [variable])
+    check_results(results, [variable])
     labels = list(dict.fromkeys(label for students in panels.values() for label in students))
     with paper_style():
         styles = dict(zip(labels, student_styles(len(labels)), strict=True))
@@ -134,7 +137,7 @@ def final_error(
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         space = legend_handle(linestyle="none", label="")
         figure.legend(
-            handles=[*handles, space, *_level_handles(results)], loc="outside right center"
+            handles=[*handles, space, *level_handles(results)], loc="outside right center"
         )
     return figure
 
@@ -148,7 +151,7 @@ def _draw_curves(
     phase: float,
 ) -> None:
     """Draw every learning rate of one result; `phase` keeps the points of two levels apart."""
-    level, times = _level(result), result["time"].values
+    level, times = result_level(result), result["time"].values
     spacing = max(1, times.size // points)
     shown = slice(int(phase * spacing), None, spacing)
     mean, error = _mean_and_error(result[variable])
@@ -164,12 +167,12 @@ def _draw_curves(
                 **level_marker(level, "o"),
             )
         first = result["diverged_at"].isel(learning_rate=k).min().item()
-        _mark_diverged(axis, np.array([first]), colours[rate])
+        mark_diverged(axis, np.array([first]), colours[rate])
 
 
 def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[str, Any]) -> None:
     """Draw one student at one level."""
-    level, rates = _level(result), result["learning_rate"].values
+    level, rates = result_level(result), result["learning_rate"].values
     final, error = (values[:, -1] for values in _mean_and_error(result[variable]))
     if level == "macroscopic":
         axis.plot(rates, final, color=style["color"], linestyle=style["linestyle"])
@@ -177,23 +180,7 @@ def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[st
         axis.errorbar(
             rates, final, error, color=style["color"], **level_marker(level, style["marker"])
         )
-    _mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
-
-
-def _mark_diverged(axis: Axes, positions: np.ndarray, colour: Any) -> None:
-    """Put triangles on the upper edge; NaN is a position for none."""
-    positions = positions[~np.isnan(positions)]
-    if positions.size:  # a line without points would upset the layout
-        axis.plot(
-            positions,
-            np.ones(positions.size),
-            "^",
-            color=colour,
-            markersize=7,
-            transform=axis.get_xaxis_transform(),
-            clip_on=False,
-            zorder=5,
-        )
+    mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
 
 
 def _finish_time_panel(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
@@ -259,38 +246,3 @@ def _mean_and_error(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
 def _with_rates(result: xr.Dataset) -> xr.Dataset:
     """Give back the dimension that selecting a single learning rate has dropped."""
     return result if "learning_rate" in result.dims else result.expand_dims("learning_rate")
-
-
-def _check(results: Sequence[xr.Dataset], variables: Sequence[str]) -> None:
-    if not results:
-        raise invalid("results", "at least one Dataset", results)
-    if not variables:
-        raise invalid("variables", "at least one name", variables)
-    for result in results:
-        _level(result)
-        for name in variables:
-            if name not in result:
-                raise invalid("variables", f"names among {', '.join(map(str, result))}", name)
-
-
-def _level(result: xr.Dataset) -> str:
-    level = result.attrs.get("level")
-    if level not in LEVELS:
-        raise invalid("level", f"an attribute that is one of {', '.join(LEVELS)}", level)
-    return level
-
-
-def _level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
-    """Legend entries of the levels, with the dimensions of their results, and of divergence."""
-    handles = []
-    for level, (name, _) in LEVELS.items():
-        found = [d for d in results if _level(d) == level]
-        sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
-        if found and level == "macroscopic":
-            handles.append(legend_handle(label=rf"{name}, $N\to\infty$"))
-        elif found:
-            size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
-            handles.append(legend_handle(label=name + size, **level_marker(level, "o")))
-    if any(d["diverged_at"].notnull().any() for d in results):
-        handles.append(legend_handle(label="diverges", linestyle="none", marker="^", markersize=7))
-    return handles

@@ -143,7 +143,7 @@ def test_training_learns_with_normalization_from_any_gain(task):
         for normalization in ("none", "batch"):
             network = DeepNetwork(6, 20, 20, 5, "tanh", normalization, gain=gain)
             found = sbn.depth.train(network, *task, 0.3, 32, epochs=20, replicas=2)
-            final.append(found["accuracy"].isel(epoch=-1).mean().item())
+            final.append(found["training_accuracy"].isel(epoch=-1).mean().item())
     assert min(final[1], final[3]) > 0.9
     assert final[0] < 0.6
 
@@ -153,7 +153,7 @@ def test_a_run_that_diverges_is_a_result(task):
     found = sbn.depth.train(network, *task, 1e8, 32, epochs=3, replicas=1)
     assert np.isinf(found["loss"].isel(epoch=-1)).all()
     assert np.isfinite(found["loss"].isel(epoch=0)).all()
-    assert not found["accuracy"].isnull().any()
+    assert not found["training_accuracy"].isnull().any()
 
 
 def test_replicas_do_not_depend_on_each_other(task):

@@ -16,6 +16,7 @@ from statmech_bn.online.network_step import learn
 START = sbn.OrderParameters(0.3, 1.2, 0.8)
 SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
 NAMES = ("none", "weight", "population", "batch")
+CONSTANT = np.array([0.0, 1.0]), np.ones((1, 1))  # pieces of the schedule s = 1
 
 
 def plain_step(setup, samples, noise, teacher, weights, gamma, rate, mean=0.0, covariance=None):
@@ -85,7 +86,7 @@ def test_step_is_the_gradient_of_the_loss(normalization, general, batch_size, le
     learn(
         generator, False, samples[None], noise[None], numba_array_function([g.expression], z),
         numba_array_function([g.expression, g.derivative], z), NAMES.index(normalization),
-        setup.gamma_decay, setup.weight_decay, rates, rates,
+        setup.gamma_decay, setup.weight_decay, rates, rates, *CONSTANT,
         *((mean, covariance) if general else empty), teacher, weights, gamma, 0,
         np.full(learners, np.nan),
     )  # fmt: skip
@@ -107,7 +108,7 @@ def test_batch_gradient_sums_vanish(seed, batch_size):
         generator, False, samples[None], np.zeros((1, batch_size)),
         numba_array_function([g.expression], z),
         numba_array_function([g.expression, g.derivative], z), NAMES.index("batch"), 0.0, 0.0,
-        np.ones(1), np.ones(1), np.empty(0), np.empty((0, 0)),
+        np.ones(1), np.ones(1), *CONSTANT, np.empty(0), np.empty((0, 0)),
         generator.standard_normal(dimension), weights, np.ones(1), 0, np.full(1, np.nan),
     )  # fmt: skip
     step = (weights - before)[0]

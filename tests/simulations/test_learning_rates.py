@@ -1,6 +1,7 @@
 """The simulation scripts run alone and leave a store that says what is in it."""
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import tyro
 
 import statmech_bn as sbn
 
-FOLDER = Path(__file__).parents[1] / "simulations"
+FOLDER = Path(__file__).parents[2] / "simulations"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def options(script, tmp_path_factory):
     """What a tiny run was asked for, after the run."""
     folder = tmp_path_factory.mktemp("learning_rates")
     text = "--preset quick --rates 3 --dimension 200 --replicas 3 --networks 1 --duration 20"
-    where = ["--store", str(folder / "a.zarr"), "--figures", str(folder / "figures")]
+    where = ["--store", str(folder / "learning_rates.zarr"), "--figures", str(folder / "figures")]
     options = tyro.cli(script.Options, args=[*text.split(), *where])
     script.main(options)
     return options
@@ -37,32 +38,44 @@ def test_a_script_explains_its_options(source):
     command = [sys.executable, source, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--store" in done.stdout
-    assert "--seed" in done.stdout
+    for option in ("seed", "figures", "preset", "workers", "scheduler", "resume", "dry-run"):
+        assert f"--{option}" in done.stdout
     assert done.stderr == ""
 
 
-def test_the_store_gives_every_setup_back(script, options):
+def test_the_store_says_what_is_in_it(script, options):
     with sbn.open(options.store) as tree:
-        groups = [node.path for node in tree.leaves]
-        assert len(groups) == 2 * 4 * 3
-        for activation in script.ACTIVATIONS:
-            for student in script.STUDENTS:
-                for level in script.LEVELS:
-                    result = tree[f"{activation}/{student}/{level}"]
-                    setup = sbn.TeacherStudent.from_attrs(result.attrs)
-                    assert setup == script.setup(activation, student)
-                    assert result.attrs["level"] == level
-                    assert result["overlap"].attrs["symbol"] == "$R$"
-                    assert result.sizes["learning_rate"] == 3
-                    assert not np.isnan(result["overlap"]).any()
+        assert {node.path for node in tree.leaves} == {f"/{level}" for level in script.LEVELS}
+        for level in script.LEVELS:
+            result = tree[level]
+            assert result["activation"].values.tolist() == list(script.ACTIVATIONS)
+            assert result["student"].values.tolist() == list(script.STUDENTS)
+            assert result.attrs["level"] == level
+            assert result["overlap"].attrs["symbol"] == "$R$"
+            assert result.sizes["learning_rate"] == 3
+            assert not np.isnan(result["overlap"]).any()
+            described = json.loads(result.attrs["sweep"])
+            assert described["function"] == "learning_rates.learn"
+            assert described["arguments"]["arguments"]["learning_rate"][0] == 0.15
 
 
-def test_divergence_is_in_the_store(options):
+def test_a_point_is_the_run_that_it_says(script, options):
+    setup = script.setup("relu", "batch")
     with sbn.open(options.store) as tree:
-        for level in ("macroscopic", "mesoscopic", "microscopic"):
-            last = tree[f"linear/none/{level}"].isel(learning_rate=-1)
-            assert last["diverged_at"].notnull().all()
-            assert tree[f"linear/weight/{level}"]["diverged_at"].isnull().all()
+        stored = tree["mesoscopic"].to_dataset().sel(activation="relu", student="batch").load()
+    again = sbn.mesoscopic(
+        setup, stored["learning_rate"], stored["time"], script.START, 200, 3, options.seed
+    )
+    np.testing.assert_array_equal(stored["overlap"], again["overlap"])
+
+
+def test_divergence_is_in_the_store(script, options):
+    with sbn.open(options.store) as tree:
+        for level in script.LEVELS:
+            linear = tree[level].sel(activation="linear")
+            last = linear.isel(learning_rate=-1)["diverged_at"]
+            assert last.sel(student="none").notnull().all()
+            assert linear["diverged_at"].sel(student="weight").isnull().all()
 
 
 def test_figures_are_rebuilt_from_the_store_byte_by_byte(script, options, tmp_path):
@@ -78,7 +91,7 @@ def test_figures_are_rebuilt_from_the_store_byte_by_byte(script, options, tmp_pa
 
 def test_a_run_says_where_its_results_are(script, options, monkeypatch, capsys):
     monkeypatch.setattr(script, "figures", lambda _: {})
-    script.main(options)
+    script.main(options)  # all of it is there
     printed = capsys.readouterr()
     assert str(options.store) in printed.out
     assert str(options.figures) in printed.out

@@ -1,0 +1,208 @@
+r"""Learning-rate schedules: a factor s(t) ≥ 0 that multiplies the learning rates of a call.
+
+At every level η becomes η s(t) and η_γ becomes η_γ s(t), in weight decay's κ = 1 − η s λ/N too.
+The step of a simulation that leads from t to t + 1/N takes s at the step's beginning t = step/N, so
+that a jump at t₀ acts first on the step that begins at t₀; the flow is integrated up to t₀ and on.
+
+    constant          s = c
+    step              s = cⁿ after n of the given times
+    cosine            s = c + (1 − c)(1 + cos πt/T)/2 until T, then c
+    inverse_time      s = 1/(1 + t/τ)
+    warm_up           s = c + (1 − c) t/T until T, then another schedule that begins there
+    table             linear between given values, constant outside of them
+
+Any callable t ↦ s does as well. It becomes polynomials on pieces (`statmech_bn.online.piecewise`),
+which find a jump or a bend of it if it shows at the recorded times or at a hundredth of the
+duration; what is shorter should be a `table` or a `Schedule` with breakpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from statmech_bn.errors import invalid
+from statmech_bn.online.piecewise import pieces
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A factor s(t) with a name and parameters that reproduce it.
+
+    Parameters
+    ----------
+    name : str
+    factor : callable
+        t ↦ s(t) ≥ 0, for t ≥ 0 in steps/N.
+    breakpoints : tuple of float
+        Times at which s jumps or bends; at a jump s is what holds from then on.
+    parameters : dict
+        What the Dataset's attributes hold besides the name.
+    """
+
+    name: str
+    factor: Callable[[float], float] = field(repr=False, compare=False)
+    breakpoints: tuple[float, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, time: float) -> float:
+        """Evaluate s at one time."""
+        return self.factor(time)
+
+    def to_attrs(self) -> dict[str, Any]:
+        """Return what describes the schedule, ready for JSON."""
+        return {"name": self.name, **self.parameters}
+
+
+Pieces = tuple[np.ndarray, np.ndarray]
+
+
+def constant(factor: float = 1.0) -> Schedule:
+    """Multiply the learning rates by a number > 0 at all times."""
+    factor = _number("factor", factor, above=0.0)
+    return Schedule("constant", lambda _: factor, (), {"factor": factor})
+
+
+def step(time: ArrayLike, factor: float = 0.1) -> Schedule:
+    """Multiply by another factor ≥ 0 at each of the given times.
+
+    Examples
+    --------
+    >>> [step([10, 20], 0.5)(t) for t in (0, 10, 15, 25)]
+    [1.0, 0.5, 0.5, 0.25]
+    """
+    times = _times(time)
+    factor = _number("factor", factor)
+    steps = times.tolist()
+    return Schedule(
+        "step",
+        lambda t: factor ** int(np.searchsorted(times, t, side="right")),
+        tuple(steps),
+        {"time": steps, "factor": factor},
+    )
+
+
+def cosine(duration: float, final: float = 0.0) -> Schedule:
+    """Fall from 1 to `final` ≥ 0 along half a period of a cosine (Loshchilov & Hutter 2017)."""
+    duration = _number("duration", duration, above=0.0)
+    final = _number("final", final)
+
+    def factor(t: float) -> float:
+        return final + (1 - final) * (1 + math.cos(math.pi * min(t / duration, 1.0))) / 2
+
+    return Schedule("cosine", factor, (duration,), {"duration": duration, "final": final})
+
+
+def inverse_time(timescale: float) -> Schedule:
+    """Fall like 1/(1 + t/τ), which is τ/t at late times (Robbins & Monro 1951)."""
+    timescale = _number("timescale", timescale, above=0.0)
+    factor: Callable[[float], float] = lambda t: 1 / (1 + t / timescale)  # noqa: E731
+    return Schedule("inverse_time", factor, (), {"timescale": timescale})
+
+
+def warm_up(duration: float, initial: float = 0.0, then: Schedule | None = None) -> Schedule:
+    """Rise linearly from `initial` ≥ 0 to 1, and go on with another schedule from its t = 0."""
+    duration = _number("duration", duration, above=0.0)
+    initial = _number("initial", initial)
+    after = constant() if then is None else then
+    if not isinstance(after, Schedule):
+        raise invalid("then", "a Schedule", then)
+
+    def factor(t: float) -> float:
+        if t < duration:
+            return initial + (1 - initial) * t / duration
+        return after(t - duration)
+
+    breakpoints = (duration, *(duration + t for t in after.breakpoints))
+    described = {"duration": duration, "initial": initial, "then": after.to_attrs()}
+    return Schedule("warm_up", factor, breakpoints, described)
+
+
+def table(time: ArrayLike, factor: ArrayLike) -> Schedule:
+    """Interpolate values linearly between increasing times; constant before and after them."""
+    times = _times(time)
+    factors = np.atleast_1d(np.asarray(factor, dtype=float))
+    if factors.shape != times.shape or not np.isfinite(factors).all() or (factors < 0).any():
+        raise invalid("factor", f"{times.size} finite numbers ≥ 0, one for each time", factor)
+    return Schedule(
+        "table",
+        lambda t: float(np.interp(t, times, factors)),
+        tuple(times.tolist()),
+        {"time": times.tolist(), "factor": factors.tolist()},
+    )
+
+
+def prepare(
+    schedule: Schedule | Callable[[float], float] | None, time: np.ndarray
+) -> tuple[Pieces, str | None]:
+    """Check a schedule and make it ready for compiled code.
+
+    Parameters
+    ----------
+    schedule : Schedule or callable, optional
+    time : ndarray
+        Recorded times; s is needed from 0 to the last.
+
+    Returns
+    -------
+    pieces : tuple of ndarray
+        Edges and coefficients, see `statmech_bn.online.piecewise`.
+    attribute : str or None
+        JSON that describes the schedule.
+
+    Raises
+    ------
+    InvalidSetup
+        s(t) is not a finite number ≥ 0, or is zero at all times, or jumps everywhere.
+    """
+    if schedule is None:
+        return (np.array([0.0, time[-1]]), np.ones((1, 1))), None
+    if not callable(schedule):
+        raise invalid(
+            "schedule", "a callable t ↦ factor", schedule, "See statmech_bn.schedules, e.g. cosine."
+        )
+
+    def factor(t: float) -> float:
+        try:
+            found = float(schedule(t))
+        except (TypeError, ValueError) as error:
+            raise invalid("schedule", "a callable t ↦ number", schedule) from error
+        if not 0.0 <= found < math.inf:
+            raise invalid("schedule", "finite factors ≥ 0", f"{found} at t = {t:g}")
+        return found
+
+    breakpoints: Sequence[float] = schedule.breakpoints if isinstance(schedule, Schedule) else ()
+    probes = np.union1d(time, np.linspace(0, time[-1], 101))
+    found = pieces(factor, float(time[-1]), breakpoints, probes)
+    if not found[1].any():
+        raise invalid("schedule", "a factor that is not zero at all times", schedule)
+    if isinstance(schedule, Schedule):
+        described = schedule.to_attrs()
+    else:
+        name = getattr(schedule, "__name__", type(schedule).__name__)
+        described = {"name": name, "time": time.tolist(), "factor": [factor(t) for t in time]}
+    return found, json.dumps(described)
+
+
+def _number(name: str, value: Any, above: float | None = None) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise invalid(name, "a number", value) from error
+    if not math.isfinite(number) or number < 0 or (above is not None and number <= above):
+        raise invalid(name, "a finite number " + ("≥ 0" if above is None else "> 0"), value)
+    return number
+
+
+def _times(values: ArrayLike) -> np.ndarray:
+    times = np.atleast_1d(np.asarray(values, dtype=float))
+    increasing = times.ndim == 1 and times.size > 0 and np.isfinite(times).all()
+    if not increasing or times[0] < 0 or (np.diff(times) <= 0).any():
+        raise invalid("time", "strictly increasing times ≥ 0", values)
+    return times

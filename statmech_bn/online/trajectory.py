@@ -1,0 +1,201 @@
+r"""Trajectories of (R, log L, γ), integrated in compiled code with Rodas5P.
+
+The steps are chosen so that u₈ is below the tolerances (`statmech_bn.online.rosenbrock`), and the
+requested times are interpolated: a trajectory does not depend on which of its times are asked for.
+The learning rates are multiplied by the factor s(t) of a schedule, given as polynomials on pieces
+(`statmech_bn.online.piecewise`), and no step crosses from one piece to the next.
+"""
+
+import numba
+import numpy as np
+
+from statmech_bn.online.interpolation import four_averages
+from statmech_bn.online.piecewise import value_on
+from statmech_bn.online.rosenbrock import (
+    DIAGONAL,
+    NODES,
+    STAGES,
+    dense_terms,
+    interpolate,
+    inverse_of_shifted,
+    solve_stage,
+    stage_state,
+)
+
+FINISHED, DIVERGED, STOPPED, UNCOVERED = range(4)
+"""How a trajectory ended: at the last time, at infinite length, without an acceptable step, or
+where the series of the averages does not hold."""
+RELATIVE, ABSOLUTE = 1e-8, 1e-12
+"""Local tolerances of R and γ, and RELATIVE that of log L; trajectories keep within 1e-7."""
+MOST_STEPS = 100_000
+DIFFERENCE = 1.5e-8
+"""Of the difference quotients in the Jacobian, √ε."""
+TIME_DIFFERENCE = 1e-5
+"""Of those in time, as a part of a piece of the schedule; they are central."""
+BLOW_UP = 1e6
+"""If log L changes by more than this times itself in the time past, L is about to be infinite."""
+AVERAGES = 9
+"""Where (D, A₂, B, B_Δ) stand in a point: after (R, log L, γ), (η, η_γ) and (M, Δ, ζ, λ)."""
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def evaluate(system, point, known, state, rates):
+    """Fill the derivatives at a state; `known` is the (R, γ) of the averages in the point."""
+    of_length, flow, table, lengths, lower, upper, sums = system
+    for n in range(3):
+        point[n] = state[n]
+    if table.size > 0:
+        scale = np.exp(state[1]) if of_length else state[2]
+        if known[0] != state[0] or known[1] != scale:
+            known[0], known[1] = state[0], scale
+            four_averages(table, lengths, lower, upper, state[0], scale, sums, point[AVERAGES:])
+    flow(point, rates)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def linearize(system, point, known, state, rates, probe, jacobian):
+    """Fill ∂(derivatives)/∂(state), differences taken towards R = 0 and away from γ = 0."""
+    moved = np.empty(3)
+    for n in (1, 0, 2):  # log L first: normalized students need no new averages for it
+        probe[:] = state
+        change = DIFFERENCE * (abs(state[n]) + 1e-3)
+        if (n == 0 and state[0] > 0.0) or (n == 2 and state[2] < 0.0):
+            change = -change
+        probe[n] += change
+        change = probe[n] - state[n]
+        evaluate(system, point, known, probe, moved)
+        for i in range(3):
+            jacobian[i, n] = (moved[i] - rates[i]) / change
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def set_rates(point, learning_rate, factor):
+    """Put the learning rates of a moment into a point."""
+    point[3], point[4] = learning_rate[0] * factor, learning_rate[1] * factor
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def trajectory(
+    system, point, learning_rate, start, edges, factors, time, largest_log_length, states
+):
+    """Fill `states` (3, times) as far as it goes; returns how it ended and when."""
+    known = np.full(2, np.nan)
+    rates, moved, drift = np.empty(3), np.empty(3), np.zeros(3)
+    state, found, terms = start.copy(), np.empty(3), np.empty((3, 3))
+    jacobian, inverse, increments = np.empty((3, 3)), np.empty((3, 3)), np.empty((STAGES, 3))
+    of_length, has_series, lower, upper = system[0], system[2].size > 0, system[4], system[5]
+    now, size, steps, recorded = 0.0, 0.0, 0, 0
+    for piece in range(edges.size - 1):
+        end = edges[piece + 1]
+        varies = np.any(factors[piece, 1:] != 0.0)
+        accepted = True
+        while now < end:
+            factor = value_on(edges, factors, piece, now)
+            set_rates(point, learning_rate, factor)
+            if accepted:
+                evaluate(system, point, known, state, rates)
+                linearize(system, point, known, state, rates, found, jacobian)
+                drift[:] = 0.0
+                if varies:
+                    change = TIME_DIFFERENCE * (end - edges[piece])
+                    for side in (1.0, -1.0):
+                        factor = value_on(edges, factors, piece, now + side * change)
+                        set_rates(point, learning_rate, factor)
+                        evaluate(system, point, known, state, moved)
+                        for n in range(3):
+                            drift[n] += side * moved[n] / (2.0 * change)
+                if size == 0.0:
+                    size = 1e-3 / max(abs(rates[0]), abs(rates[1]), abs(rates[2]), 1e-3 / end)
+            last = size >= end - now
+            if last:
+                size = end - now
+            inverse_of_shifted(jacobian, 1.0 / (size * DIAGONAL), inverse)
+            for stage in range(STAGES):
+                stage_state(state, increments, stage, found)
+                if stage == 0:
+                    moved[:] = rates
+                else:
+                    if varies:
+                        at = now + NODES[stage] * size
+                        set_rates(point, learning_rate, value_on(edges, factors, piece, at))
+                    evaluate(system, point, known, found, moved)
+                solve_stage(inverse, increments, stage, size, moved, drift)
+            error = 0.0
+            for n in range(3):
+                found[n] += increments[STAGES - 1, n]
+                scale = RELATIVE
+                if n != 1:
+                    scale = ABSOLUTE + RELATIVE * max(abs(state[n]), abs(found[n]))
+                error += (increments[STAGES - 1, n] / scale) ** 2 / 3.0
+            growth = 0.9 * error**-0.1
+            if error <= 1.0:
+                after = end if last else now + size
+                dense_terms(increments, terms)
+                reached = after
+                if found[1] >= largest_log_length:
+                    part = (largest_log_length - state[1]) / (found[1] - state[1])
+                    reached = now + part * size
+                while recorded < time.size and time[recorded] <= reached:
+                    part = (time[recorded] - now) / size
+                    for n in range(3):
+                        states[n, recorded] = interpolate(state, found, terms, part, n)
+                    recorded += 1
+                if found[1] >= largest_log_length:
+                    return DIVERGED, reached
+                now = after
+                state[:] = found
+                if has_series:
+                    scale = np.exp(state[1]) if of_length else state[2]
+                    if not lower <= scale <= upper:
+                        return UNCOVERED, now
+                size *= min(6.0, growth) if accepted else min(1.0, growth)
+                accepted = True
+            else:
+                size *= max(0.2, growth) if growth > 0.0 else 0.2
+                accepted = False
+                if now + size == now:
+                    return (DIVERGED if rates[1] * now > BLOW_UP else STOPPED), now
+            steps += 1
+            if steps == MOST_STEPS:
+                return STOPPED, now
+    return FINISHED, now
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def integrate(
+    flow,
+    of_length,
+    table,
+    lengths,
+    lower,
+    upper,
+    tail,
+    learning_rates,
+    start,
+    edges,
+    factors,
+    time,
+    largest_log_length,
+    states,
+    ended,
+    reached,
+):
+    """Fill `states` (trajectories, 3, times), how each trajectory ended, and when.
+
+    States after the end of a trajectory are left as they are.
+    """
+    system = (of_length, flow, table, lengths, lower, upper, np.empty(table.shape[1]))
+    point = np.zeros(5 + tail.size)
+    point[5:] = tail
+    for k in range(learning_rates.shape[0]):
+        ended[k], reached[k] = trajectory(
+            system,
+            point,
+            learning_rates[k],
+            start,
+            edges,
+            factors,
+            time,
+            largest_log_length,
+            states[k],
+        )

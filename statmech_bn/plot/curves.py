@@ -1,0 +1,209 @@
+"""Any variable of a result against any other, one colour for each value of one dimension.
+
+As in `statmech_bn.plot`, theory is a line and simulation is points with error bars (mean and
+standard error over replicas, in both directions); labels come from the variables' attributes. A
+reference law, which knows nothing of the colours, is a dashed grey line over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from statmech_bn.errors import invalid
+from statmech_bn.plot.style import (
+    axis_label,
+    check_results,
+    legend_handle,
+    level_handles,
+    level_marker,
+    make_panels,
+    palette,
+    paper_style,
+    result_level,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+REFERENCE: dict[str, Any] = {
+    "color": "0.45",
+    "linestyle": (0, (4, 3)),
+    "linewidth": 2.0,
+    "zorder": 4,
+}
+DASHES: list[Any] = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
+MARKERS = "osDvp"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows.
+
+    Parameters
+    ----------
+    x, y : str
+        Names of variables or coordinates.
+    results : sequence of xarray.Dataset
+        Of any levels, with the dimension of the colours, one along the curves, and ``replica`` for
+        simulations.
+    reference : xarray.Dataset, optional
+        With x and y over one dimension.
+    title : str
+    logarithmic : str
+        Which axes are: "", "x", "y" or "xy".
+    """
+
+    x: str
+    y: str
+    results: Sequence[xr.Dataset]
+    reference: xr.Dataset | None = None
+    title: str = ""
+    logarithmic: str = "xy"
+
+
+def curves(
+    panels: Sequence[Panel],
+    colour: str,
+    columns: int | None = None,
+    reference: str = "",
+    points: int = 14,
+) -> Figure:
+    """Draw one variable against another.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+    colour : str
+        The dimension whose values are told apart by colours.
+    columns : int, optional
+        Panels in a row; by default all.
+    reference : str
+        What the legend calls the reference.
+    points : int
+        How many points of a simulated curve are drawn.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Made without pyplot: there is nothing to close.
+
+    Raises
+    ------
+    InvalidSetup
+        No result, or one without a variable or the dimension of the colours.
+    """
+    results = [result for panel in panels for result in panel.results]
+    for panel in panels:
+        check_results(panel.results, [panel.x, panel.y])
+    if not results:
+        raise invalid("panels", "at least one result", panels)
+    if any(colour not in result.dims for result in results):
+        raise invalid("colour", "a dimension of every result", colour)
+    values = list(dict.fromkeys(v for result in results for v in result[colour].values.tolist()))
+    with paper_style():
+        drawn = dict(zip(values, _curve_styles(len(values)), strict=True))
+        columns = columns or len(panels)
+        rows = [panels[k : k + columns] for k in range(0, len(panels), columns)]
+        aligned = all(len({panel.y for panel in row}) == 1 for row in rows)
+        shared = {"sharey": "row"} if aligned else {}
+        figure, axes = make_panels(len(panels), columns, (3.2, 2.6), **shared)
+        for axis, panel in zip(axes, panels, strict=True):
+            for result in panel.results:
+                _draw(axis, result, panel, colour, drawn, points)
+            if panel.reference is not None:
+                axis.plot(panel.reference[panel.x], panel.reference[panel.y], **REFERENCE)
+            axis.set(
+                title=panel.title,
+                xscale="log" if "x" in panel.logarithmic else "linear",
+                yscale="log" if "y" in panel.logarithmic else "linear",
+                xlabel=axis_label(panel.results[0][panel.x]),
+                ylabel=axis_label(panel.results[0][panel.y]),
+            )
+            _finish(axis, panel.logarithmic)
+            if aligned:
+                axis.label_outer(remove_inner_ticks=False)
+                axis.xaxis.label.set_visible(True)
+                axis.tick_params(labelbottom=True)
+        handles = [
+            legend_handle(label=v if isinstance(v, str) else f"{v:.3g}", **_line(style))
+            for v, style in drawn.items()
+        ]
+        extra = [legend_handle(linestyle="none", label=""), *level_handles(results)]
+        if reference:
+            extra.append(legend_handle(label=reference, **REFERENCE))
+        figure.legend(
+            handles=[*handles, *extra],
+            loc="outside right center",
+            title=axis_label(results[0][colour]),
+            alignment="left",
+        )
+    return figure
+
+
+def _draw(
+    axis: Axes,
+    result: xr.Dataset,
+    panel: Panel,
+    colour: str,
+    styles: dict[Any, dict[str, Any]],
+    points: int,
+) -> None:
+    """Draw every curve of one result."""
+    level = result_level(result)
+    for k, value in enumerate(result[colour].values.tolist()):
+        curve, style = result.isel({colour: k}), styles[value]
+        (x, x_error), (y, y_error) = (_over_replicas(curve[name]) for name in (panel.x, panel.y))
+        if level == "macroscopic":
+            axis.plot(x, y, **_line(style))
+            continue
+        shown = slice(None, None, max(1, x.size // points))
+        bars: dict[str, Any] = {"xerr": x_error[shown], "yerr": y_error[shown]}
+        marker = level_marker(level, style["marker"])
+        axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker)
+
+
+def _finish(axis: Axes, logarithmic: str) -> None:
+    """Write 0.2 rather than 2 × 10⁻¹ on logarithmic axes of less than two decades."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter
+
+    for name in logarithmic:
+        side = {"x": axis.xaxis, "y": axis.yaxis}[name]
+        low, high = side.get_view_interval()
+        if high >= 100 * low:
+            continue
+        thinned = LogFormatter()  # decides which ticks have a label
+        thinned.set_axis(side)
+        side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        side.set_minor_formatter(
+            FuncFormatter(lambda value, _, keep=thinned: f"{value:g}" if keep(value) else "")
+        )
+        thinned.set_locs(side.get_minorticklocs())
+
+
+def _over_replicas(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error; both NaN, which is not drawn, where a replica has diverged."""
+    if "replica" not in values.dims:
+        array = values.values
+        return np.where(np.isfinite(array), array, np.nan), np.zeros(array.shape)
+    array = values.transpose("replica", ...).values
+    array = np.where(np.isfinite(array).all(axis=0), array, np.nan)
+    runs = len(array)
+    error = array.std(axis=0, ddof=1) / np.sqrt(runs) if runs > 1 else np.zeros(array.shape[1:])
+    return array.mean(axis=0), error
+
+
+def _curve_styles(number: int) -> list[dict[str, Any]]:
+    return [
+        {"color": colour, "linestyle": DASHES[k % 5], "marker": MARKERS[k % 5]}
+        for k, colour in enumerate(palette(number))
+    ]
+
+
+def _line(style: dict[str, Any]) -> dict[str, Any]:
+    return {"color": style["color"], "linestyle": style["linestyle"]}

@@ -1,0 +1,149 @@
+"""What a sweep computes, as JSON: the function, its bound arguments, the grid, seed and versions.
+
+Two calls with the same description give the same bytes, so a store is taken up only under its own.
+The libraries whose versions count are those that round: another version may change a last bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import reprlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from statmech_bn.activations import Activation
+from statmech_bn.errors import invalid
+from statmech_bn.sweeps.grid import Grid, points_of
+
+LIBRARIES = ("statmech_bn", "numpy", "scipy", "numba")
+LONGEST = 1000
+"""Arrays longer than this are described by their checksum."""
+UNIMPORTANT = ("workers",)
+"""Arguments that, by this package's convention, never change a result."""
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def describe_sweep(
+    function: Callable[..., Any], grid: Grid, seed: int | None, chunk_points: int | None
+) -> dict[str, Any]:
+    """Describe a sweep, and check that the function takes the grid's arguments.
+
+    Raises
+    ------
+    InvalidSetup
+        The function cannot be found by its name, does not take these arguments, or has bound an
+        argument that has no description.
+    """
+    bound = function.func if isinstance(function, partial) else function
+    name = getattr(bound, "__qualname__", "<unnamed>")
+    if not callable(function) or "<" in name:
+        raise invalid(
+            "function",
+            "a function at the top of a module, or functools.partial of one",
+            function,
+            "Lambdas and inner functions cannot be found again by workers or on resume.",
+        )
+    point = next(points_of(grid.names, grid.point(0)))[1]
+    arguments = inspect.signature(bound)
+    given = dict(function.keywords) if isinstance(function, partial) else {}
+    positional = function.args if isinstance(function, partial) else ()
+    twice = [key for key in point if key in given or (key == "seed" and seed is not None)]
+    if twice:
+        raise invalid(f"grid[{twice[0]!r}]", "an argument that is not given already", twice[0])
+    if seed is not None:
+        kinds = {parameter.kind for parameter in arguments.parameters.values()}
+        if "seed" not in arguments.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
+            raise invalid("seed", f"None for {name}{arguments}, which takes no seed", seed)
+        given["seed"] = seed
+    try:
+        filled = arguments.bind(*positional, **given, **point)
+    except TypeError as error:
+        raise invalid("grid", f"arguments of {name}{arguments}", list(grid.names)) from error
+    filled.apply_defaults()
+    described = {
+        key: canonical(value, key)
+        for key, value in filled.arguments.items()
+        if key not in (*point, *UNIMPORTANT, *(["seed"] if seed is not None else []))
+    }
+    return {
+        "function": f"{_module(bound)}.{name}",
+        "arguments": described,
+        "grid": {key: canonical(axis, key) for key, axis in grid.axes.items()},
+        "seed": seed,
+        "chunk_points": chunk_points,
+        "versions": versions(),
+    }
+
+
+def canonical(value: Any, where: str) -> Any:
+    """Turn an argument into what JSON can hold, the same for equal arguments.
+
+    Raises
+    ------
+    InvalidSetup
+        There is no such description; the message names the argument.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        if value.size <= LONGEST and value.dtype.kind in "biufU":
+            return value.tolist()
+        if not value.dtype.hasobject:
+            digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+            return {"dtype": value.dtype.str, "shape": list(value.shape), "sha256": digest}
+    if isinstance(value, (list, tuple, range)):
+        return [canonical(item, where) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item, where) for key, item in value.items()}
+    if isinstance(value, Activation):
+        return value.to_text()
+    if isinstance(value, sp.Basic):
+        return sp.srepr(value)
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: canonical(getattr(value, f.name), where) for f in fields(value)}
+    if callable(value) and "<" not in getattr(value, "__qualname__", "<unnamed>"):
+        return f"{_module(value)}.{value.__qualname__}"
+    raise invalid(
+        where,
+        "numbers, strings, arrays, dataclasses of them, or functions at the top of a module",
+        value,
+        "A sweep must be able to tell whether it is asked for the same thing again.",
+    )
+
+
+def differences(found: Any, wanted: Any, where: str = "") -> Iterator[str]:
+    """List in words what differs between two descriptions."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in dict.fromkeys([*found, *wanted]):
+            path = f"{where}.{key}" if where else key
+            yield from differences(found.get(key), wanted.get(key), path)
+    elif json.dumps(found) != json.dumps(wanted):
+        yield f"{where}: {reprlib.repr(found)} in the store, {reprlib.repr(wanted)} asked for"
+
+
+def _module(function: Any) -> str:
+    """Name the module of a function; a script has its file's name, however it is run."""
+    if function.__module__ != "__main__":
+        return str(function.__module__)
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    return str(spec.name if spec else Path(file).stem if file else "__main__")

@@ -1,0 +1,93 @@
+"""What a sweep will need, before it is begun."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+from tqdm import tqdm
+
+from statmech_bn.sweeps.points import compute
+from statmech_bn.sweeps.run import block_length, checked, cut, result_of
+from statmech_bn.sweeps.workers import executor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep will need: see `plan`."""
+
+    shape: dict[str, int]
+    """Length of each axis of the grid."""
+    points: int
+    chunks: int
+    store_bytes: int
+    bytes_in_flight: int
+    """Results that are on their way at the same time, at most."""
+    workers: int
+    seconds_per_point: float
+    seconds: float
+    """Estimated time of the whole sweep."""
+
+    def __str__(self) -> str:
+        axes = " × ".join(f"{length} {name}" for name, length in self.shape.items())
+        return (
+            f"{self.points} points ({axes}) in {self.chunks} chunks\n"
+            f"store: {_amount(self.store_bytes)}, "
+            f"{_amount(self.bytes_in_flight)} in flight\n"
+            f"time: {tqdm.format_interval(self.seconds)} on {self.workers} workers, "
+            f"{self.seconds_per_point:.3g} s a point"
+        )
+
+
+def plan(
+    function: Callable[..., xr.Dataset],
+    grid: Mapping[str, Sequence[Any]],
+    *,
+    seed: int | None = None,
+    workers: int | None = None,
+    processes: bool = False,
+    scheduler: str | None = None,
+    chunk_points: int | None = None,
+) -> Plan:
+    """Say what a sweep will need, from three of its points; nothing is stored.
+
+    The first point, which may compile, tells the size of a result; the middle and the last tell
+    the time, so the estimate is rough where points differ.
+
+    Parameters
+    ----------
+    function, grid, seed, workers, processes, scheduler, chunk_points
+        As in `statmech_bn.sweep`.
+
+    Returns
+    -------
+    Plan
+    """
+    axes, study, _ = checked(function, grid, seed, chunk_points)
+    with executor(workers, processes, scheduler) as (pool, capacity):
+        numbers = (0, axes.size // 2, axes.size - 1)
+        blocks = [result_of(pool.submit(compute, study, None, [axes.point(n)])) for n in numbers]
+        width = capacity()
+    template = blocks[0].template
+    chunks = cut(axes, template, chunk_points)
+    seconds = (blocks[1].seconds + blocks[2].seconds) / 2
+    points, size = math.prod(chunks.shape), axes.size * template.point_bytes
+    chunk_bytes = points * template.point_bytes
+    block_bytes = chunk_bytes * block_length(seconds * points, chunk_bytes)
+    return Plan(
+        shape=dict(zip(axes.names, axes.shape, strict=True)),
+        points=axes.size,
+        chunks=len(chunks),
+        store_bytes=size,
+        bytes_in_flight=min(2 * width * block_bytes, size),
+        workers=width,
+        seconds_per_point=seconds,
+        seconds=seconds * axes.size / min(width, len(chunks)),
+    )
+
+
+def _amount(size: float) -> str:
+    return tqdm.format_sizeof(size, "B", 1024)

@@ -1,0 +1,297 @@
+"""The store of a sweep: one process holds it, writes whole chunks, and believes only checksums.
+
+A chunk of every variable is one file: its values (little-endian, in C order) and their CRC-32C, the
+codecs `bytes` and `crc32c` of Zarr 3, so every reader checks it. The files are written here and not
+by Zarr, which takes ten times as long for small ones while workers hold Python's lock.
+
+A chunk of the sweep is done when all its files are there and agree with their checksums. There is
+no other record that could contradict them after a crash, and none whose order depends on workers.
+The root's ``zarr.json`` is replaced atomically; its attributes hold
+
+    sweep            the description (`statmech_bn.sweeps.description`)
+    sweep_complete   1 once every chunk is done and on disk
+
+A store is made in a hidden folder beside its place, and gets its name when it has all its metadata.
+The lock is the operating system's (flock on the folder): it follows a rename, ends with the process
+however that ends, and leaves no file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec
+
+from statmech_bn.dataset import DESCRIPTIONS, codes_and_labels, values_of
+from statmech_bn.errors import InvalidStore
+from statmech_bn.sweeps.description import differences
+from statmech_bn.sweeps.grid import Chunks, Grid
+from statmech_bn.sweeps.points import Template, Variable
+
+try:
+    import fcntl
+except ImportError:  # no POSIX locks: a second driver is not noticed
+    fcntl = None  # type: ignore[assignment]
+
+OURS = ("sweep", "sweep_complete", "coordinates")
+"""Attributes of the root that are not the function's."""
+CHECKSUM = struct.Struct("<I")
+UNFINISHED = ".unfinished"
+
+
+class Store:
+    """A store with all its metadata, held by this process.
+
+    Parameters
+    ----------
+    path : Path
+    grid : Grid
+    """
+
+    def __init__(self, path: Path, grid: Grid) -> None:
+        for leftover in path.rglob(f"*{UNFINISHED}"):
+            leftover.unlink()
+        self.path, self.grid = path, grid
+        self.metadata: dict[str, Any] = json.loads((path / "zarr.json").read_text())
+        arrays: dict[str, Any] = dict(zarr.open_group(path, mode="r", zarr_format=3).arrays())
+        dims = {name: array.metadata.dimension_names for name, array in arrays.items()}
+        self.coordinates = {n: array for n, array in arrays.items() if dims[n] == (n,)}
+        self.arrays = {n: array for n, array in arrays.items() if n not in self.coordinates}
+        shape = next(iter(self.arrays.values())).chunks[: len(grid.names)]
+        self.chunks = Chunks(grid.shape, shape)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the root."""
+        return self.metadata["attributes"]
+
+    def template(self) -> Template:
+        """Return what every point's result looks like."""
+        axes = len(self.grid.names)
+        own = {n: a for n, a in self.coordinates.items() if n not in self.grid.names}
+        return Template(
+            {
+                name: Variable(
+                    tuple(str(d) for d in (array.metadata.dimension_names or ())[axes:]),
+                    array.shape[axes:],
+                    array.dtype.str,
+                )
+                for name, array in self.arrays.items()
+            },
+            {name: values_of(np.asarray(a[:]), dict(a.attrs)) for name, a in own.items()},
+            {},
+            {key: value for key, value in self.attributes.items() if key not in OURS},
+            (),
+        )
+
+    def missing(self) -> np.ndarray:
+        """Return the numbers of the chunks that are not done, by reading all that are there."""
+        done = (self._is_done(number) for number in range(len(self.chunks)))
+        return np.flatnonzero(~np.fromiter(done, bool, len(self.chunks)))
+
+    def _is_done(self, number: int) -> bool:
+        for name, array in self.arrays.items():
+            try:
+                content = self._file(name, number).read_bytes()
+            except FileNotFoundError:
+                return False
+            values, checksum = content[: -CHECKSUM.size], content[-CHECKSUM.size :]
+            size = math.prod(array.chunks) * array.dtype.itemsize
+            if len(values) != size or CHECKSUM.pack(google_crc32c.value(values)) != checksum:
+                return False
+        return True
+
+    def write(self, number: int, values: dict[str, np.ndarray]) -> None:
+        """Write one chunk of every variable: a file is whole or not there."""
+        for name, array in self.arrays.items():
+            chunk = np.full(array.chunks, array.fill_value, array.dtype)
+            chunk[tuple(slice(n) for n in values[name].shape)] = values[name]
+            content = chunk.tobytes()
+            file = self._file(name, number)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = file.with_name(file.name + UNFINISHED)
+            try:
+                unfinished.write_bytes(content + CHECKSUM.pack(google_crc32c.value(content)))
+                unfinished.replace(file)
+            except OSError:
+                unfinished.unlink(missing_ok=True)  # the space may be needed
+                raise
+
+    def _file(self, name: str, number: int) -> Path:
+        array = self.arrays[name]
+        index = self.chunks.index(number) + (0,) * (array.ndim - len(self.grid.names))
+        return self.path / name / array.metadata.encode_chunk_key(index)
+
+    def forget(self, varying: frozenset[str]) -> None:
+        """Drop attributes that are not the same at all points, before such a point is written."""
+        known = varying.intersection(self.attributes).difference(OURS)
+        if known:
+            kept = {key: value for key, value in self.attributes.items() if key not in known}
+            self._replace_attributes(kept)
+
+    def mark(self, complete: bool) -> None:
+        """Say whether every chunk is done; then all of it is brought to disk before."""
+        if self.attributes["sweep_complete"] != complete:
+            if complete:
+                synchronize(self.path)
+            self._replace_attributes({**self.attributes, "sweep_complete": int(complete)})
+
+    def _replace_attributes(self, attributes: dict[str, Any]) -> None:
+        self.metadata["attributes"] = attributes
+        write_metadata(self.path, self.metadata)
+
+
+def check(path: Path, description: dict[str, Any]) -> None:
+    """Refuse a store of something else.
+
+    Raises
+    ------
+    InvalidStore
+        The message lists what differs.
+    """
+    try:
+        found = json.loads(json.loads((path / "zarr.json").read_text())["attributes"]["sweep"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
+    if different := list(differences(found, description)):
+        raise InvalidStore(
+            f"{path} holds another sweep; it is left alone. What differs:\n  "
+            + "\n  ".join(different)
+            + "\nName another store, or remove this one."
+        )
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[Path]:
+    """Hold a store against other processes.
+
+    Yields the folder that is held: the store, or if there is none the hidden folder to make it in,
+    which :func:`create` renames. One that was not renamed is removed.
+
+    Raises
+    ------
+    InvalidStore
+        Another process holds it, or something that is not a store stands at the path.
+    """
+    if path.exists() and not path.is_dir():
+        raise InvalidStore(f"{path} is a file; name a folder for the sweep's store.")
+    if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
+        raise InvalidStore(f"{path} is a folder but not a Zarr store; it is left alone.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}{UNFINISHED}")
+    while True:
+        folder, held = (path if (path / "zarr.json").exists() else hidden), False
+        folder.mkdir(exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = _is_at(folder, descriptor)
+            if held and (folder == path or not (path / "zarr.json").exists()):
+                yield folder
+                return
+        except BlockingIOError:
+            raise InvalidStore(
+                f"Another process is writing to {path}. Wait until it ends, or name another store."
+            ) from None
+        finally:
+            if held and _is_at(hidden, descriptor):
+                shutil.rmtree(hidden)
+            os.close(descriptor)
+
+
+def create(
+    folder: Path,
+    path: Path,
+    grid: Grid,
+    template: Template,
+    chunks: Chunks,
+    description: dict[str, Any],
+) -> None:
+    """Make a store without values in a hidden folder, all metadata and coordinates; rename it."""
+    group = zarr.create_group(folder, zarr_format=3, overwrite=True)
+    for name, values in {**grid.axes, **template.coordinates}.items():
+        attributes = template.coordinate_attributes.get(name) or dict(
+            zip(("long_name", "symbol", "units"), DESCRIPTIONS.get(name, ()), strict=False)
+        )
+        codes, labels = codes_and_labels(values)
+        group.create_array(
+            name,
+            data=codes,
+            chunks=codes.shape,
+            dimension_names=(name,),
+            attributes={**attributes, **labels},
+            compressors=[Crc32cCodec()],
+            fill_value=0,
+            config={"write_empty_chunks": True},
+        )
+    for name, variable in template.variables.items():
+        dtype = np.dtype(variable.dtype).newbyteorder("<")
+        group.create_array(
+            name,
+            shape=grid.shape + variable.shape,
+            dtype=dtype,
+            chunks=chunks.shape + variable.shape,
+            dimension_names=grid.names + variable.dims,
+            attributes=variable.attributes,
+            compressors=[Crc32cCodec()],
+            fill_value=np.nan if dtype.kind in "fc" else 0,
+        )
+    attributes = {
+        **template.attributes,
+        **({"coordinates": " ".join(template.belonging)} if template.belonging else {}),
+        "sweep": json.dumps(description),
+        "sweep_complete": 0,
+    }
+    write_metadata(folder, {"attributes": attributes, "zarr_format": 3, "node_type": "group"})
+    synchronize(folder)
+    folder.replace(path)
+    _fsync(path.parent)
+
+
+def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
+    """Replace the root's metadata: after a crash, the old or the new are there."""
+    unfinished = folder / f"zarr.json{UNFINISHED}"
+    with unfinished.open("w") as file:
+        json.dump(metadata, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, folder / "zarr.json")
+    _fsync(folder)
+
+
+def synchronize(folder: Path) -> None:
+    """Bring every file of a folder to disk, and their names; many at once share the wait."""
+    paths = (Path(at, name) for at, _, files in os.walk(folder) for name in (*files, "."))
+    with ThreadPoolExecutor(16) as pool:
+        while some := list(islice(paths, 1000)):
+            list(pool.map(_fsync, some))
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Say whether a path names what was opened."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

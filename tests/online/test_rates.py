@@ -1,0 +1,232 @@
+"""Learning rates of states against the flow that `macroscopic` integrates, and closed forms."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import statmech_bn as sbn
+from statmech_bn import symbolic as s
+from statmech_bn.errors import InvalidSetup, NotConverged
+from statmech_bn.online.states import averages
+
+rates = sbn.rates
+STATE = sbn.OrderParameters(overlap=0.4, length=1.3, gamma=0.8)
+UNITS = ["linear", "relu", "tanh"]
+
+
+def student(activation="linear", normalization="weight", **more):
+    return sbn.TeacherStudent(activation, normalization, **{"batch_size": 8, **more})
+
+
+def start(normalization):
+    return sbn.OrderParameters(0.4, 1.3, 1.0 if normalization == "none" else 0.8)
+
+
+@pytest.mark.parametrize("activation", UNITS)
+@pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch"])
+def test_a_state_improves_below_its_maximum(activation, normalization):
+    """By integrating a short while on both sides of it."""
+    setup = student(activation, normalization, label_noise=0.5, weight_decay=0.1)
+    state = start(normalization)
+    largest = rates.maximum(setup, state)
+    sides = [0.98 * largest, 1.02 * largest]
+    brief = sbn.macroscopic(setup, sides, [0, 1e-5], state)
+    name, sign = ("generalization_error", -1) if normalization == "none" else ("overlap", 1)
+    below, above = sign * np.diff(brief[name].values, axis=1).ravel()
+    assert below > 0 > above
+
+
+def test_states_of_every_form_give_the_same():
+    setup = student("relu", "batch", label_noise=0.3)
+    result = sbn.macroscopic(setup, [0.5, 2], [0, 1, 4], sbn.OrderParameters(0.1))
+    found = rates.maximum(setup, result)
+    assert found.dims == ("learning_rate", "time")
+    assert found.attrs["symbol"] == r"$\eta_\mathrm{max}$"
+    arrays = {name: result[name].values for name in ("overlap", "length", "gamma")}
+    np.testing.assert_array_equal(rates.maximum(setup, arrays), found)
+    one = sbn.OrderParameters(*(float(arrays[n][1, 2]) for n in ("overlap", "length", "gamma")))
+    assert rates.maximum(setup, one) == found[1, 2]
+    effective = rates.effective(setup, result, result["learning_rate"])
+    assert effective.dims == found.dims
+    expected = result.learning_rate * result.gamma / result.length**2
+    np.testing.assert_allclose(effective, expected, rtol=1e-14)
+    arrays = {"overlap": 0.1, "length": np.array([1.0, 2.0]), "gamma": 1.0}
+    np.testing.assert_allclose(rates.effective(setup, arrays, 3.0), [3.0, 0.75])
+
+
+def test_states_that_always_or_never_improve():
+    setup = student(label_noise=0.5)
+    assert rates.maximum(setup, sbn.OrderParameters(-0.2)) == np.inf
+    assert rates.maximum(setup, sbn.OrderParameters(0.0)) == np.inf
+    assert rates.maximum(setup, sbn.OrderParameters(0.2, gamma=-1.0)) == 0
+    assert rates.maximum(setup, sbn.OrderParameters(1.0)) < 1e-5
+
+
+@pytest.mark.parametrize("activation", UNITS)
+def test_maximum_at_the_teacher_is_that_of_the_fixed_point(activation):
+    """At Δ = 0 drive and noise vanish together; 2M for linear and ReLU."""
+    aligned = sbn.OrderParameters(1.0)
+    for normalization in ("none", "weight"):
+        setup = student(activation, normalization)
+        limit = rates.fixed_point(setup)["maximum_rate"].item()
+        assert rates.maximum(setup, aligned) == pytest.approx(limit, rel=1e-3)
+        if activation != "tanh":
+            assert limit == pytest.approx(16, rel=1e-4)
+
+
+def test_diverged_states_have_the_rate_of_the_explosion():
+    setup = student("relu", "none", batch_size=4, label_noise=0.1)
+    result = sbn.macroscopic(setup, [1, 40], [1, 40], sbn.OrderParameters(0.1))
+    assert np.isinf(result["length"][1, 1])
+    found = rates.maximum(setup, result)
+    assert found[1, 1] == 8
+    assert np.isfinite(found).all()
+    assert rates.effective(setup, result, result["learning_rate"])[1, 1] == 0
+
+
+def test_fixed_point_without_normalization():
+    """Linear: ρ = 1/(1+λ), and at λ = 0 Q = 1 + ηΔ²/(2M − η)."""
+    found = rates.fixed_point(student(normalization="none", label_noise=0.5), [1.0, 3.0])
+    eta = found.learning_rate
+    np.testing.assert_allclose(found.length**2, 1 + 0.25 * eta / (16 - eta), rtol=1e-10)
+    np.testing.assert_allclose(found.overlap * found.length, 1, rtol=1e-10)
+    assert found.stable.all()
+    decayed = student(normalization="none", label_noise=0.5, weight_decay=0.1)
+    found = rates.fixed_point(decayed, [1.0, 3.0])
+    np.testing.assert_allclose(found.overlap * found.length, 1 / 1.1, rtol=1e-10)
+    with pytest.raises(NotConverged, match="learning rate 40"):
+        rates.fixed_point(student(normalization="none", label_noise=0.5), 40.0)
+
+
+@pytest.mark.parametrize("activation", UNITS)
+@pytest.mark.parametrize("normalization", ["none", "batch"])
+def test_runs_end_at_the_fixed_point(activation, normalization):
+    setup = student(activation, normalization, label_noise=0.4, weight_decay=0.2)
+    rest = rates.fixed_point(setup, [0.5, 2.0])
+    run = sbn.macroscopic(setup, [0.5, 2.0], [150.0], sbn.OrderParameters(0.2)).isel(time=0)
+    for name in ("overlap", "length", "gamma"):
+        np.testing.assert_allclose(run[name], rest[name], rtol=1e-6, err_msg=name)
+    assert rest.stable.all()
+
+
+def test_stability_is_that_of_the_derived_jacobian():
+    """The closed Jacobian of the linear unit, and where its first entry changes sign."""
+    for normalization in ("none", "weight", "batch"):
+        setup = student(normalization=normalization)
+        point = s.fixed_point(normalization, "linear")
+        values = {s.M: 8, s.zeta: 0, s.Delta: 0, s.L: 1.5 if normalization != "none" else 1}
+        for eta in (1.0, 40.0):
+            found = rates.fixed_point(setup, eta, length=1.5)
+            exact = point.jacobian.subs({**values, s.eta: eta, s.eta_gamma: eta})
+            known = np.sort(np.linalg.eigvals(np.array(exact.evalf(), dtype=float)))[::-1]
+            np.testing.assert_allclose(found.eigenvalue[0].values, known, rtol=1e-4)
+            largest = float(point.maximum.subs(values))
+            assert found.maximum_rate.item() == pytest.approx(largest, rel=1e-4)
+            assert found.stable.item() == (eta < largest)
+
+
+def test_slopes_of_the_averages_at_the_teacher():
+    """Differences in arccos R against derivatives of the closed ReLU averages."""
+    from statmech_bn.online.fixed_points import _slopes
+
+    drive, pull, noise, _ = s.field_averages("relu")
+    for overlap in (0.3, 0.9995, 1.0):
+        found = _slopes(student("relu"), overlap, 0.9)
+        for symbol, average in ((s.D, drive), (s.A, pull), (s.B, noise)):
+            at = min(overlap, 1 - 1e-12)
+            known = [
+                float(average.diff(argument).subs({s.R: at, s.gamma: 0.9}))
+                for argument in (s.R, s.gamma)
+            ]
+            np.testing.assert_allclose(found[symbol], known, rtol=2e-5, atol=2e-6)
+
+
+def test_noise_leaves_no_fixed_point():
+    found = rates.fixed_point(student("relu", "batch"))  # batch statistics alone are noise
+    assert np.isinf(found["length"]).all()
+    assert (found["effective_rate"] == 0).all()
+    assert 0.9 < found["gamma"].item() < 0.92  # 1 − 3/(4M) + M^(−3/2)/(3π)
+    assert rates.fixed_point(student(gamma_decay=0.1))["gamma"].item() == pytest.approx(1 / 1.2)
+
+
+@pytest.mark.parametrize("activation", UNITS)
+@pytest.mark.parametrize("normalization", ["weight", "batch"])
+def test_equilibrium_with_weight_decay(activation, normalization):
+    setup = student(activation, normalization, label_noise=0.5, weight_decay=0.05)
+    rest = rates.equilibrium(setup, [0.5, 2.0])
+    noise = averages(setup, rest.overlap.values, rest.gamma.values)[2]
+    np.testing.assert_allclose(
+        rest.effective_rate, np.sqrt(2 * 8 * rest.learning_rate * 0.05 / noise), rtol=1e-12
+    )
+    expected = rates.effective(setup, rest, rest.learning_rate)
+    np.testing.assert_allclose(rest.effective_rate, expected, rtol=1e-12)
+    again = student(activation, normalization, label_noise=0.5, weight_decay=0.0125)
+    other = rates.equilibrium(again, [2.0, 8.0])  # the same products
+    for name in ("overlap", "gamma", "effective_rate"):
+        np.testing.assert_allclose(rest[name], other[name], rtol=1e-8)
+
+
+def test_weak_decay_follows_the_limit():
+    setup = student(label_noise=0.5, weight_decay=1e-8)
+    rest = rates.equilibrium(setup, 1.0)
+    limit = s.equilibrium("weight")[s.misalignment]
+    known = limit.subs({s.B: 0.25, s.drive_slope: 2, s.eta: 1, s.lamda: 1e-8, s.M: 8})
+    assert 1 - rest.overlap.item() == pytest.approx(float(known), rel=1e-3)
+
+
+@pytest.mark.parametrize(("normalization", "activation"), [("weight", "relu"), ("batch", "linear")])
+def test_late_time_is_the_derived_law(normalization, activation):
+    setup = student(activation, normalization, label_noise=0.5)
+    found = rates.late_time(setup, [10.0, 1000.0])
+    law = s.late_time(normalization, activation)
+    for k, t in enumerate([10.0, 1000.0]):
+        values = {s.M: 8, s.Delta: 0.5, s.zeta: 0, s.eta: 1, s.t: t}
+        known = {symbol: float(e.subs(values)) for symbol, e in law.items()}
+        corrected = found.misalignment[k] * (1 + found.correction[k])
+        assert found.effective_rate[k] == pytest.approx(known[s.eta_eff], rel=1e-9)
+        assert found.length_per_root_rate[k] == pytest.approx(known[s.L], rel=1e-9)
+        assert corrected == pytest.approx(known[s.misalignment], rel=1e-4)
+
+
+def test_table_of_numbers():
+    found = rates.table(8, gamma_decay=0.05, length=1.5)
+    assert set(found.student.values) == set(s.rate_table.STUDENTS)
+    exact = found.sel(student="batch")
+    assert exact.maximum_rate[0] == pytest.approx(2 * 8 * 5 / 6 * 1.5**2)
+    assert exact.gamma[0] == pytest.approx(float(s.spread_moment(1).subs(s.M, 8)))
+    relu = rates.fixed_point(student("relu", "batch"))
+    assert exact.gamma[1] == pytest.approx(relu.gamma.item())
+    assert np.isinf(exact.length[1])
+    assert found.sel(student="weight").effective_rate[0] == pytest.approx(1 / 1.5**2)
+    assert found.gamma.attrs["symbol"] == r"$\gamma$"
+
+
+def test_bad_arguments_are_named():
+    setup = student(label_noise=0.5)
+    with pytest.raises(InvalidSetup, match="length"):
+        rates.maximum(setup, {"overlap": 0.1, "gamma": 1.0})
+    with pytest.raises(InvalidSetup, match="overlap"):
+        rates.maximum(setup, {"overlap": 1.1, "length": 1.0, "gamma": 1.0})
+    with pytest.raises(InvalidSetup, match="state"):
+        rates.maximum(setup, {"overlap": [0.1, 0.2], "length": [1.0] * 3, "gamma": 1.0})
+    with pytest.raises(InvalidSetup, match="state"):
+        rates.maximum(setup, 0.3)
+    with pytest.raises(InvalidSetup, match="setup"):
+        rates.maximum("weight", STATE)
+    with pytest.raises(InvalidSetup, match="learning_rate"):
+        rates.effective(setup, STATE, 0.0)
+    with pytest.raises(InvalidSetup, match="learning_rate"):
+        rates.fixed_point(setup, [1.0, -1.0])
+    with pytest.raises(InvalidSetup, match="length"):
+        rates.fixed_point(setup, 1.0, length=0.0)
+    with pytest.raises(InvalidSetup, match="weight_decay"):
+        rates.equilibrium(setup, 1.0)
+    with pytest.raises(InvalidSetup, match="noise at R = 1"):
+        rates.late_time(student(), [1.0])
+    with pytest.raises(InvalidSetup, match="normalization"):
+        rates.late_time(student(normalization="none"), [1.0])
+    with pytest.raises(InvalidSetup, match="weight_decay"):
+        rates.late_time(student(label_noise=0.5, weight_decay=0.1), [1.0])
+    with pytest.raises(InvalidSetup, match="time"):
+        rates.late_time(setup, [2.0, 1.0])
+    assert isinstance(rates.late_time(setup, 3.0), xr.Dataset)

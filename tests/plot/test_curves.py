@@ -1,0 +1,78 @@
+"""Curves show what the Datasets hold, with references over them."""
+
+import numpy as np
+import pytest
+
+import statmech_bn as sbn
+from statmech_bn.plot import Panel, curves
+
+SETUP = sbn.TeacherStudent("linear", "weight", 4, label_noise=0.5)
+START = sbn.OrderParameters(overlap=0.1)
+RATES = [1.0, 5.0]
+
+
+@pytest.fixture(scope="module")
+def levels():
+    time = np.geomspace(0.1, 100, 31)
+    found = [
+        sbn.macroscopic(SETUP, RATES, time, START),
+        sbn.mesoscopic(SETUP, RATES, time, START, dimension=50, replicas=6),
+    ]
+    for result in found:
+        result["effective_rate"] = sbn.rates.effective(SETUP, result, result["learning_rate"])
+    return found
+
+
+def test_lines_points_and_references(levels):
+    law = sbn.rates.late_time(SETUP, levels[0]["time"].values)
+    panels = [Panel("time", "effective_rate", levels, law), Panel("overlap", "length", levels)]
+    figure = curves(panels, "learning_rate", reference="asymptote")
+    left, right = figure.axes
+    theory, chain = levels
+    np.testing.assert_allclose(left.lines[1].get_ydata(), theory["effective_rate"][1])
+    references = [line for line in left.lines if line.get_color() == "0.45"]
+    np.testing.assert_allclose(references[0].get_ydata(), law["effective_rate"])
+    points = right.containers[0].lines[0]
+    shown = chain["overlap"][0].mean("replica")[:: 31 // 14]
+    np.testing.assert_allclose(points.get_xdata(), shown)
+    bar = right.containers[0].lines[2][1].get_segments()[3]
+    error = chain["length"][0].std("replica", ddof=1)[3 * (31 // 14)] / np.sqrt(6)
+    assert (bar[1, 1] - bar[0, 1]) / 2 == pytest.approx(error.item())
+    assert points.get_color() == right.lines[0].get_color()
+    [legend] = figure.legends
+    texts = [text.get_text() for text in legend.get_texts() if text.get_text()]
+    assert texts == ["1", "5", r"theory, $N\to\infty$", "chain, $N = 50$", "asymptote"]
+    assert left.get_ylabel() == r"effective learning rate $\eta_\mathrm{eff}$"
+    assert right.get_xlabel() == "overlap $R$"
+
+
+def test_panels_of_one_row_share_their_axis(levels):
+    panels = [Panel("time", y, levels) for y in ("overlap", "overlap", "length", "length")]
+    axes = curves(panels, "learning_rate", columns=2).axes
+    assert axes[0].get_ylim() == axes[1].get_ylim() != axes[2].get_ylim()
+    assert axes[1].get_ylabel() == ""
+
+
+def test_short_logarithmic_axes_have_plain_numbers(levels):
+    figure = curves([Panel("time", "length", levels)], "learning_rate")
+    figure.canvas.draw()
+    texts = [label.get_text() for label in figure.axes[0].yaxis.get_ticklabels(which="both")]
+    assert any(text for text in texts)
+    assert not any("e" in text or "10^" in text for text in texts)
+
+
+def test_what_diverges_is_not_drawn():
+    setup = sbn.TeacherStudent("linear", "none", 4)
+    result = sbn.macroscopic(setup, [1.0, 40.0], [1.0, 50.0], START)
+    axis = curves([Panel("time", "length", [result])], "learning_rate").axes[0]
+    assert np.isnan(axis.lines[1].get_ydata()[-1])
+
+
+def test_bad_arguments_are_named(levels):
+    invalid = sbn.errors.InvalidSetup
+    with pytest.raises(invalid, match="at least one"):
+        curves([], "learning_rate")
+    with pytest.raises(invalid, match="error"):
+        curves([Panel("time", "error", levels)], "learning_rate")
+    with pytest.raises(invalid, match="colour"):
+        curves([Panel("time", "length", levels)], "batch_size")

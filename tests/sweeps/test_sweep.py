@@ -1,0 +1,327 @@
+"""Sweeps: the labelled result, the same bytes from every kind of worker, and what is refused."""
+
+import itertools
+import json
+import math
+from concurrent.futures import Executor
+from functools import partial
+
+import dask
+import numpy as np
+import pytest
+import studies
+import sympy as sp
+import xarray as xr
+from distributed import LocalCluster
+from hypothesis import given
+from hypothesis import strategies as st
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidSetup, InvalidStore, SweepStopped
+from statmech_bn.sweeps import point_seed, run
+from statmech_bn.sweeps.description import canonical
+from statmech_bn.sweeps.grid import Chunks
+
+GRID = studies.GRID
+
+
+def test_result_is_labelled_and_holds_each_point(tmp_path):
+    found = sbn.sweep(studies.wave, GRID, tmp_path / "run.zarr", seed=3).load()
+    assert found.noisy.dims == ("frequency", "shape", "phase", "time", "side")
+    assert found.positive.dims == ("frequency", "shape", "phase")
+    assert found.indexes.keys() == {"frequency", "shape", "phase", "time", "side"}
+    assert [str(found[name].dtype) for name in ("noisy", "single", "crossings", "positive")] == [
+        "float64", "float32", "int64", "bool",
+    ]  # fmt: skip
+    assert found.noisy.attrs == {"units": "V"}
+    assert found.time.attrs == {"units": "s"}
+    assert found.attrs["maker"] == "wave"
+    assert found.attrs["amplitude"] == 1.0
+    assert "shape" not in found.attrs  # it varies
+    for values in itertools.product(*GRID.values()):
+        point = dict(zip(GRID, values, strict=True))
+        expected = studies.wave(**point, seed=point_seed(3, point))
+        chosen = found.sel(point)
+        assert chosen.period == expected.period
+        for name in expected.data_vars:
+            np.testing.assert_array_equal(chosen[name], expected[name])
+
+
+def test_store_opens_like_the_result(tmp_path):
+    found = sbn.sweep(studies.wave, GRID, tmp_path / "run.zarr").load()
+    xr.testing.assert_identical(sbn.open(tmp_path / "run.zarr").load(), found)
+    sbn.save(found, tmp_path / "copy.zarr")
+    xr.testing.assert_identical(sbn.open(tmp_path / "copy.zarr").load(), found)
+    sbn.save(found, tmp_path / "copy.nc")
+    with sbn.open(tmp_path / "copy.nc") as copy:
+        np.testing.assert_array_equal(copy["shape"], found["shape"])
+
+
+def test_a_level_swept_equals_the_level_called(tmp_path):
+    setup = sbn.TeacherStudent("relu", "weight", 4, label_noise=0.2)
+    rates = [0.3, 1.0, 3.0]
+    level = partial(sbn.mesoscopic, setup, time=studies.TIME, start=studies.START, dimension=9)
+    found = sbn.sweep(level, {"learning_rate": rates}, tmp_path / "run.zarr").load()
+    expected = level(learning_rate=rates)
+    for name in ("overlap", "length", "generalization_error", "gamma_learning_rate"):
+        xr.testing.assert_identical(found[name].variable, expected[name].variable)
+    assert found.learning_rate.attrs == expected.learning_rate.attrs
+    assert sbn.TeacherStudent.from_attrs(found.attrs) == setup
+
+
+def sweep_chain(path, **more):
+    grid = {"activation": ["relu", "erf"], "batch_size": [4, 8], "learning_rate": [0.5, 1.0, 2.0]}
+    sbn.sweep(studies.chain, grid, path, seed=1, **more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("undisturbed") / "chain"
+    sweep_chain(path, workers=1)
+    return path
+
+
+@pytest.mark.parametrize(
+    "more", [{"workers": 2}, {"workers": 3}, {"workers": 2, "processes": True}], ids=str
+)
+def test_bytes_do_not_depend_on_workers(tmp_path, digest, undisturbed, more):
+    sweep_chain(tmp_path / "chain", **more)
+    assert digest(tmp_path / "chain") == digest(undisturbed)
+
+
+@pytest.fixture
+def cluster():
+    patient = {"distributed.comm.timeouts.connect": "120s"}  # the machine may be busy
+    with (
+        dask.config.set(patient),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any port
+        ) as started,
+    ):
+        yield started
+
+
+def test_bytes_are_the_same_from_a_cluster(tmp_path, digest, undisturbed, cluster):
+    assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")
+    sweep_chain(tmp_path / "chain", scheduler=cluster.scheduler_address)
+    assert digest(tmp_path / "chain") == digest(undisturbed)
+    assert all(worker.state.executed_count > 0 for worker in cluster.workers.values())
+
+
+def test_bytes_do_not_depend_on_how_points_are_shared_out(tmp_path, digest, monkeypatch):
+    function, grid = partial(studies.nap), {"x": range(50)}
+    sbn.sweep(function, grid, tmp_path / "slow", chunk_points=3)
+    monkeypatch.setattr(run, "BLOCK_SECONDS", 0.0)  # a chunk a block
+    sbn.sweep(function, grid, tmp_path / "single", chunk_points=3)
+    assert digest(tmp_path / "slow") == digest(tmp_path / "single")
+
+
+def test_seeds_follow_from_the_point_alone(tmp_path):
+    small = {"phase": [2], "shape": ["edgy"], "frequency": [0.5, 4]}
+    one = sbn.sweep(studies.wave, GRID, tmp_path / "one", seed=5)
+    two = sbn.sweep(studies.wave, small, tmp_path / "two", seed=5)
+    three = sbn.sweep(studies.wave, small, tmp_path / "three", seed=6)
+    chosen = one.noisy.sel({name: two[name] for name in small}).transpose(*two.noisy.dims)
+    np.testing.assert_array_equal(chosen, two.noisy)
+    assert not (two.noisy == three.noisy).any()
+    seeds = {point_seed(5, {"x": x, "y": y}) for x in range(50) for y in "ab"}
+    assert len(seeds) == 100
+    assert max(seeds) < 2**53
+
+
+def test_progress_is_quiet_without_a_terminal(tmp_path, capsys):
+    sbn.sweep(studies.nap, {"x": range(3)}, tmp_path / "run.zarr")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_few_blocks_are_in_flight(tmp_path, monkeypatch):
+    class Late(Executor):
+        """Compute only when a result is asked for."""
+
+        waiting, most = 0, 0
+
+        def submit(self, function, *arguments):
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            future = run.Future()
+            future.set_result(None)
+
+            def result():
+                self.waiting -= 1
+                return function(*arguments)
+
+            future.result = result
+            return future
+
+    pool = Late()
+
+    class Opened:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return pool, lambda: 3
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(run, "executor", Opened)
+    found = sbn.sweep(studies.nap, {"x": range(50)}, tmp_path / "run.zarr", chunk_points=1)
+    np.testing.assert_array_equal(found.z, np.arange(50.0))
+    assert 3 <= pool.most <= 6
+
+
+def test_a_finished_sweep_computes_nothing(tmp_path, digest, monkeypatch):
+    path = tmp_path / "run.zarr"
+    sbn.sweep(studies.nap, {"x": range(9)}, path)
+    before = digest(path), [f.stat().st_mtime_ns for f in sorted(path.rglob("*"))]
+    monkeypatch.setattr(run, "compute", None)
+    found = sbn.sweep(studies.nap, {"x": range(9)}, path)
+    np.testing.assert_array_equal(found.z, np.arange(9.0))
+    assert before == (digest(path), [f.stat().st_mtime_ns for f in sorted(path.rglob("*"))])
+
+
+CHANGES = {
+    "another value": ({"x": [0, 1, 3]}, {}, "grid.x: [0, 1, 2] in the store, [0, 1, 3] asked for"),
+    "another axis": ({"x": [0, 1, 2], "seconds": [0.0]}, {}, "grid.seconds: None in the store"),
+    "seed": ({"x": [0, 1, 2]}, {"seed": 1}, "seed: None in the store, 1 asked for"),
+    "chunks": ({"x": [0, 1, 2]}, {"chunk_points": 2}, "chunk_points: None in the store, 2 asked"),
+}
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "function", "argument", "version"])
+def test_store_of_another_sweep_is_refused(tmp_path, digest, change, monkeypatch):
+    path = tmp_path / "run.zarr"
+    function, grid, more = studies.seeded, {"x": [0, 1, 2]}, {}
+    sbn.sweep(function, grid, path)
+    before = digest(path)
+    if change == "function":
+        function, message = studies.nap, "function: 'studies.seeded' in the store, 'studies.nap'"
+    elif change == "argument":
+        function = partial(function, scale=2.0)
+        message = "arguments.scale: 1.0 in the store, 2.0 asked for"
+    elif change == "version":
+        metadata = json.loads((path / "zarr.json").read_text())
+        text = metadata["attributes"]["sweep"]
+        older = text.replace(f'"statmech_bn": "{sbn.__version__}"', '"statmech_bn": "0.0.1"')
+        assert older != text
+        metadata["attributes"]["sweep"] = older
+        (path / "zarr.json").write_text(json.dumps(metadata))
+        before = digest(path)
+        message = "versions.statmech_bn: '0.0.1' in the store"
+    else:
+        grid, more, message = CHANGES[change]
+    with pytest.raises(InvalidStore, match="holds another sweep") as caught:
+        sbn.sweep(function, grid, path, **more)
+    assert message in str(caught.value)
+    assert digest(path) == before
+
+
+def test_other_things_at_the_path_are_left_alone(tmp_path):
+    folder, file, store = tmp_path / "folder", tmp_path / "file", tmp_path / "store.zarr"
+    folder.mkdir()
+    (folder / "note.txt").write_text("mine")
+    file.write_text("mine")
+    sbn.save(studies.nap(1), store)
+    for path, message in (
+        (folder, "not a Zarr store"),
+        (file, "is a file"),
+        (store, "not written by"),
+    ):
+        with pytest.raises(InvalidStore, match=message):
+            sbn.sweep(studies.nap, {"x": [1, 2]}, path)
+    assert (folder / "note.txt").read_text() == file.read_text() == "mine"
+    np.testing.assert_array_equal(sbn.open(store).y, studies.nap(1).y)
+
+
+@pytest.mark.parametrize(
+    ("function", "grid", "more", "named"),
+    [
+        (lambda x: x, {"x": [1]}, {}, "function"),
+        ("nap", {"x": [1]}, {}, "function"),
+        (studies.nap, {}, {}, "grid"),
+        (studies.nap, [1, 2], {}, "grid"),
+        (studies.nap, {"x": []}, {}, "grid['x']"),
+        (studies.nap, {"x": 3}, {}, "grid['x']"),
+        (studies.nap, {"x": "abc"}, {}, "grid['x']"),
+        (studies.nap, {"x": [1, 2, 1]}, {}, "grid['x']"),
+        (studies.nap, {"x": [1, "b"]}, {}, "grid['x']"),
+        (studies.nap, {"x": [1, None]}, {}, "grid['x']"),
+        (studies.nap, {"x": [1.0, math.nan]}, {}, "grid['x']"),
+        (studies.nap, {"x": [[1], [2]]}, {}, "grid['x']"),
+        (studies.nap, {"y": [1]}, {}, "grid"),
+        (studies.nap, {"x": [1]}, {"seed": 1}, "seed"),
+        (studies.wave, {**GRID, "seed": [1]}, {"seed": 1}, "grid['seed']"),
+        (partial(studies.nap, x=1), {"x": [1]}, {}, "grid['x']"),
+        (partial(studies.nap, seconds=object()), {"x": [1]}, {}, "seconds"),
+        (studies.nap, {"x": [1]}, {"workers": 0}, "workers"),
+        (studies.nap, {"x": [1]}, {"workers": 2, "scheduler": "tcp://localhost:1"}, "workers"),
+        (studies.nap, {"x": [1]}, {"chunk_points": 0}, "chunk_points"),
+        (studies.wave, GRID, {"seed": -1}, "seed"),
+    ],
+)
+def test_bad_arguments_are_named(tmp_path, function, grid, more, named):
+    with pytest.raises(InvalidSetup) as caught:
+        sbn.sweep(function, grid, tmp_path / "run.zarr", **more)
+    assert str(caught.value).startswith(f"{named}: expected ")
+    assert not (tmp_path / "run.zarr").exists()
+
+
+@pytest.mark.parametrize("how", ["dims", "coordinate", "names", "dtype", "type", "text"])
+def test_results_must_look_alike(tmp_path, how):
+    with pytest.raises(SweepStopped, match=r"result at \{'x': 7\} cannot be stored"):
+        sbn.sweep(partial(studies.changing, how=how), {"x": range(10)}, tmp_path / "run", workers=1)
+
+
+def test_canonical_descriptions():
+    x = sp.Symbol("x")
+    described = {
+        "setup": sbn.TeacherStudent(sp.Max(x, x / 10), "batch", 8),
+        "times": np.linspace(0, 1, 3),
+        "many": np.arange(2000),
+        "function": np.sort,
+        "nested": ({"a": np.float32(0.5)}, None, range(2)),
+    }
+    found = json.loads(json.dumps(canonical(described, "all")))
+    assert found["setup"]["batch_size"] == 8
+    assert sbn.Activation.from_text(found["setup"]["activation"]) == described["setup"].activation
+    assert found["times"] == [0.0, 0.5, 1.0]
+    assert found["nested"] == [{"a": 0.5}, None, [0, 1]]
+    assert found["many"] != canonical(np.arange(2000)[::-1], "many")
+    assert found["function"] == "numpy.sort"
+
+
+def test_plan_says_what_is_needed(tmp_path):
+    function, grid = partial(studies.nap, seconds=0.01), {"x": range(2000)}
+    found = sbn.sweeps.plan(function, grid, workers=2)
+    assert (found.points, found.workers, found.shape) == (2000, 2, {"x": 2000})
+    assert found.store_bytes == 2000 * 8 * (studies.TIME.size + 1)
+    assert found.chunks >= 256
+    assert 0.005 < found.seconds_per_point < 0.05
+    assert found.seconds == pytest.approx(found.seconds_per_point * 1000)
+    assert 0 < found.bytes_in_flight < found.store_bytes
+    assert "2000 points (2000 x)" in str(found)
+
+
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=4).map(tuple),
+    st.integers(1, 200),
+)
+def test_chunks_cover_a_grid_once(shape, points):
+    chunks, covered = Chunks.of(shape, points), np.zeros(shape, int)
+    for number in range(len(chunks)):
+        covered[chunks.box(number)] += 1
+        assert chunks.points(number) <= points
+    assert (covered == 1).all()
+    assert 4 ** len(shape) * math.prod(chunks.shape) >= min(points, covered.size)
+
+
+@given(st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.text() | st.booleans()))
+def test_seed_does_not_depend_on_the_order_of_axes(point):
+    assert point_seed(0, point) == point_seed(0, dict(reversed(point.items())))
+    assert point_seed(0, point) != point_seed(1, point)

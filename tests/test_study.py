@@ -1,0 +1,102 @@
+"""A study goes on where it stopped, says what it takes, and leaves alone what is not its own."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidStore
+
+CALLS = []
+
+
+def power(base, exponent):
+    """A function of a grid."""
+    CALLS.append((base, exponent))
+    return xr.Dataset({"power": float(base) ** exponent})
+
+
+@dataclass(frozen=True)
+class Options(sbn.study.Options):
+    presets: ClassVar = {"quick": {"bases": (1, 2)}, "paper": {"bases": (1, 2, 3)}}
+    bases: tuple[int, ...] | None = None
+
+
+def parts(options):
+    grid = {"base": options.size("bases")}
+    return {
+        "squares": (partial(power, exponent=2), grid),
+        "deep/cubes": (partial(power, exponent=3), grid),
+    }
+
+
+def figures(tree):
+    assert set(tree.children) == {"squares", "deep"}
+    return {"one": Figure()}
+
+
+@pytest.fixture
+def options(tmp_path):
+    CALLS.clear()
+    return Options(store=tmp_path / "numbers.zarr", figures=tmp_path, preset="quick", workers=1)
+
+
+def test_groups_hold_what_was_asked_for(options, capsys):
+    tree = sbn.study.run(parts(options), figures, options)
+    np.testing.assert_array_equal(tree["squares/power"], [1, 4])
+    np.testing.assert_array_equal(tree["deep/cubes/power"], [1, 8])
+    assert (options.figures / "numbers_one.pdf").exists()
+    assert str(options.store) in capsys.readouterr().out
+
+
+def test_what_is_there_is_not_computed_again(options):
+    sbn.study.simulate(parts(options), options)
+    assert len(CALLS) == 4
+    sbn.study.simulate(parts(options), options)
+    assert len(CALLS) == 4
+
+
+def test_without_resuming_it_begins_anew(options):
+    sbn.study.simulate(parts(options), options)
+    again = Options(**{**vars(options), "resume": False, "bases": (5,)})
+    tree = sbn.study.simulate(parts(again), again)
+    np.testing.assert_array_equal(tree["squares/power"], [25])
+
+
+def test_a_store_of_other_sizes_is_refused(options):
+    sbn.study.simulate(parts(options), options)
+    other = Options(**{**vars(options), "preset": "paper"})
+    with pytest.raises(InvalidStore, match="base"):
+        sbn.study.simulate(parts(other), other)
+    np.testing.assert_array_equal(sbn.open(options.store)["squares/power"], [1, 4])
+
+
+def test_a_dry_run_stores_nothing(options, capsys):
+    dry = Options(**{**vars(options), "dry_run": True})
+    assert sbn.study.run(parts(dry), figures, dry) is None
+    assert not options.store.exists()
+    printed = capsys.readouterr().out
+    assert "squares: 2 points (2 base)" in printed
+    assert "deep/cubes" in printed
+
+
+def test_other_folders_are_left_alone(options):
+    options.store.mkdir()
+    (options.store / "thesis.txt").write_text("important")
+    for resume in (True, False):
+        asked = Options(**{**vars(options), "resume": resume})
+        with pytest.raises(InvalidStore, match="left alone"):
+            sbn.study.simulate(parts(asked), asked)
+    assert (options.store / "thesis.txt").read_text() == "important"
+
+
+def test_scripts_begin_with_the_shared_options():
+    assert Options().size("bases") == (1, 2, 3)
+    assert Options(bases=(7,)).size("bases") == (7,)
+    assert isinstance(Options().store, Path)
