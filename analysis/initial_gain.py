@@ -92,10 +92,11 @@ for name in initial_gain.ACTIVATIONS:
         print(f"{initial_gain.TITLES[name]}, {title}: accuracy from {low:.2f} to {high:.2f}")
 
 # %% [markdown]
-# Batch normalization makes training (nearly) independent of the initial gain, and lets ten logistic
-# layers learn, which without it they do from no gain: both claims are reproduced. The correction:
+# Batch normalization makes training nearly independent of the initial gain, and lets ten logistic
+# layers learn, which without it hardly do from any: both claims are reproduced. The correction:
 # gradients of normalized networks are not kept but grow by $\chi>1$ per layer, by 1.47 for ReLU,
-# and far less for saturating units, for which normalization therefore helps most.
+# and less for saturating units (and there, at finite width and batch size, by a few per cent more
+# than in the mean field).
 #
 # ## What to try next
 #
