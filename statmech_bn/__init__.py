@@ -9,6 +9,7 @@ from importlib.metadata import version as _version
 
 from statmech_bn import (
     codegen,
+    depth,
     errors,
     geometry,
     layers,
@@ -46,6 +47,7 @@ __all__ = [
     "activation",
     "batch_loss",
     "codegen",
+    "depth",
     "effective_gamma_decay",
     "errors",
     "geometry",

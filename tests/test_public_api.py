@@ -15,6 +15,7 @@ NAMES = {
     "activation",
     "batch_loss",
     "codegen",
+    "depth",
     "effective_gamma_decay",
     "errors",
     "geometry",

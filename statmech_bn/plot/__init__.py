@@ -4,6 +4,13 @@ Figures are made without pyplot: there is nothing to close. `save_figure` writes
 """
 
 from statmech_bn.plot.curves import Panel, curves
+from statmech_bn.plot.depth import (
+    correlation_depth,
+    correlation_maps,
+    largest_step,
+    step_growth,
+    step_moments,
+)
 from statmech_bn.plot.finite_sets import against
 from statmech_bn.plot.gamma_decay import (
     differences,
@@ -21,7 +28,17 @@ from statmech_bn.plot.geometry import (
     partitions,
     squared_distance,
 )
+from statmech_bn.plot.gradients import (
+    alignment_axes,
+    gradient_alignment,
+    gradient_coherence,
+    gradient_noise,
+    gradient_squares,
+    step_noise,
+    training_gain,
+)
 from statmech_bn.plot.phase_diagram import phase_diagram
+from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 
@@ -29,13 +46,22 @@ __all__ = [
     "Panel",
     "VARIABLES",
     "against",
-    "curves",
+    "alignment_axes",
     "boundary_density",
     "boundary_jitter",
+    "condition_numbers",
+    "correlation_depth",
+    "correlation_maps",
+    "curves",
     "differences",
     "effective_decay",
     "final_error",
     "flip_rates",
+    "gradient_alignment",
+    "gradient_coherence",
+    "gradient_noise",
+    "gradient_squares",
+    "largest_step",
     "loss_landscape",
     "margins",
     "partitions",
@@ -44,6 +70,11 @@ __all__ = [
     "shrinkage",
     "shrinkage_kurtosis",
     "shrinkage_parts",
+    "spectra",
     "squared_distance",
+    "step_growth",
+    "step_moments",
+    "step_noise",
+    "training_gain",
     "trajectories",
 ]

@@ -1,6 +1,15 @@
 """Derivations in SymPy: pure algebra, no numbers. The symbols are documented in `symbols`."""
 
 from statmech_bn.symbolic import offline
+from statmech_bn.symbolic.correlation_map import (
+    c,
+    correlation_kernel,
+    correlation_map,
+    depth,
+    gradient_multiplier,
+    late_correlation,
+    q,
+)
 from statmech_bn.symbolic.flow import (
     batch_field_averages,
     field_averages,
@@ -43,6 +52,7 @@ from statmech_bn.symbolic.rates import (
     maximum_learning_rate,
     misalignment,
 )
+from statmech_bn.symbolic.spectra import FussCatalan, fuss_catalan, k
 from statmech_bn.symbolic.symbols import (
     A,
     B,
@@ -66,13 +76,14 @@ from statmech_bn.symbolic.symbols import (
 from statmech_bn.symbolic.transform import BatchNormGradient, batch_norm_gradient
 
 __all__ = [
-    "A", "B", "BatchNormGradient", "D", "Delta", "FixedPoint", "GammaDecay", "L", "LeastSquares",
-    "M", "N", "Q", "R", "RateTableRow", "batch_field_averages", "batch_moments",
-    "batch_norm_gradient", "boundary_variance", "divergence_learning_rate", "drive_kink",
-    "drive_slope", "effective_learning_rate", "equilibrium", "eta", "eta_eff", "eta_gamma",
-    "excess_kurtosis", "field_averages", "fixed_point", "flip_rate", "flow_jacobian", "gamma",
-    "gamma_decay", "gaussian_average", "generalization_error", "independent_gamma_decay", "lamda",
-    "late_time", "learning_rate_table", "least_squares_offset", "linear_scale",
-    "maximum_learning_rate", "misalignment", "offline",
-    "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u", "v", "zeta",
+    "A", "B", "BatchNormGradient", "D", "Delta", "FixedPoint", "FussCatalan", "GammaDecay", "L",
+    "LeastSquares", "M", "N", "Q", "R", "RateTableRow", "batch_field_averages", "batch_moments",
+    "batch_norm_gradient", "boundary_variance", "c", "correlation_kernel", "correlation_map",
+    "depth", "divergence_learning_rate", "drive_kink", "drive_slope", "effective_learning_rate",
+    "equilibrium", "eta", "eta_eff", "eta_gamma", "excess_kurtosis", "field_averages",
+    "fixed_point", "flip_rate", "flow_jacobian", "fuss_catalan", "gamma", "gamma_decay",
+    "gaussian_average", "generalization_error", "gradient_multiplier", "independent_gamma_decay",
+    "k", "lamda", "late_correlation", "late_time", "learning_rate_table", "least_squares_offset",
+    "linear_scale", "maximum_learning_rate", "misalignment", "offline", "order_parameter_flow",
+    "phi", "q", "rho", "skewness", "spread_moment", "t", "u", "v", "zeta",
 ]  # fmt: skip

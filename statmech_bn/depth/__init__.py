@@ -1,0 +1,68 @@
+"""Many layers: what happens to inputs, gradients and steps on their way through a deep network."""
+
+from statmech_bn.depth.alignment import gradient_alignment, gradient_squares
+from statmech_bn.depth.correlation import FixedPoint, Layer, fixed_point, propagate
+from statmech_bn.depth.data import digits, teacher_classes
+from statmech_bn.depth.gradient_noise import gradient_noise
+from statmech_bn.depth.kernel import kernel
+from statmech_bn.depth.network import (
+    DeepNetwork,
+    Gradients,
+    Parameters,
+    Pass,
+    backward,
+    cross_entropy,
+    forward,
+    keeping_gain,
+    loss_and_gradients,
+    stepped,
+)
+from statmech_bn.depth.products import (
+    fuss_catalan_cumulative,
+    fuss_catalan_density,
+    growth_exponents,
+    product_conditions,
+    product_spectra,
+    representation_conditions,
+    second_moments,
+    typical_condition_number,
+)
+from statmech_bn.depth.random_network import measure_correlation
+from statmech_bn.depth.training import train
+from statmech_bn.depth.updates import growth_per_layer, largest_step, step_moments
+
+__all__ = [
+    "DeepNetwork",
+    "FixedPoint",
+    "Gradients",
+    "Layer",
+    "Parameters",
+    "Pass",
+    "backward",
+    "cross_entropy",
+    "digits",
+    "fixed_point",
+    "forward",
+    "fuss_catalan_cumulative",
+    "fuss_catalan_density",
+    "gradient_alignment",
+    "gradient_noise",
+    "gradient_squares",
+    "growth_exponents",
+    "growth_per_layer",
+    "keeping_gain",
+    "kernel",
+    "largest_step",
+    "loss_and_gradients",
+    "measure_correlation",
+    "product_conditions",
+    "product_spectra",
+    "propagate",
+    "representation_conditions",
+    "second_moments",
+    "step_moments",
+    "stepped",
+    "teacher_classes",
+    "train",
+    "typical_condition_number",
+]

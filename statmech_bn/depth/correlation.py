@@ -1,0 +1,259 @@
+r"""Correlation of two inputs through the layers of a wide random network.
+
+A layer takes the variance q and the correlation c of two inputs' fields to
+
+    q' = σ_w² E[g(√q u)²] + σ_b²,    q'c' = σ_w² E[g(√q u) g(√q v)] + σ_b²,
+
+with weights of variance σ_w²/width and biases of variance σ_b². With batch normalization of the
+fields, over a large batch of otherwise unrelated inputs, q = 1 and
+
+    c' = (κ(c) − κ(0))/(κ(1) − κ(0)),    κ(c) = E[g(u) g(v)],
+
+whatever σ_w and σ_b are: what all inputs have in common is subtracted. c = 1 and c = 0 are then
+fixed, and c = 1 repels for every nonlinear g: inputs that are alike grow different, where without
+normalization c = 1 attracts if χ ≤ 1: deep features forget the input.
+
+In a batch of B inputs, two of which have correlation c, both are part of the mean and the spread
+that they are normalized by. Centred rows of the correlation matrix sum to zero, so either has
+−(1 + c)/B with each other input. With f the map at B → ∞ and s = f'(0), to order 1/B,
+
+    c' = f − (1/B) [(1 − f)(1 + 2f − s − 2sc) + 2f(1 − f²)],
+
+the first term from the mean, the second from the spread of Gaussian fields. (This project's.)
+
+χ = σ_w² E[g'(√q u)²], or E[g'²]/Var g with batch normalization, is the slope of the map at c = 1,
+and the factor by which the mean square of a gradient grows through a layer on the way back.
+
+Sources: Poole et al. 2016, Schoenholz et al. 2017; Yang et al. 2019 with batch normalization.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+
+from statmech_bn.activations import Activation
+from statmech_bn.activations import activation as as_activation
+from statmech_bn.dataset import describe
+from statmech_bn.depth.kernel import kernel
+from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.teacher_student import integer, real
+
+NORMALIZATIONS = ("none", "batch")
+MARGINAL = 1e-7
+"""A slope this close to 1 counts as 1."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A wide random layer.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+    normalization : {"none", "batch"}
+    weight_variance : float, optional
+        σ_w² > 0; by default the one that keeps fields of variance 1. Of no influence under batch
+        normalization.
+    bias_variance : float
+        σ_b² ≥ 0, below 1 if `weight_variance` is not given.
+    batch_size : int, optional
+        B ≥ 3 of batch normalization, for corrections of order 1/B to the correlation; by default
+        infinite.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
+    """
+
+    activation: Activation
+    normalization: str
+    weight_variance: float
+    bias_variance: float
+    batch_size: int | None
+
+    def __init__(
+        self,
+        activation: str | sp.Expr | Activation,
+        normalization: str = "none",
+        weight_variance: float | None = None,
+        bias_variance: float = 0.0,
+        batch_size: int | None = None,
+    ) -> None:
+        g = as_activation(activation)
+        if normalization not in NORMALIZATIONS:
+            raise invalid("normalization", "'none' or 'batch'", normalization)
+        bias = real("bias_variance", bias_variance, minimum=0.0)
+        if weight_variance is None:
+            if bias >= 1:
+                raise invalid("bias_variance", "less than 1, or a weight_variance", bias)
+            weight_variance = (1 - bias) / float(kernel(g, 1.0))
+        weight = real("weight_variance", weight_variance, minimum=0.0)
+        if weight == 0:
+            raise invalid("weight_variance", "a number > 0", weight)
+        if batch_size is not None:
+            batch_size = integer("batch_size", batch_size, 3)
+        values = {"activation": g, "normalization": normalization, "batch_size": batch_size}
+        for name, value in {**values, "weight_variance": weight, "bias_variance": bias}.items():
+            object.__setattr__(self, name, value)
+
+    def next_variance(self, variance: ArrayLike) -> np.ndarray:
+        """Return q'; 1 under batch normalization."""
+        if self.normalization == "batch":
+            return np.ones_like(np.asarray(variance, dtype=float))
+        return self.weight_variance * kernel(self.activation, 1.0, variance) + self.bias_variance
+
+    def next_correlation(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
+        """Return c' of two inputs whose fields have variance q and correlation c."""
+        g = self.activation
+        if self.normalization == "batch":
+            common, own = kernel(g, 0.0), kernel(g, 1.0)
+            mapped = (kernel(g, correlation) - common) / (own - common)
+            if self.batch_size is None:
+                return mapped
+            slope = kernel(g, 0.0, slopes=True) / (own - common)
+            mean = (1 - mapped) * (1 + 2 * mapped - slope * (1 + 2 * np.asarray(correlation)))
+            return mapped - (mean + 2 * mapped * (1 - mapped**2)) / self.batch_size
+        shared = self.weight_variance * kernel(g, correlation, variance) + self.bias_variance
+        return shared / self.next_variance(variance)
+
+    def slope(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
+        """Return dc'/dc, by Price's theorem an average of slopes; for infinite batches."""
+        g = self.activation
+        if self.normalization == "batch":
+            return kernel(g, correlation, 1.0, slopes=True) / (kernel(g, 1.0) - kernel(g, 0.0))
+        scale = self.weight_variance * np.asarray(variance) / self.next_variance(variance)
+        return scale * kernel(g, correlation, variance, slopes=True)
+
+    def gradient_multiplier(self, variance: ArrayLike = 1.0) -> np.ndarray:
+        """Return χ, by which the mean square of a gradient grows on its way back."""
+        if self.normalization == "batch":
+            return np.broadcast_to(self.slope(1.0), np.shape(variance))
+        return self.weight_variance * kernel(self.activation, 1.0, variance, slopes=True)
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Where the correlation of two inputs goes.
+
+    Attributes
+    ----------
+    correlation, variance : float
+        c* and q*.
+    slope : float
+        dc'/dc there: |c − c*| shrinks by this factor in each layer; where it is 1, as a power.
+    """
+
+    correlation: float
+    variance: float
+    slope: float
+
+
+def propagate(
+    layer: Layer, correlation: ArrayLike, depth: int, variance: float = 1.0
+) -> xr.Dataset:
+    """Follow correlations through layers of one kind.
+
+    Parameters
+    ----------
+    layer : Layer
+    correlation : array_like
+        c of the inputs' fields, of one dimension.
+    depth : int
+        Number of layers, ≥ 1.
+    variance : float
+        q of the inputs' fields; 1 after batch normalization.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``correlation`` (start, depth), ``variance`` and ``gradient_multiplier`` (depth).
+    """
+    depth = integer("depth", depth, 1)
+    q = np.empty(depth + 1)
+    q[0] = 1.0 if layer.normalization == "batch" else real("variance", variance, minimum=0.0)
+    start = np.atleast_1d(np.asarray(correlation, dtype=float))
+    c = np.empty((start.size, depth + 1))
+    c[:, 0] = start
+    for level in range(depth):
+        q[level + 1] = layer.next_variance(q[level])
+        c[:, level + 1] = np.clip(layer.next_correlation(c[:, level], q[level]), -1.0, 1.0)
+    data = {
+        "correlation": (("start", "depth"), c),
+        "variance": ("depth", q),
+        "gradient_multiplier": ("depth", layer.gradient_multiplier(q)),
+    }
+    coordinates = {"start": start, "depth": np.arange(depth + 1)}
+    attributes = layer_attributes(layer) | {"level": "macroscopic"}
+    return describe(xr.Dataset(data, coordinates, attributes))
+
+
+def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
+    """Find the correlation at which those of almost all pairs of inputs end.
+
+    The variance comes first. Then c = 1 if its slope is at most 1, else the largest c < 1 at which
+    the map crosses c' = c from above.
+
+    Parameters
+    ----------
+    layer : Layer
+    scan : int
+        Points in [0, 1) between which a crossing is looked for.
+
+    Raises
+    ------
+    NotConverged
+        The variance or the correlation has no stable fixed point.
+    """
+    q = _fixed_variance(layer)
+    slope = float(layer.slope(1.0, q))
+    if slope <= 1 + MARGINAL:
+        return FixedPoint(1.0, q, slope)
+    if layer.normalization == "batch":
+        return FixedPoint(0.0, 1.0, float(layer.slope(0.0)))
+
+    def excess(c: float) -> float:
+        return float(layer.next_correlation(c, q)) - c
+
+    points = np.sqrt(np.linspace(0, 1 - 1e-6, integer("scan", scan, 2)))
+    values = np.array([excess(c) for c in points])
+    if abs(values[0]) < 1e-12:  # an odd activation without bias leaves unrelated inputs unrelated
+        return FixedPoint(0.0, q, float(layer.slope(0.0, q)))
+    crossings = np.flatnonzero((values[:-1] > 0) & (values[1:] <= 0))
+    if crossings.size == 0:
+        raise NotConverged("The correlation map has no stable fixed point in [0, 1].")
+    k = crossings[-1]
+    found = float(brentq(excess, points[k], points[k + 1], xtol=1e-13))
+    return FixedPoint(found, q, float(layer.slope(found, q)))
+
+
+def _fixed_variance(layer: Layer) -> float:
+    """Iterate the variance from 1 until it stays."""
+    q = 1.0
+    for _ in range(10_000):
+        following = float(layer.next_variance(q))
+        if not 1e-12 < following < 1e12:
+            break
+        if abs(following - q) < 1e-12 * q:
+            return following
+        q = following
+    raise NotConverged(
+        f"The variance of the fields goes to {'zero' if q < 1 else 'infinity'} with depth, "
+        "or takes more than 10000 layers to settle."
+    )
+
+
+def layer_attributes(layer: Layer) -> dict[str, object]:
+    """Return Dataset attributes that say which layers they were."""
+    return {
+        "activation": layer.activation.to_text(),
+        "normalization": layer.normalization,
+        "weight_variance": layer.weight_variance,
+        "bias_variance": layer.bias_variance,
+    }

@@ -1,0 +1,43 @@
+"""Data for deep networks: handwritten digits, or Gaussian inputs labelled by a teacher."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from statmech_bn.teacher_student import integer
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return scikit-learn's handwritten digits, centred and each of mean square 1.
+
+    Returns
+    -------
+    images : ndarray
+        (1797, 64); reshaped to (1797, 8, 8) they are rows of pixels along eight positions.
+    labels : ndarray of int
+        (1797,), 0 to 9.
+    """
+    from sklearn.datasets import load_digits  # an optional dependency
+
+    images, labels = load_digits(return_X_y=True)
+    images = images - images.mean(axis=0)
+    return images / np.sqrt(np.mean(images**2, axis=1, keepdims=True)), labels
+
+
+def teacher_classes(
+    samples: int, inputs: int, classes: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw Gaussian inputs of mean square 1, labelled by the largest of `classes` random fields.
+
+    Returns
+    -------
+    inputs : ndarray
+        (samples, inputs).
+    labels : ndarray of int
+        (samples,).
+    """
+    shape = (integer("samples", samples, 1), integer("inputs", inputs, 1))
+    drawn = generator.standard_normal(shape)
+    drawn /= np.sqrt(np.mean(drawn**2, axis=1, keepdims=True))
+    teacher = generator.standard_normal((shape[1], integer("classes", classes, 2)))
+    return drawn, np.argmax(drawn @ teacher, axis=1)

@@ -1,0 +1,302 @@
+r"""A deep network in plain NumPy: forward, backward by hand, with or without batch normalization.
+
+Layer l = 1 … depth takes the outputs x of the one below, of shape (samples, positions, channels):
+
+    h = x W                  fields; in a convolution x also holds the neighbours (circular)
+    φ = γ (h − μ_B)/σ_B + β  with batch normalization, over samples and positions; else φ = h + β
+    x ← g(φ)
+
+On top, outputs averaged over positions give the logits of a softmax with cross-entropy, averaged
+over the batch. A dense network has one position and kernel 1. Weights are drawn from N(0, gain²/n)
+with n the number of inputs of a unit; γ = 1 and β = 0 at first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import sympy as sp
+from numpy.typing import ArrayLike
+from scipy.special import logsumexp
+
+from statmech_bn.activations import Activation, z
+from statmech_bn.activations import activation as as_activation
+from statmech_bn.codegen import numpy_function
+from statmech_bn.depth.correlation import Layer
+from statmech_bn.depth.kernel import kernel as gaussian_kernel
+from statmech_bn.errors import invalid
+from statmech_bn.layers import BatchNormCache, batch_norm_backward, batch_norm_forward
+from statmech_bn.teacher_student import integer, real
+
+EPSILON = 1e-12
+"""Added to the variance of a channel, which may be constant over a batch."""
+
+
+class Parameters(NamedTuple):
+    """Parameters of one layer, or derivatives of the loss with respect to them.
+
+    Attributes
+    ----------
+    weight : ndarray
+        (kernel × channels below, channels).
+    shift, scale : ndarray
+        β and γ, (channels,); the scale is empty without batch normalization, and both are on top.
+    """
+
+    weight: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(frozen=True)
+class DeepNetwork:
+    """A classifier of many layers.
+
+    Parameters
+    ----------
+    depth : int
+        Number of hidden layers, ≥ 1.
+    width : int
+        Channels of each.
+    inputs, classes : int
+        Channels of the inputs; number of classes.
+    activation : str, sympy.Expr or Activation
+    normalization : {"none", "batch"}
+    gain : float, optional
+        Standard deviation of the hidden weights, times √inputs; default: the one that keeps the
+        variance of unit fields, 1/√E[g²], which is √2 for ReLU.
+    kernel : int
+        Odd number of positions that a unit sees.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
+    """
+
+    depth: int
+    width: int
+    inputs: int
+    classes: int
+    activation: Activation
+    normalization: str
+    gain: float
+    kernel: int
+
+    def __init__(
+        self,
+        depth: int,
+        width: int,
+        inputs: int,
+        classes: int = 10,
+        activation: str | sp.Expr | Activation = "relu",
+        normalization: str = "none",
+        gain: float | None = None,
+        kernel: int = 1,
+    ) -> None:
+        g = as_activation(activation)
+        if normalization not in ("none", "batch"):
+            raise invalid("normalization", "'none' or 'batch'", normalization)
+        found = keeping_gain(g) if gain is None else real("gain", gain, minimum=0.0)
+        if found == 0:
+            raise invalid("gain", "a number > 0", gain)
+        size = integer("kernel", kernel, 1)
+        if size % 2 == 0:
+            raise invalid("kernel", "an odd integer", kernel, "A unit sits amid what it sees.")
+        values = {
+            "depth": integer("depth", depth, 1),
+            "width": integer("width", width, 1),
+            "inputs": integer("inputs", inputs, 1),
+            "classes": integer("classes", classes, 2),
+            "activation": g,
+            "normalization": normalization,
+            "gain": found,
+            "kernel": size,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def layer(self) -> Layer:
+        """A hidden layer of infinite width, at the initialization."""
+        return Layer(self.activation, self.normalization, self.gain**2)
+
+    def to_attrs(self) -> dict[str, str]:
+        """Return Dataset attributes that say which network it was."""
+        values = {**vars(self), "activation": self.activation.to_text()}
+        return {"network": json.dumps(values)}
+
+    def initial(self, generator: np.random.Generator) -> list[Parameters]:
+        """Draw parameters: those of the hidden layers, then those on top.
+
+        The first layer and the top, which no activation precedes, have gain 1.
+        """
+        parameters, below, gain = [], self.inputs, 1.0
+        for _ in range(self.depth):
+            fan = self.kernel * below
+            weight = generator.standard_normal((fan, self.width)) * (gain / np.sqrt(fan))
+            scale = np.ones(self.width if self.normalization == "batch" else 0)
+            parameters.append(Parameters(weight, np.zeros(self.width), scale))
+            below, gain = self.width, self.gain
+        top = generator.standard_normal((below, self.classes)) / np.sqrt(below)
+        return [*parameters, Parameters(top, np.empty(0), np.empty(0))]
+
+
+class Pass(NamedTuple):
+    """What a forward pass leaves behind.
+
+    Attributes
+    ----------
+    seen : list of ndarray
+        What each layer sees, with neighbours: (samples, positions, kernel × channels below).
+    fields : list of ndarray
+        h of each hidden layer, (samples, positions, channels).
+    caches : list of BatchNormCache
+        Empty without batch normalization.
+    slopes : list of ndarray
+        g'(φ).
+    logits : ndarray
+        (samples, classes).
+    """
+
+    seen: list[np.ndarray]
+    fields: list[np.ndarray]
+    caches: list[BatchNormCache]
+    slopes: list[np.ndarray]
+    logits: np.ndarray
+
+
+class Gradients(NamedTuple):
+    """Derivatives of the loss, the mean over the batch.
+
+    Attributes
+    ----------
+    parameters : list of Parameters
+    fields, normalized : list of ndarray
+        With respect to h and to φ of each hidden layer; the same without batch normalization.
+    logits : ndarray
+    """
+
+    parameters: list[Parameters]
+    fields: list[np.ndarray]
+    normalized: list[np.ndarray]
+    logits: np.ndarray
+
+
+def keeping_gain(activation: str | sp.Expr | Activation) -> float:
+    """Return the gain under which unit fields keep their variance, 1/√E[g²]."""
+    return float(1 / np.sqrt(gaussian_kernel(activation, 1.0)))
+
+
+def forward(network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLike) -> Pass:
+    """Evaluate a network on a batch.
+
+    Parameters
+    ----------
+    network : DeepNetwork
+    parameters : list of Parameters
+    inputs : array_like
+        (samples, channels), or (samples, positions, channels).
+
+    Raises
+    ------
+    InvalidSetup
+        The inputs have another number of channels than the network.
+    """
+    x = np.asarray(inputs, dtype=float)
+    x = x[:, None, :] if x.ndim == 2 else x
+    if x.ndim != 3 or x.shape[2] != network.inputs:
+        raise invalid("inputs", f"{network.inputs} channels", f"shape {np.shape(inputs)}")
+    g = _value_and_slope(network.activation)
+    seen, fields, caches, slopes = [], [], [], []
+    for layer in parameters[:-1]:
+        seen.append(_with_neighbours(x, network.kernel))
+        h = seen[-1] @ layer.weight
+        fields.append(h)
+        if network.normalization == "batch":
+            phi, cache = batch_norm_forward(h, layer.scale, layer.shift, EPSILON, channel_axis=2)
+            caches.append(cache)
+        else:
+            phi = h + layer.shift
+        x, slope = g(phi)
+        slopes.append(slope)
+    seen.append(x)
+    return Pass(seen, fields, caches, slopes, x.mean(axis=1) @ parameters[-1].weight)
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean loss of a batch with labels 0 … classes − 1."""
+    chosen = logits[np.arange(labels.size), labels]
+    return float(np.mean(logsumexp(logits, axis=1) - chosen))
+
+
+def backward(
+    network: DeepNetwork, parameters: list[Parameters], done: Pass, labels: np.ndarray
+) -> Gradients:
+    """Propagate the cross-entropy of a batch back to every field and parameter."""
+    samples, positions = done.seen[0].shape[:2]
+    output = np.exp(done.logits - logsumexp(done.logits, axis=1, keepdims=True))
+    output[np.arange(samples), labels] -= 1
+    output /= samples
+    below = np.repeat((output @ parameters[-1].weight.T)[:, None] / positions, positions, axis=1)
+    empty = np.empty(0)
+    found = [Parameters(done.seen[-1].mean(axis=1).T @ output, empty, empty)]
+    fields, normalized = [], []
+    for k in reversed(range(network.depth)):
+        delta = below * done.slopes[k]
+        normalized.append(delta)
+        if network.normalization == "batch":
+            delta, scale, shift = batch_norm_backward(delta, done.caches[k])
+        else:
+            scale, shift = empty, delta.sum(axis=(0, 1))
+        fields.append(delta)
+        weight = np.tensordot(done.seen[k], delta, axes=((0, 1), (0, 1)))
+        found.append(Parameters(weight, shift, scale))
+        if k:
+            below = _from_neighbours(delta @ parameters[k].weight.T, network.kernel)
+    return Gradients(found[::-1], fields[::-1], normalized[::-1], output)
+
+
+def loss_and_gradients(
+    network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLike, labels: np.ndarray
+) -> tuple[float, Gradients]:
+    """Evaluate the loss of a batch and its derivatives."""
+    done = forward(network, parameters, inputs)
+    return cross_entropy(done.logits, labels), backward(network, parameters, done, labels)
+
+
+def stepped(
+    parameters: list[Parameters], gradients: list[Parameters], learning_rate: float
+) -> list[Parameters]:
+    """Take one step against the gradients in all layers at once."""
+    return [
+        Parameters(*(p - learning_rate * d for p, d in zip(layer, slope, strict=True)))
+        for layer, slope in zip(parameters, gradients, strict=True)
+    ]
+
+
+def _with_neighbours(x: np.ndarray, size: int) -> np.ndarray:
+    """Put the channels of the neighbours on a circle beside those of each position."""
+    if size == 1:
+        return x
+    reach = size // 2
+    return np.concatenate([np.roll(x, -k, axis=1) for k in range(-reach, reach + 1)], axis=2)
+
+
+def _from_neighbours(delta: np.ndarray, size: int) -> np.ndarray:
+    """Transpose of `_with_neighbours`."""
+    if size == 1:
+        return delta
+    reach, parts = size // 2, np.split(delta, size, axis=2)
+    shifted = zip(range(-reach, reach + 1), parts, strict=True)
+    return np.sum([np.roll(part, k, axis=1) for k, part in shifted], axis=0)
+
+
+@lru_cache(maxsize=32)
+def _value_and_slope(activation: Activation) -> Callable[..., tuple[np.ndarray, ...]]:
+    return numpy_function([activation.expression, activation.derivative], [z])

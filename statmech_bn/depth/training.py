@@ -1,0 +1,84 @@
+"""Short training of a deep network by stochastic gradient descent, to see what its start is worth.
+
+Batches are drawn without replacement within an epoch. Accuracy and loss are those of the whole
+training set, normalized as one batch where there is normalization.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from statmech_bn.dataset import describe
+from statmech_bn.depth.network import (
+    DeepNetwork,
+    cross_entropy,
+    forward,
+    loss_and_gradients,
+    stepped,
+)
+from statmech_bn.errors import invalid
+from statmech_bn.online.arguments import stream
+from statmech_bn.teacher_student import integer, real
+
+
+def train(
+    network: DeepNetwork,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    learning_rate: float,
+    batch_size: int = 64,
+    epochs: int = 5,
+    replicas: int = 3,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Train from random initializations.
+
+    Parameters
+    ----------
+    network : DeepNetwork
+    inputs, labels : ndarray
+    learning_rate : float
+        η > 0.
+    batch_size : int
+        M, at least 3 with batch normalization; the rest of an epoch that fills no batch is left
+        out.
+    epochs, replicas, seed : int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``loss`` and ``training_accuracy`` (replica, epoch), from epoch 0, the initialization. A run
+        that diverges has infinite loss and accuracy 0 from there on.
+    """
+    rate = real("learning_rate", learning_rate, minimum=0.0)
+    size = integer("batch_size", batch_size, 3 if network.normalization == "batch" else 1)
+    epochs, replicas = integer("epochs", epochs, 1), integer("replicas", replicas, 1)
+    seed, samples = integer("seed", seed, 0), labels.size
+    if size > samples:
+        raise invalid("batch_size", f"at most the {samples} samples", batch_size)
+    loss, accuracy = np.full((replicas, epochs + 1), np.inf), np.zeros((replicas, epochs + 1))
+    for replica in range(replicas):
+        parameters = network.initial(stream(seed, 25, replica))
+        order = stream(seed, 26, replica)
+        for epoch in range(epochs + 1):
+            with np.errstate(over="ignore", invalid="ignore"):
+                if epoch:
+                    shuffled = order.permutation(samples)
+                    for first in range(0, samples - size + 1, size):
+                        chosen = shuffled[first : first + size]
+                        _, slopes = loss_and_gradients(
+                            network, parameters, inputs[chosen], labels[chosen]
+                        )
+                        parameters = stepped(parameters, slopes.parameters, rate)
+                logits = forward(network, parameters, inputs).logits
+                found = cross_entropy(logits, labels)
+            if not np.isfinite(found):
+                break
+            loss[replica, epoch] = found
+            accuracy[replica, epoch] = np.mean(np.argmax(logits, axis=1) == labels)
+    dims = ("replica", "epoch")
+    coordinates = {"replica": np.arange(replicas), "epoch": np.arange(epochs + 1)}
+    attributes = {**network.to_attrs(), "learning_rate": rate, "batch_size": size, "seed": seed}
+    data = {"loss": (dims, loss), "training_accuracy": (dims, accuracy)}
+    return describe(xr.Dataset(data, coordinates, attributes))

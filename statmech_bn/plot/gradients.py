@@ -1,0 +1,220 @@
+"""Figures of gradients in deep networks: alignment, growth, noise, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from statmech_bn.plot.depth import points, ticks_at
+from statmech_bn.plot.style import (
+    axis_label,
+    legend_handle,
+    make_panels,
+    paper_style,
+    student_styles,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OVER = {
+    "batch": "over batch",
+    "positions": "over positions",
+    "channels": "over channels",
+    "weights": "weights: batch, positions",
+}
+SAMPLING = {"with": "with replacement", "without": "without replacement"}
+
+
+def gradient_alignment(
+    results: Mapping[str, xr.Dataset], normalized: xr.Dataset, samples: int
+) -> Figure:
+    """Draw alignment over the batch by layer, and that of normalized fields on its own scale.
+
+    Parameters
+    ----------
+    results : mapping
+        Label → Dataset from `statmech_bn.depth.gradient_alignment`, without normalization.
+    normalized : Dataset
+        The same with batch normalization.
+    samples : int
+        Size of the batch: n independent signs have an alignment of n^(−1/2).
+    """
+    behind = r"batch norm., behind: $\partial/\partial\varphi$"
+    before = r"batch norm., before: $\partial/\partial h$"
+    with paper_style():
+        styles = student_styles(len(results) + 2)
+        figure, (upper, lower) = make_panels(2, 2, (3.2, 2.9))
+        handles = []
+        named = {**results, behind: normalized, before: normalized}
+        drawn = dict.fromkeys(results, ("gradient_alignment", upper))
+        drawn |= {behind: ("alignment_behind", upper), before: ("gradient_alignment", lower)}
+        for (label, found), style in zip(named.items(), styles, strict=True):
+            name, axis = drawn[label]
+            points(axis, found["layer"], found[name], style, style["linestyle"])
+            handles.append(legend_handle(label=label, **style))
+            axis.set_xlabel(axis_label(found["layer"]))
+        upper.axhline(1 / np.sqrt(samples), color="0.6", linewidth=0.8)
+        upper.set(ylim=(0, 1.02), ylabel=axis_label(found["gradient_alignment"]))
+        lower.set(yscale="log", title="zero up to rounding", ylim=(1e-18, 1e-14))
+        handles.append(legend_handle("0.6", label="independent signs", linewidth=0.8))
+        figure.legend(handles=handles, loc="outside right center")
+    return figure
+
+
+def alignment_axes(panels: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw alignment over batch, positions, channels, and of the terms of a weight's gradient.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title → Dataset from `statmech_bn.depth.gradient_alignment`.
+    """
+    with paper_style():
+        styles = dict(zip(OVER, student_styles(len(OVER)), strict=True))
+        figure, axes = make_panels(len(panels), len(panels), (3.2, 2.7), sharey=True)
+        for axis, (title, found) in zip(axes, panels.items(), strict=True):
+            for name, style in styles.items():
+                values = found[f"alignment_{name}"]
+                points(axis, found["layer"], values, style, style["linestyle"])
+            axis.set(title=title, xlabel=axis_label(found["layer"]), ylim=(-0.02, 1.02))
+        axes[0].set_ylabel(axis_label(found["gradient_alignment"]))
+        handles = [legend_handle(label=OVER[name], **style) for name, style in styles.items()]
+        figure.legend(handles=handles, loc="outside right center")
+    return figure
+
+
+def gradient_coherence(results: Mapping[int, xr.Dataset]) -> Figure:
+    """Draw the coherence of gradients by layer for several widths, beside the mean field.
+
+    Parameters
+    ----------
+    results : mapping
+        Width → Dataset from `statmech_bn.depth.gradient_alignment`, with ``theory``.
+    """
+    with paper_style():
+        figure, [axis] = make_panels(1, 1, (4.0, 3.0))
+        styles = student_styles(len(results))
+        for found, style in zip(results.values(), styles, strict=True):
+            points(axis, found["layer"], found["gradient_coherence"], style)
+        axis.plot(found["layer"], found["theory"].mean("replica"), color="0.1")
+        axis.set(yscale="log", xlabel=axis_label(found["layer"]))
+        axis.set_ylabel(axis_label(found["gradient_coherence"]))
+        handles = [legend_handle("0.1", label=r"mean field, width $\to\infty$")]
+        handles += [
+            legend_handle(style["color"], label=f"width {n}", marker=style["marker"], ls="none")
+            for n, style in zip(results, styles, strict=True)
+        ]
+        figure.legend(handles=handles, loc="outside right center")
+    return figure
+
+
+def gradient_squares(panels: Mapping[str, Mapping[float, xr.Dataset]], columns: int) -> Figure:
+    """Draw the mean square gradient of each layer, relative to the last, for several gains.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title → gain → Dataset from `statmech_bn.depth.gradient_squares`.
+    columns : int
+    """
+    with paper_style():
+        figure, axes = make_panels(len(panels), columns, (2.6, 2.3), sharex=True, sharey="row")
+        gains = list(next(iter(panels.values())))
+        styles = dict(zip(gains, student_styles(len(gains)), strict=True))
+        for k, (axis, (title, found)) in enumerate(zip(axes, panels.items(), strict=True)):
+            for gain, style in styles.items():
+                d = found[gain]
+                axis.plot(d["layer"], d["theory"], style["linestyle"], color=style["color"])
+                shown = d.isel(layer=slice(0, None, 2))
+                points(axis, shown["layer"], shown["gradient_square"], style)
+            axis.set(title=title, yscale="log")
+            if k >= len(panels) - columns:
+                axis.set_xlabel(axis_label(d["layer"]))
+            if k % columns == 0:
+                axis.set_ylabel(axis_label(d["gradient_square"]))
+        handles = [legend_handle(label=f"{gain:g}", **style) for gain, style in styles.items()]
+        figure.legend(handles=handles, loc="outside right center", title=r"gain $\sigma_w$")
+    return figure
+
+
+def training_gain(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
+    """Draw the accuracy after short training against the initial gain.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title → label → accuracy (gain, replica).
+    """
+    with paper_style():
+        figure, axes = make_panels(len(panels), len(panels), (2.6, 2.6), sharey=True)
+        labels = list(next(iter(panels.values())))
+        styles = dict(zip(labels, student_styles(len(labels)), strict=True))
+        for axis, (title, found) in zip(axes, panels.items(), strict=True):
+            for label, values in found.items():
+                style = styles[label]
+                points(axis, values["gain"], values, style, style["linestyle"])
+            axis.set(title=title, xscale="log", ylim=(0, 1.02), xlabel=axis_label(values["gain"]))
+            ticks_at(axis, [0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+        axes[0].set_ylabel("training accuracy")
+        handles = [legend_handle(label=label, **style) for label, style in styles.items()]
+        figure.legend(handles=handles, loc="outside right center")
+    return figure
+
+
+def step_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw the growth of L² in one step of the chain against the batch size.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title → Dataset of ``step_noise`` (batch_size, learning_rate, replica) and ``theory``.
+    """
+    with paper_style():
+        figure, axes = make_panels(len(panels), len(panels), (2.6, 2.6), sharey=True)
+        rates = next(iter(panels.values()))["learning_rate"]
+        styles = student_styles(rates.size)
+        for axis, (title, found) in zip(axes, panels.items(), strict=True):
+            for k, style in enumerate(styles):
+                d = found.isel(learning_rate=k)
+                axis.plot(d["batch_size"], d["theory"], style["linestyle"], color=style["color"])
+                points(axis, d["batch_size"], d["step_noise"], style)
+            axis.set(title=title, xscale="log", yscale="log", xlabel="batch size $M$")
+            ticks_at(axis, found["batch_size"].values)
+        axes[0].set_ylabel(r"$N\,\Delta(L^2)$ from noise")
+        handles = [
+            legend_handle(label=f"{rate:g}", **style)
+            for rate, style in zip(rates.values, styles, strict=True)
+        ]
+        figure.legend(handles=handles, loc="outside right center", title=axis_label(rates))
+    return figure
+
+
+def gradient_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw M tr Cov of the gradient against the batch size, for both ways of sampling.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title → Dataset from `statmech_bn.depth.gradient_noise`.
+    """
+    with paper_style():
+        figure, axes = make_panels(len(panels), len(panels), (3.0, 2.7))
+        styles = dict(zip(SAMPLING, student_styles(len(SAMPLING)), strict=True))
+        for axis, (title, found) in zip(axes, panels.items(), strict=True):
+            size, has_theory = found["batch_size"], "theory_with" in found
+            for way, style in styles.items():
+                if has_theory:
+                    line = size * found[f"theory_{way}"]
+                    axis.plot(size, line, style["linestyle"], color=style["color"])
+                points(axis, size, size * found[f"noise_{way}"], style)
+            axis.set(title=title, xscale="log", xlabel="batch size $M$")
+            ticks_at(axis, size.values)
+            axis.set_ylim(0, None)
+        axes[0].set_ylabel(r"$M$ tr Cov $\nabla\mathcal{L}$")
+        handles = [legend_handle(label=SAMPLING[way], **style) for way, style in styles.items()]
+        figure.legend(handles=handles, loc="outside right center")
+    return figure

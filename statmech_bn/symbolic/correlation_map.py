@@ -1,0 +1,170 @@
+r"""How the correlation of two inputs changes in a wide random layer.
+
+The fields of two inputs are Gaussian over the units of a wide layer, of variance q and correlation
+c. The next layer sees them through the kernel
+
+    κ(c) = E[g(√q u) g(√q v)],    u, v unit Gaussians of correlation c.
+
+Without normalization, with weights that keep the variance, c' = κ(c)/κ(1). Batch normalization
+subtracts from every unit its mean over a large batch. Where the other inputs of the batch are
+unrelated to the two, and to each other, this takes κ(0) = E[g]² off every entry:
+
+    c' = (κ(c) − κ(0)) / (κ(1) − κ(0)).
+
+By Price's theorem κ'(c) = q E[g'(√q u) g'(√q v)], so that the slope of either map at c = 1 is also
+the factor χ by which a layer multiplies the mean square of a gradient.
+
+Sources: Cho & Saul 2009 (ReLU), Poole et al. 2016, Schoenholz et al. 2017 (without normalization);
+Yang et al. 2019 have χ = π/(π − 1) for ReLU with batch normalization.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import sympy as sp
+
+from statmech_bn.activations import Activation, z
+from statmech_bn.activations import activation as as_activation
+from statmech_bn.errors import invalid
+from statmech_bn.symbolic.gaussian import gaussian_average
+from statmech_bn.symbolic.symbols import u, v
+
+c = sp.Symbol("c", real=True)
+"""Correlation of two inputs, in [−1, 1]."""
+q = sp.Symbol("q", positive=True)
+"""Variance of the fields."""
+depth = sp.Symbol("l", positive=True)
+"""Number of layers behind the inputs."""
+
+
+def correlation_kernel(activation: str | sp.Expr | Activation, slopes: bool = False) -> sp.Expr:
+    """Derive E[g(√q u) g(√q v)] for unit Gaussians of correlation c.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+    slopes : bool
+        Average g' instead of g.
+
+    Returns
+    -------
+    sympy.Expr
+        In the symbols `c` and `q` of this module.
+
+    Raises
+    ------
+    NoClosedForm
+        It is not elementary; `statmech_bn.depth.kernel` integrates it.
+
+    Examples
+    --------
+    >>> correlation_kernel("linear")
+    c*q
+    """
+    return _kernel(as_activation(activation), slopes)
+
+
+@lru_cache(maxsize=64)
+def _kernel(activation: Activation, slopes: bool) -> sp.Expr:
+    g = activation.derivative if slopes else activation.expression
+    fields = sp.Matrix([[1, c], [c, 1]]) * q
+    return gaussian_average(g.subs(z, u) * g.subs(z, v), (u, v), fields)
+
+
+def correlation_map(
+    activation: str | sp.Expr | Activation,
+    normalization: str = "none",
+    variance: sp.Expr | float = 1,
+) -> sp.Expr:
+    """Derive c'(c) of a layer that keeps the variance of the fields.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+    normalization : {"none", "batch"}
+    variance : number or sympy.Expr
+        q > 0; 1 after batch normalization.
+
+    Returns
+    -------
+    sympy.Expr
+        In the symbol `c`.
+
+    Raises
+    ------
+    NoClosedForm
+        The kernel is not elementary.
+
+    Examples
+    --------
+    >>> correlation_map("erf")
+    6*asin(c/2)/pi
+    """
+    if normalization not in ("none", "batch"):
+        raise invalid("normalization", "'none' or 'batch'", normalization)
+    kernel = correlation_kernel(activation).subs(q, sp.nsimplify(variance))
+    common = kernel.subs(c, 0) if normalization == "batch" else 0
+    return sp.expand(sp.simplify((kernel - common) / (kernel.subs(c, 1) - common)))
+
+
+def gradient_multiplier(
+    activation: str | sp.Expr | Activation, normalization: str = "none"
+) -> sp.Expr:
+    """Derive χ, the slope of the map at c = 1, at variance 1.
+
+    Raises
+    ------
+    NoClosedForm
+        A kernel is not elementary.
+
+    Examples
+    --------
+    >>> gradient_multiplier("relu"), gradient_multiplier("relu", "batch")
+    (1, pi/(-1 + pi))
+    """
+    if normalization not in ("none", "batch"):
+        raise invalid("normalization", "'none' or 'batch'", normalization)
+    kernel, slopes = (correlation_kernel(activation, which).subs(q, 1) for which in (False, True))
+    common = kernel.subs(c, 0) if normalization == "batch" else 0
+    return sp.factor(sp.simplify(slopes.subs(c, 1) / (kernel.subs(c, 1) - common)))
+
+
+def late_correlation(activation: str | sp.Expr | Activation) -> sp.Expr:
+    """Derive how 1 − c vanishes with depth where χ = 1, as for every homogeneous activation.
+
+    With ε = 1 − c the map is ε' = ε − a ε^p + ..., and dε/dl = −a ε^p gives
+    ε ≃ ((p − 1) a l)^(−1/(p − 1)).
+
+    Returns
+    -------
+    sympy.Expr
+        Leading term of 1 − c, in `depth`.
+
+    Raises
+    ------
+    InvalidSetup
+        χ ≠ 1, where c goes exponentially or elsewhere, or the map is the identity.
+    NoClosedForm
+        The kernel is not elementary.
+
+    Examples
+    --------
+    >>> late_correlation("relu")
+    9*pi**2/(2*l**2)
+    """
+    angle, root = sp.symbols("theta epsilon", positive=True)
+    mapped = correlation_map(activation)
+    # c = cos θ makes the square root at c = 1 analytic; then θ is written by √ε.
+    mapped = mapped.subs({sp.asin(c): sp.pi / 2 - angle, sp.sqrt(1 - c**2): sp.sin(angle)})
+    distance = sp.series(1 - mapped.subs(c, sp.cos(angle)), angle, 0, 5).removeO()
+    in_root = sp.sqrt(2) * root * (1 + root**2 / 12)  # arccos(1 − ε) to this order, root = √ε
+    powers = sp.Poly(sp.expand(distance.subs(angle, in_root)), root)
+    if sp.simplify(powers.coeff_monomial(root**2) - 1) != 0:
+        raise invalid("activation", "one with χ = 1", activation, "Other maps have a rate, ln χ.")
+    for twice_p in (3, 4):
+        decrease = -sp.simplify(powers.coeff_monomial(root**twice_p))
+        if decrease != 0:
+            excess = sp.Rational(twice_p, 2) - 1
+            return sp.simplify((excess * decrease * depth) ** (-1 / excess))
+    raise invalid("activation", "a map that changes the correlation", activation)

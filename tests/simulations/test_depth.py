@@ -1,0 +1,88 @@
+"""The scripts of deep networks measure what they say, in tiny runs, and draw it."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import statmech_bn as sbn
+
+FOLDER = Path(__file__).parents[2] / "simulations"
+TINY = {
+    "depth_correlation": {"width": 100, "depth": 4, "networks": 4, "batch_size": 64},
+    "exploding_updates": {"width": 32, "depth": 5, "depths": (1, 3), "replicas": 2, "samples": 32},
+    "gradient_alignment": {
+        "width": 24, "depth": 4, "replicas": 3, "samples": 24, "widths": (16, 64),
+    },
+    "matrix_products": {"dimension": 40, "replicas": 8, "depth": 10},
+    "initial_gain": {
+        "width": 32, "depth": 8, "samples": 48, "replicas": 4, "gains": (0.2, 1.4), "epochs": 1,
+        "runs": 2,
+    },
+    "update_noise": {"sizes": (8, 32), "replicas": 500, "draws": 20, "groups": 4},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        scripts = {name: importlib.import_module(name) for name in TINY}
+        patch.setattr(scripts["initial_gain"], "TRAINED", {"depth": 3, "width": 16})
+        yield scripts
+
+
+@pytest.fixture(scope="module")
+def trees(scripts):
+    return {n: s.simulate(s.Options(preset="quick", **TINY[n])) for n, s in scripts.items()}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_figures_are_drawn_from_the_store(name, scripts, trees, tmp_path):
+    store = sbn.save(trees[name], tmp_path / "store.zarr")
+    with sbn.open(store) as tree:
+        figures = scripts[name].figures(tree)
+        for key, figure in figures.items():
+            figure.savefig(tmp_path / f"{key}.png", dpi=30)
+            assert figure.axes[-1].get_xlabel()
+            assert figure.legends
+
+
+def test_maps_agree_with_networks(scripts, trees):
+    scores = scripts["depth_correlation"].scores(trees["depth_correlation"])
+    assert (scores.abs() < 4.5).all(axis=None)
+    theory = trees["depth_correlation"]["depth/relu/none/theory"]
+    assert theory["late"].sel(depth=40).item() == pytest.approx(4.5 * np.pi**2 / 1600)
+
+
+def test_growth_against_the_step(scripts, trees):
+    slope, error = scripts["exploding_updates"].growth_exponent(trees["exploding_updates"], "none")
+    assert abs(slope - 2) < 0.03 + 3 * error
+    slope, error = scripts["exploding_updates"].growth_exponent(trees["exploding_updates"], "batch")
+    assert slope < 0.05
+
+
+def test_sums_before_normalization_vanish(scripts, trees):
+    assert scripts["gradient_alignment"].largest_sum(trees["gradient_alignment"]) < 1e-14
+
+
+def test_moments_agree_with_the_law(scripts, trees):
+    for order in (1, 2):
+        table = scripts["matrix_products"].moments(trees["matrix_products"], order)
+        assert (table["errors away"].abs() < 5).all()  # eight products
+
+
+def test_multipliers_agree_with_the_mean_field(scripts, trees):
+    table = scripts["initial_gain"].multipliers(trees["initial_gain"])
+    apart = np.abs(table["measured"] - table["mean field"])
+    assert (apart < 4.5 * table["standard error"] + 0.12 * table["mean field"]).all()
+    same = table.filter(like="batch norm.", axis=0)["measured"].groupby(lambda k: k.split(",")[0])
+    assert (same.std() < 1e-6).all()
+
+
+def test_noise_agrees_with_theory(scripts, trees):
+    script, tree = scripts["update_noise"], trees["update_noise"]
+    for name in script.STUDENTS:
+        found = tree[f"step/{name}"]
+        assert script.largest_score(found["step_noise"], found["theory"]) < 4.5
