@@ -222,10 +222,10 @@ def test_full_file_system(tmp_path, digest, undisturbed):
     assert digest(copy) == digest(tmp_path / "other")
 
 
-def test_keyboard_interrupt_says_how_to_resume(tmp_path, digest, processes, undisturbed):
+def test_keyboard_interrupt_says_how_to_resume(tmp_path, digest, processes):
     ours, theirs = processes.context.Pipe()
-    store = tmp_path / "run.zarr"
-    driver = processes(studies.drive_and_tell, store, theirs, points=POINTS)
+    store, slow = tmp_path / "run.zarr", {"points": POINTS, "seconds": 0.1}
+    driver = processes(studies.drive_and_tell, store, theirs, **slow)
     assert ours.poll(60)
     assert ours.recv() == "begun"
     while not (store / "y" / "c" / "3").exists():
@@ -236,8 +236,9 @@ def test_keyboard_interrupt_says_how_to_resume(tmp_path, digest, processes, undi
     driver.join()
     assert kind == "KeyboardInterrupt"
     assert f"kept in {store}; make the same call again" in notes[0]
-    studies.drive(store, studies.Silent(), points=POINTS)
-    assert digest(store) == digest(undisturbed[0])
+    studies.drive(store, studies.Silent(), **slow, workers=32)
+    studies.drive(tmp_path / "undisturbed.zarr", studies.Silent(), **slow, workers=32)
+    assert digest(store) == digest(tmp_path / "undisturbed.zarr")
 
 
 def test_one_of_several_drivers_goes_on(tmp_path, digest, processes, undisturbed):
