@@ -93,10 +93,12 @@ for size in (8, 32, 128):
 
 # %%
 store = ROOT / "results" / "late_time.zarr"
-if not store.exists():
-    small = late_time.simulate(late_time.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "late_time.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = late_time.Options(preset="quick", store=new)
+    tree = late_time.simulate(quick)
 figures = late_time.figures(tree)
 figures["linear"]
 
@@ -107,37 +109,34 @@ figures["relu"]
 # At $t=10^5$, relative to the asymptote:
 
 # %%
-for activation in late_time.ACTIVATIONS:
-    for student in late_time.STUDENTS:
-        group = tree[f"{activation}/{student}"]
-        last = group["macroscopic"].to_dataset().isel(time=-1)
-        law = group["asymptote"].to_dataset().isel(time=-1)
-        for name in ("effective_rate", "misalignment"):
-            ratio = (last[name] / law[name]).values
-            print(f"{activation:>7} {student:>7} {name:>15}", np.round(ratio, 4))
+students = [(a, s) for a in late_time.ACTIVATIONS for s in late_time.STUDENTS]
+flow, law = (tree[group].to_dataset() for group in ("macroscopic", "asymptote"))
+for name in ("effective_rate", "misalignment"):
+    ratio = (flow[name] / law[name]).isel(time=-1)
+    for activation, student in students:
+        shown = ratio.sel(activation=activation, student=student).values
+        print(f"{activation:>7} {student:>7} {name:>15}", np.round(shown, 4))
 
 # %% [markdown]
 # The smallest $\eta$ is last to arrive: $1/\eta_{\mathrm{eff}}^2$ starts from $1/\eta^2$. For
 # ReLU what is left is the kink's correction,
 
 # %%
-law = tree["relu/weight/asymptote"].to_dataset().isel(time=-1)
-print(f"{law.correction.item():.4f}")
+last = law["correction"].isel(time=-1).sel(activation="relu", student="weight")
+print(f"{last.item():.4f}")
 
 # %% [markdown]
 # The chain at finite $N$, extrapolated in $1/N$ from two dimensions, in standard errors from the
 # flow:
 
 # %%
-for activation in late_time.ACTIVATIONS:
-    for student in late_time.STUDENTS:
-        group = tree[f"{activation}/{student}"]
-        chain = [group[level].to_dataset() for level in ("mesoscopic", "smaller")]
-        mean, error = late_time.infinite_dimension(*chain)
-        flow = group["macroscopic"].to_dataset().sel(time=mean["time"])
-        for name in ("effective_rate", "misalignment"):
-            z = ((mean[name] - flow[name]) / error[name]).isel(time=-1).values
-            print(f"{activation:>7} {student:>7} {name:>15}", np.round(z, 1))
+chain = (tree[group].to_dataset() for group in ("mesoscopic", "smaller"))
+mean, error = late_time.infinite_dimension(*chain)
+away = ((mean - flow.sel(time=mean["time"])) / error).isel(time=-1)
+for name in ("effective_rate", "misalignment"):
+    for activation, student in students:
+        shown = away[name].sel(activation=activation, student=student).values
+        print(f"{activation:>7} {student:>7} {name:>15}", np.round(shown, 1))
 
 # %% [markdown]
 # ## What to try next

@@ -111,10 +111,12 @@ Math(r"\eta_{\max}^{\mathrm{BN}} = " + sbn.codegen.latex(batch))
 
 # %%
 store = ROOT / "results" / "maximum_learning_rate.zarr"
-if not store.exists():
-    small = maximum_learning_rate.simulate(maximum_learning_rate.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "maximum_learning_rate.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = maximum_learning_rate.Options(preset="quick", store=new)
+    tree = maximum_learning_rate.simulate(quick)
 figures = maximum_learning_rate.figures(tree)
 
 # %% [markdown]
@@ -136,7 +138,7 @@ figures["along_relu"]
 figures["frontier"]
 
 # %%
-measured = tree["frontier/linear/mesoscopic"].to_dataset()
+measured = tree["frontier/mesoscopic"].to_dataset().sel(activation="linear")
 dimension = measured.attrs["dimension"]
 for size in measured["batch_size"].values:
     rates = measured["divergence_rate"].sel(batch_size=size)

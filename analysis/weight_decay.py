@@ -60,10 +60,12 @@ Math(r"\begin{aligned}" + r"\\".join(lines) + r"\end{aligned}")
 
 # %%
 store = ROOT / "results" / "weight_decay.zarr"
-if not store.exists():
-    small = weight_decay.simulate(weight_decay.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "weight_decay.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = weight_decay.Options(preset="quick", store=new)
+    tree = weight_decay.simulate(quick)
 figures = weight_decay.figures(tree)
 figures["collapse_linear"]
 
@@ -74,13 +76,9 @@ figures["collapse_relu"]
 # The spread at the end, between learning rates of a ratio of 100:
 
 # %%
-for activation in weight_decay.ACTIVATIONS:
-    for student in weight_decay.STUDENTS:
-        last = tree[f"{activation}/{student}/collapse/macroscopic"].to_dataset().isel(time=-1)
-        for name in weight_decay.VARIABLES:
-            values = last[name]
-            spread = (values.max() / values.min() - 1).item()
-            print(f"{activation:>7} {student:>7} {name:>20} {spread:.1e}")
+last = tree["collapse"].to_dataset()[list(weight_decay.VARIABLES)].isel(time=-1)
+spread = last.max("learning_rate") / last.min("learning_rate") - 1
+spread.to_dataframe().map("{:.1e}".format)
 
 # %% [markdown]
 # The equilibrium, for a range of products:

@@ -2,11 +2,11 @@
 
 Noise makes a normalized student longer, and a longer one turns less. Whatever η is, L⁴ grows like
 η²t, so that η_eff = ηγ/L² falls like t^(−1/2) and 1 − R follows it, both without η. Weight and
-batch normalization, linear and ReLU, each with its own constants. The store:
+batch normalization, linear and ReLU, each with its own constants. The groups of the store:
 
-    linear/batch/macroscopic     over five decades of time
-    linear/batch/mesoscopic      the chain, until earlier, at two dimensions: mesoscopic, smaller
-    linear/batch/asymptote       `statmech_bn.rates.late_time`
+    macroscopic             over five decades of time
+    mesoscopic, smaller     the chain, until earlier, at N and at N/2
+    asymptote               `statmech_bn.rates.late_time`
 
 At finite N a student has N − 1 directions to err in, of N: the chain approaches the flow as 1/N.
 """
@@ -14,22 +14,22 @@ At finite N a student has N − 1 directions to err in, of N: the chain approach
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
 from statmech_bn.plot import Panel, curves
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""The groups of the store, and their titles in the figures."""
 STUDENTS = {"weight": "weight norm.", "batch": "batch norm."}
+"""Values of the grid, and their titles in the figures."""
 VARIABLES = ("length_per_root_rate", "effective_rate", "misalignment")
 BATCH_SIZE = 8
 LABEL_NOISE = 0.5
@@ -39,24 +39,17 @@ SCALE_RATE = 1.0
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 FIRST, LAST = 1.0, 1e5
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"dimension": 50, "replicas": 8, "duration": 300.0},
-    "paper": {"dimension": 100, "replicas": 64, "duration": 3000.0},
-}
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """The late time of normalized students, by the flow and the chain."""
 
+    presets: ClassVar = {
+        "quick": {"dimension": 50, "replicas": 8, "duration": 300.0},
+        "paper": {"dimension": 100, "replicas": 64, "duration": 3000.0},
+    }
     store: Path = Path("results/late_time.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a minute or two."""
-    seed: int = 0
-    """All random numbers follow from it."""
     dimension: int | None = None
     """N of the chain, even; this and the following are the preset's unless given."""
     replicas: int | None = None
@@ -64,44 +57,48 @@ class Options:
     duration: float | None = None
     """Final time of the chain."""
 
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
-
 
 def setup(activation: str, student: str) -> sbn.TeacherStudent:
     """Describe one student."""
     return sbn.TeacherStudent(activation, student, BATCH_SIZE, label_noise=LABEL_NOISE)
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute all students at both levels, and their asymptotes."""
-    dimension, replicas = options.size("dimension"), options.size("replicas")
-    time = np.geomspace(FIRST, LAST, 51)
-    early = time[time <= options.size("duration")]
-    results: dict[str, xr.Dataset] = {}
-    groups = [f"{activation}/{student}" for activation in ACTIVATIONS for student in STUDENTS]
-    for group in tqdm(groups, desc="students", disable=None):
-        described = setup(*group.split("/"))
-        results[f"{group}/macroscopic"] = sbn.macroscopic(described, RATES, time, START, SCALE_RATE)
-        for level, size in (("mesoscopic", dimension), ("smaller", dimension // 2)):
-            results[f"{group}/{level}"] = sbn.mesoscopic(
-                described, RATES, early, START, size, replicas, options.seed, SCALE_RATE
-            )
-        for level in ("macroscopic", "mesoscopic", "smaller"):
-            add_rates(described, results[f"{group}/{level}"])
-        results[f"{group}/asymptote"] = sbn.rates.late_time(described, time)
-    return xr.DataTree.from_dict(results)
-
-
-def add_rates(described: sbn.TeacherStudent, result: xr.Dataset) -> None:
-    """Add what the asymptote is about."""
+def learn(activation: str, student: str, level: str, **arguments: Any) -> xr.Dataset:
+    """Let one student learn, and add what the asymptote is about."""
+    described = setup(activation, student)
+    result = getattr(sbn, level)(
+        described, RATES, start=START, gamma_learning_rate=SCALE_RATE, workers=1, **arguments
+    )
     rate = result["learning_rate"]
     result["effective_rate"] = sbn.rates.effective(described, result, rate)
     result["misalignment"] = 1 - result["overlap"]
     result["length_per_root_rate"] = result["length"] / np.sqrt(rate)
-    describe(result)
+    return describe(result)
+
+
+def asymptote(activation: str, student: str, time: np.ndarray) -> xr.Dataset:
+    """Return what all learning rates of one student come to."""
+    return sbn.rates.late_time(setup(activation, student), time)
+
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: all students at both levels, and their asymptotes."""
+    dimension = options.size("dimension")
+    time = np.geomspace(FIRST, LAST, 51)
+    chain = partial(
+        learn,
+        level="mesoscopic",
+        time=time[time <= options.size("duration")],
+        replicas=options.size("replicas"),
+        seed=options.seed,
+    )
+    grid = {"activation": list(ACTIVATIONS), "student": list(STUDENTS)}
+    return {
+        "macroscopic": (partial(learn, level="macroscopic", time=time), grid),
+        "mesoscopic": (partial(chain, dimension=dimension), grid),
+        "smaller": (partial(chain, dimension=dimension // 2), grid),
+        "asymptote": (partial(asymptote, time=time), grid),
+    }
 
 
 def infinite_dimension(larger: xr.Dataset, smaller: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
@@ -121,11 +118,13 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     for activation, name in ACTIVATIONS.items():
         panels = []
         for student, title in STUDENTS.items():
-            group = tree[f"{activation}/{student}"]
-            levels = [group[level].to_dataset() for level in ("macroscopic", "mesoscopic")]
-            asymptote = group["asymptote"].to_dataset()
+            where = {"activation": activation, "student": student}
+            *levels, law = (
+                tree[group].to_dataset().sel(where)
+                for group in ("macroscopic", "mesoscopic", "asymptote")
+            )
             panels += [
-                Panel("time", variable, levels, asymptote, text)
+                Panel("time", variable, levels, law, text)
                 for variable, text in zip(VARIABLES, (f"{name}, {title}", "", ""), strict=True)
             ]
         drawn[activation] = curves(
@@ -134,14 +133,11 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     return drawn
 
 
-def main(options: Options) -> None:
-    """Simulate, write the store, draw."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"late_time_{name}")
-    print(f"results: {store}\nfigures: {options.figures}")
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    asked = tyro.cli(Options, description=__doc__)
+    sbn.study.run(parts(asked), figures, asked)

@@ -2,32 +2,32 @@
 
 Weight decay shrinks a normalized student as its noise makes it longer. Where both balance,
 η_eff = √(2Mηλ/B), and R and γ follow it: runs of equal ηλ end on one curve, whatever η is, and L
-alone tells them apart. The store:
+alone tells them apart. The groups of the store:
 
-    linear/batch/collapse/macroscopic       runs of one ηλ and three η, over time
-    linear/batch/equilibrium/macroscopic    `statmech_bn.rates.equilibrium`, over ηλ
-    linear/batch/equilibrium/mesoscopic     the chain at the end of its runs
+    collapse                   runs of one ηλ and three η, over time
+    equilibrium/macroscopic    `statmech_bn.rates.equilibrium`, over ηλ
+    equilibrium/mesoscopic     the chain at the end of its runs
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
 from statmech_bn.plot import Panel, curves
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""The groups of the store, and their titles in the figures."""
 STUDENTS = {"weight": "weight norm.", "batch": "batch norm."}
+"""Values of the grid, and their titles in the figures."""
 VARIABLES = ("effective_rate", "misalignment", "length_per_root_rate")
 BATCH_SIZE = 8
 LABEL_NOISE = 0.5
@@ -40,24 +40,17 @@ START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 RELAXED = 3.0
 """Time, in units of 1/(ηλ), after which a run is at equilibrium: it decays like exp(−4ηλt)."""
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"products": 2, "dimension": 50, "replicas": 6},
-    "paper": {"products": 5, "dimension": 100, "replicas": 16},
-}
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Equilibria with weight decay, by theory and by the chain."""
 
+    presets: ClassVar = {
+        "quick": {"products": 2, "dimension": 50, "replicas": 6},
+        "paper": {"products": 5, "dimension": 100, "replicas": 16},
+    }
     store: Path = Path("results/weight_decay.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a minute or two."""
-    seed: int = 0
-    """All random numbers follow from it."""
     products: int | None = None
     """Values of ηλ between 0.01 and 1; this and the following are the preset's unless given."""
     dimension: int | None = None
@@ -65,71 +58,55 @@ class Options:
     replicas: int | None = None
     """Runs of the chain."""
 
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
 
-
-def setup(activation: str, student: str, weight_decay: float) -> sbn.TeacherStudent:
-    """Describe one student."""
+def setup(
+    activation: str, student: str, learning_rate: float, decay_product: float
+) -> sbn.TeacherStudent:
+    """Describe one student; its λ is ηλ/η."""
     return sbn.TeacherStudent(
-        activation, student, BATCH_SIZE, label_noise=LABEL_NOISE, weight_decay=weight_decay
+        activation,
+        student,
+        BATCH_SIZE,
+        label_noise=LABEL_NOISE,
+        weight_decay=decay_product / learning_rate,
     )
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute the runs that collapse, and the equilibria."""
-    products = np.geomspace(0.01, 1.0, options.size("products"))
-    results: dict[str, xr.Dataset] = {}
-    groups = [f"{activation}/{student}" for activation in ACTIVATIONS for student in STUDENTS]
-    for group in tqdm(groups, desc="students", disable=None):
-        activation, student = group.split("/")
-        time = np.geomspace(0.1, 2 * RELAXED / PRODUCT, 61)
-        results[f"{group}/collapse/macroscopic"] = xr.concat(
-            [run(activation, student, PRODUCT, rate, time) for rate in RATES], "learning_rate"
-        )
-        theory = [resting(activation, student, product) for product in products]
-        chain = [chain_at_rest(options, activation, student, product) for product in products]
-        results[f"{group}/equilibrium/macroscopic"] = over_products(theory, products)
-        results[f"{group}/equilibrium/mesoscopic"] = over_products(chain, products)
-    return xr.DataTree.from_dict(results)
+def learn(
+    activation: str,
+    student: str,
+    learning_rate: float,
+    decay_product: float,
+    level: str,
+    **arguments: Any,
+) -> xr.Dataset:
+    """Let one student learn at one level."""
+    described = setup(activation, student, learning_rate, decay_product)
+    result = getattr(sbn, level)(
+        described,
+        learning_rate,
+        start=START,
+        gamma_learning_rate=SCALE_RATE,
+        workers=1,
+        **arguments,
+    )
+    return add_rates(described, result)
 
 
-def run(activation: str, student: str, product: float, rate: float, time: np.ndarray) -> xr.Dataset:
-    """Integrate one run; its setup's λ is ηλ/η."""
-    described = setup(activation, student, product / rate)
-    return add_rates(described, sbn.macroscopic(described, rate, time, START, SCALE_RATE))
+def resting(
+    activation: str, student: str, learning_rate: float, decay_product: float
+) -> xr.Dataset:
+    """Return one equilibrium by theory."""
+    described = setup(activation, student, learning_rate, decay_product)
+    found = add_rates(described, sbn.rates.equilibrium(described, learning_rate))
+    return found.assign_attrs(level="macroscopic")
 
 
-def resting(activation: str, student: str, product: float) -> xr.Dataset:
-    """Return the equilibrium by theory for every η."""
-    found = []
-    for rate in RATES:
-        described = setup(activation, student, product / rate)
-        found.append(add_rates(described, sbn.rates.equilibrium(described, rate)))
-    return xr.concat(found, "learning_rate").assign_attrs(level="macroscopic")
-
-
-def chain_at_rest(options: Options, activation: str, student: str, product: float) -> xr.Dataset:
-    """Average the chain over time at equilibrium, for every η."""
-    dimension, replicas = options.size("dimension"), options.size("replicas")
-    time = np.linspace(RELAXED, 2 * RELAXED, 50) / product
-    found = []
-    for rate in RATES:
-        described = setup(activation, student, product / rate)
-        chain = sbn.mesoscopic(
-            described, rate, time, START, dimension, replicas, options.seed, SCALE_RATE
-        )
-        chain = add_rates(described, chain)[list(VARIABLES)]
-        found.append(chain.mean("time", keep_attrs=True))
-    return xr.concat(found, "learning_rate", combine_attrs="drop_conflicts")
-
-
-def over_products(results: list[xr.Dataset], products: np.ndarray) -> xr.Dataset:
-    """Join results of several ηλ; the attributes that they share stay."""
-    dimension = xr.DataArray(products, dims="decay_product", name="decay_product")
-    return describe(xr.concat(results, dimension, combine_attrs="drop_conflicts"))
+def chain_at_rest(decay_product: float, **arguments: Any) -> xr.Dataset:
+    """Average the chain over time at one equilibrium."""
+    time = np.linspace(RELAXED, 2 * RELAXED, 50) / decay_product
+    chain = learn(decay_product=decay_product, level="mesoscopic", time=time, **arguments)
+    return chain[list(VARIABLES)].mean("time", keep_attrs=True)
 
 
 def add_rates(described: sbn.TeacherStudent, result: xr.Dataset) -> xr.Dataset:
@@ -141,18 +118,38 @@ def add_rates(described: sbn.TeacherStudent, result: xr.Dataset) -> xr.Dataset:
     return describe(result)
 
 
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: the runs that collapse, and the equilibria."""
+    students = {"activation": list(ACTIVATIONS), "student": list(STUDENTS)}
+    products = np.geomspace(0.01, 1.0, options.size("products"))
+    runs = {**students, "learning_rate": RATES}
+    rests = {**students, "decay_product": products, "learning_rate": RATES}
+    time = np.geomspace(0.1, 2 * RELAXED / PRODUCT, 61)
+    collapse = partial(learn, decay_product=PRODUCT, level="macroscopic", time=time)
+    chain = partial(
+        chain_at_rest,
+        dimension=options.size("dimension"),
+        replicas=options.size("replicas"),
+        seed=options.seed,
+    )
+    return {
+        "collapse": (collapse, runs),
+        "equilibrium/macroscopic": (resting, rests),
+        "equilibrium/mesoscopic": (chain, rests),
+    }
+
+
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the collapse and the equilibria."""
     drawn = {}
     for activation, name in ACTIVATIONS.items():
         runs, rests = [], []
         for student, title in STUDENTS.items():
-            group = tree[f"{activation}/{student}"]
-            run = group["collapse/macroscopic"].to_dataset()
-            levels = [
-                group[f"equilibrium/{level}"].to_dataset()
-                for level in ("macroscopic", "mesoscopic")
-            ]
+            where = {"activation": activation, "student": student}
+            run, *levels = (
+                tree[group].to_dataset().sel(where)
+                for group in ("collapse", "equilibrium/macroscopic", "equilibrium/mesoscopic")
+            )
             for variable, text in zip(VARIABLES, (f"{name}, {title}", "", ""), strict=True):
                 panel = Panel("time", variable, [run], title=text)
                 runs.append(panel)
@@ -162,14 +159,11 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     return drawn
 
 
-def main(options: Options) -> None:
-    """Simulate, write the store, draw."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"weight_decay_{name}")
-    print(f"results: {store}\nfigures: {options.figures}")
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    asked = tyro.cli(Options, description=__doc__)
+    sbn.study.run(parts(asked), figures, asked)

@@ -7,7 +7,17 @@ finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 from importlib.metadata import version as _version
 
-from statmech_bn import codegen, errors, offline, plot, study, sweeps, symbolic
+from statmech_bn import (
+    codegen,
+    errors,
+    geometry,
+    layers,
+    offline,
+    plot,
+    study,
+    sweeps,
+    symbolic,
+)
 from statmech_bn.activations import Activation, activation
 from statmech_bn.dataset import open_dataset as open
 from statmech_bn.dataset import save
@@ -38,6 +48,8 @@ __all__ = [
     "codegen",
     "effective_gamma_decay",
     "errors",
+    "geometry",
+    "layers",
     "loss_minimum",
     "macroscopic",
     "mesoscopic",

@@ -17,6 +17,8 @@ NAMES = {
     "codegen",
     "effective_gamma_decay",
     "errors",
+    "geometry",
+    "layers",
     "loss_minimum",
     "macroscopic",
     "mesoscopic",

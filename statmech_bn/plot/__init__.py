@@ -4,6 +4,7 @@ Figures are made without pyplot: there is nothing to close. `save_figure` writes
 """
 
 from statmech_bn.plot.curves import Panel, curves
+from statmech_bn.plot.finite_sets import against
 from statmech_bn.plot.gamma_decay import (
     differences,
     effective_decay,
@@ -12,6 +13,14 @@ from statmech_bn.plot.gamma_decay import (
     shrinkage_kurtosis,
     shrinkage_parts,
 )
+from statmech_bn.plot.geometry import (
+    boundary_density,
+    boundary_jitter,
+    flip_rates,
+    margins,
+    partitions,
+    squared_distance,
+)
 from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
@@ -19,15 +28,22 @@ from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
 __all__ = [
     "Panel",
     "VARIABLES",
+    "against",
     "curves",
+    "boundary_density",
+    "boundary_jitter",
     "differences",
     "effective_decay",
     "final_error",
+    "flip_rates",
     "loss_landscape",
+    "margins",
+    "partitions",
     "phase_diagram",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",
     "shrinkage_parts",
+    "squared_distance",
     "trajectories",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import invalid
@@ -149,3 +150,19 @@ def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
     if any("diverged_at" in d and d["diverged_at"].notnull().any() for d in results):
         handles.append(legend_handle(label="diverges", linestyle="none", marker="^", markersize=7))
     return handles
+
+
+def mark_diverged(axis: Axes, positions: np.ndarray, colour: Any) -> None:
+    """Put triangles on the upper edge; NaN is a position for none."""
+    positions = positions[~np.isnan(positions)]
+    if positions.size:  # a line without points would upset the layout
+        axis.plot(
+            positions,
+            np.ones(positions.size),
+            "^",
+            color=colour,
+            markersize=7,
+            transform=axis.get_xaxis_transform(),
+            clip_on=False,
+            zorder=5,
+        )

@@ -23,6 +23,7 @@ from statmech_bn.plot.style import (
     level_handles,
     level_marker,
     make_panels,
+    mark_diverged,
     palette,
     paper_style,
     result_level,
@@ -166,7 +167,7 @@ def _draw_curves(
                 **level_marker(level, "o"),
             )
         first = result["diverged_at"].isel(learning_rate=k).min().item()
-        _mark_diverged(axis, np.array([first]), colours[rate])
+        mark_diverged(axis, np.array([first]), colours[rate])
 
 
 def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[str, Any]) -> None:
@@ -179,23 +180,7 @@ def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[st
         axis.errorbar(
             rates, final, error, color=style["color"], **level_marker(level, style["marker"])
         )
-    _mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
-
-
-def _mark_diverged(axis: Axes, positions: np.ndarray, colour: Any) -> None:
-    """Put triangles on the upper edge; NaN is a position for none."""
-    positions = positions[~np.isnan(positions)]
-    if positions.size:  # a line without points would upset the layout
-        axis.plot(
-            positions,
-            np.ones(positions.size),
-            "^",
-            color=colour,
-            markersize=7,
-            transform=axis.get_xaxis_transform(),
-            clip_on=False,
-            zorder=5,
-        )
+    mark_diverged(axis, np.where(np.isnan(final), rates, np.nan), style["color"])
 
 
 def _finish_time_panel(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:

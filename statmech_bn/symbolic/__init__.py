@@ -18,6 +18,12 @@ from statmech_bn.symbolic.gamma_decay import (
     skewness,
 )
 from statmech_bn.symbolic.gaussian import gaussian_average
+from statmech_bn.symbolic.geometry import (
+    LeastSquares,
+    boundary_variance,
+    flip_rate,
+    least_squares_offset,
+)
 from statmech_bn.symbolic.rate_table import (
     RateTableRow,
     independent_gamma_decay,
@@ -57,13 +63,16 @@ from statmech_bn.symbolic.symbols import (
     v,
     zeta,
 )
+from statmech_bn.symbolic.transform import BatchNormGradient, batch_norm_gradient
 
 __all__ = [
-    "A", "B", "D", "Delta", "FixedPoint", "GammaDecay", "L", "M", "N", "Q", "R", "RateTableRow",
-    "batch_field_averages", "batch_moments", "divergence_learning_rate", "drive_kink",
+    "A", "B", "BatchNormGradient", "D", "Delta", "FixedPoint", "GammaDecay", "L", "LeastSquares",
+    "M", "N", "Q", "R", "RateTableRow", "batch_field_averages", "batch_moments",
+    "batch_norm_gradient", "boundary_variance", "divergence_learning_rate", "drive_kink",
     "drive_slope", "effective_learning_rate", "equilibrium", "eta", "eta_eff", "eta_gamma",
-    "excess_kurtosis", "field_averages", "fixed_point", "flow_jacobian", "gamma", "gamma_decay",
-    "gaussian_average", "generalization_error", "independent_gamma_decay", "lamda", "late_time",
-    "learning_rate_table", "linear_scale", "maximum_learning_rate", "misalignment", "offline",
+    "excess_kurtosis", "field_averages", "fixed_point", "flip_rate", "flow_jacobian", "gamma",
+    "gamma_decay", "gaussian_average", "generalization_error", "independent_gamma_decay", "lamda",
+    "late_time", "learning_rate_table", "least_squares_offset", "linear_scale",
+    "maximum_learning_rate", "misalignment", "offline",
     "order_parameter_flow", "phi", "rho", "skewness", "spread_moment", "t", "u", "v", "zeta",
 ]  # fmt: skip

@@ -1,0 +1,71 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which batch size generalizes best?
+#
+# A small batch shrinks the output of a normalized student, and with noisy labels a student that
+# shrinks generalizes better. Too small a batch shrinks too much.
+
+# %%
+# %matplotlib inline
+import sys
+import tempfile
+from pathlib import Path
+
+from IPython.display import Markdown, Math
+
+import statmech_bn as sbn
+
+HERE = Path.cwd()
+ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/batch_size.py").exists())
+sys.path.insert(0, str(ROOT / "simulations"))
+import batch_size
+
+# %% [markdown]
+# ## Derivation
+#
+# Above $\alpha=1$ batch normalization is least squares shrunken by the mean spread $s_M$ of $M$
+# unit Gaussians. The best batch size, to leading order in $1/M$, is
+
+# %%
+Math(r"M^\ast = " + sbn.codegen.latex(sbn.symbolic.offline.best_batch_size()))
+
+# %% [markdown]
+# ## Simulation
+#
+# `python simulations/batch_size.py` makes the store that we open here.
+# Without it, a small one is made now, in a temporary folder.
+
+# %%
+store = ROOT / "results" / "batch_size.zarr"
+if not store.exists():
+    small = batch_size.simulate(batch_size.Options(preset="quick"))
+    store = sbn.save(small, Path(tempfile.mkdtemp()) / "batch_size.zarr")
+tree = sbn.open(store)
+
+# %%
+figures = batch_size.figures(tree)
+figures["error"]
+
+# %%
+Markdown(batch_size.markdown(tree))
+
+# %% [markdown]
+# The ridge of the published picture (population normalization with the gamma decay that a batch is
+# worth) asks for larger batches the more data there are; batch normalization itself does not know
+# of the load but through the least-squares solution that it shrinks.
+#
+# ## What to try next
+#
+# - More label noise: how small does the best batch get?
+# - Annealing matters: train at a constant learning rate and compare.

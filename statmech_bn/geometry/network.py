@@ -1,0 +1,221 @@
+r"""A ReLU network as geometry sees it: every layer is affine on each cell of the input's partition.
+
+Layer l computes, from its inputs a (the data, or the ReLU of the layer before),
+
+    z_k = w_k·a + b_k                                     without batch normalization,
+    z_k = γ_k (w_k·a + b_k − μ_k)/σ_k + β_k               with given statistics μ, σ,
+
+and unit k has its boundary where z_k = 0. In the layer's own input space that is the hyperplane
+w·a = μ − b − βσ/γ; in the space of the data it is folded wherever it crosses a boundary of an
+earlier layer.
+
+References
+----------
+R. Balestriero, R. G. Baraniuk 2022, arXiv:2209.14778.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from statmech_bn.errors import invalid
+from statmech_bn.online.arguments import stream
+from statmech_bn.teacher_student import integer, real
+
+
+class Normalization(NamedTuple):
+    """Statistics and parameters of a batch-normalized layer, each of shape (units,)."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    gamma: np.ndarray
+    beta: np.ndarray
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One dense layer.
+
+    Parameters
+    ----------
+    weights : ndarray
+        Shape (units, inputs).
+    bias : ndarray
+        Shape (units,).
+    normalization : Normalization, optional
+        None without batch normalization.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    normalization: Normalization | None = None
+
+    @property
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix and offset of z = Aa + c, normalization included."""
+        if self.normalization is None:
+            return self.weights, self.bias
+        mean, deviation, gamma, beta = self.normalization
+        scale = gamma / deviation
+        return scale[:, None] * self.weights, scale * (self.bias - mean) + beta
+
+
+@dataclass(frozen=True)
+class ReluNetwork:
+    """Dense layers, each followed by ReLU (whether the last one is does not matter here).
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+
+    Raises
+    ------
+    InvalidSetup
+        Shapes that do not follow upon each other, numbers that are not finite, or σ ≤ 0.
+
+    Examples
+    --------
+    >>> network = ReluNetwork.random((2, 8, 8), seed=1)
+    >>> network.inputs, network.units
+    (2, (8, 8))
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        layers = tuple(self.layers)
+        if not layers or not all(isinstance(layer, Layer) for layer in layers):
+            raise invalid("layers", "at least one Layer", self.layers)
+        inputs = np.shape(layers[0].weights)[-1]
+        for number, layer in enumerate(layers):
+            units = np.shape(layer.weights)[0]
+            vectors = (layer.bias, *(layer.normalization or ()))
+            if np.shape(layer.weights) != (units, inputs) or any(
+                np.shape(v) != (units,) for v in vectors
+            ):
+                shapes = [np.shape(v) for v in (layer.weights, *vectors)]
+                expected = f"weights of shape (units, {inputs}) and vectors of shape (units,)"
+                raise invalid(f"layers[{number}]", expected, shapes)
+            if not all(np.isfinite(v).all() for v in (layer.weights, *vectors)):
+                raise invalid(f"layers[{number}]", "finite numbers", layer)
+            if layer.normalization and not (layer.normalization.deviation > 0).all():
+                deviation = layer.normalization.deviation
+                raise invalid(f"layers[{number}].normalization.deviation", "> 0", deviation)
+            inputs = units
+        object.__setattr__(self, "layers", layers)
+
+    @classmethod
+    def random(cls, widths: tuple[int, ...], seed: int = 0, bias_scale: float = 0.0) -> ReluNetwork:
+        """Draw a network as He et al. initialize it.
+
+        Parameters
+        ----------
+        widths : tuple of int
+            Inputs, and the units of each layer.
+        seed : int
+        bias_scale : float
+            Standard deviation of the biases; the weights' is √(2/inputs).
+        """
+        if len(widths) < 2:
+            raise invalid("widths", "the number of inputs and of the units of each layer", widths)
+        sizes = [integer("widths", width, 1) for width in widths]
+        scale = real("bias_scale", bias_scale, minimum=0.0)
+        generator = stream(integer("seed", seed, 0))
+        return cls(
+            tuple(
+                Layer(
+                    np.sqrt(2 / n) * generator.standard_normal((units, n)),
+                    scale * generator.standard_normal(units),
+                )
+                for n, units in pairwise(sizes)
+            )
+        )
+
+    @property
+    def inputs(self) -> int:
+        """Dimension of the input space."""
+        return self.layers[0].weights.shape[1]
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Number of units of each layer."""
+        return tuple(layer.weights.shape[0] for layer in self.layers)
+
+    def with_batch_statistics(self, data: ArrayLike) -> ReluNetwork:
+        """Normalize every layer by the statistics of a batch (γ = 1, β = 0), first layer first.
+
+        Parameters
+        ----------
+        data : array_like
+            Shape (batch, inputs), at least two samples.
+
+        Raises
+        ------
+        InvalidSetup
+            A unit's field does not vary over the batch.
+        """
+        values = self._points(data)
+        if len(values) < 2:
+            raise invalid("data", "at least two samples", len(values))
+        layers = []
+        for number, layer in enumerate(self.layers):
+            fields = values @ layer.weights.T + layer.bias
+            mean, deviation = fields.mean(axis=0), fields.std(axis=0)
+            if not (deviation > 0).all():
+                raise invalid("data", f"a batch over which all of layer {number} varies", deviation)
+            ones = np.ones_like(mean)
+            normalization = Normalization(mean, deviation, ones, 0 * ones)
+            layers.append(replace(layer, normalization=normalization))
+            values = np.maximum((fields - mean) / deviation, 0)
+        return ReluNetwork(tuple(layers))
+
+    def section(self, origin: ArrayLike, axes: ArrayLike) -> ReluNetwork:
+        """Restrict the input space to the points origin + p·axes, with new coordinates p.
+
+        Parameters
+        ----------
+        origin : array_like
+            Shape (inputs,).
+        axes : array_like
+            Shape (coordinates, inputs); orthonormal rows keep distances.
+        """
+        start, along = np.asarray(origin, dtype=float), np.asarray(axes, dtype=float)
+        if start.shape != (self.inputs,) or along.ndim != 2 or along.shape[1] != self.inputs:
+            expected = f"shapes ({self.inputs},) and (coordinates, {self.inputs})"
+            raise invalid("origin, axes", expected, (start.shape, along.shape))
+        first, *others = self.layers
+        bias = first.bias + first.weights @ start
+        return ReluNetwork((replace(first, weights=first.weights @ along.T, bias=bias), *others))
+
+    def fields(self, points: ArrayLike) -> list[np.ndarray]:
+        """Return z of each layer, of shape (points, units)."""
+        values, found = self._points(points), []
+        for layer in self.layers:
+            matrix, offset = layer.affine
+            found.append(values @ matrix.T + offset)
+            values = np.maximum(found[-1], 0)
+        return found
+
+    def pattern(self, points: ArrayLike) -> np.ndarray:
+        """Return which units are active at each point, shape (points, all units)."""
+        return np.concatenate([z > 0 for z in self.fields(points)], axis=1)
+
+    def gradients(self, points: ArrayLike) -> list[np.ndarray]:
+        """Return ∂z/∂x of each layer, of shape (points, units, inputs)."""
+        fields = self.fields(points)
+        first, *later = (layer.affine[0] for layer in self.layers)
+        found = [np.broadcast_to(first, (len(fields[0]), *first.shape))]
+        for matrix, before in zip(later, fields[:-1], strict=True):
+            found.append((matrix * (before > 0)[:, None, :]) @ found[-1])
+        return found
+
+    def _points(self, points: ArrayLike) -> np.ndarray:
+        values = np.asarray(points, dtype=float)
+        if values.ndim != 2 or values.shape[1] != self.inputs or not np.isfinite(values).all():
+            raise invalid("points", f"finite numbers of shape (points, {self.inputs})", values)
+        return values

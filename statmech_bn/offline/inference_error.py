@@ -1,0 +1,82 @@
+r"""The generalization error of a student that normalizes by the statistics of its training set.
+
+At test time φ = γ(h − μ)/σ with μ, σ of the training set's fields. On a fresh Gaussian input h is
+L u, so that φ = κu + β with κ = γL/σ and β = −γμ/σ, and
+
+    ε_g = ½ E[(g(h*) − g(κu + β))²],    corr(u, h*) = R .
+
+Without β this is the error of the online levels. A linear g adds ½g'²β²; else quadrature over u,
+with the mean of g(h*) and g(h*)² at given u inside.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numba
+import numpy as np
+
+from statmech_bn.online.averages import Quadrature
+from statmech_bn.online.generalization import generalization_error
+from statmech_bn.online.quadrature import (
+    SPACING,
+    panels,
+    student_nodes,
+    teacher_moments,
+    trapezoid,
+)
+from statmech_bn.teacher_student import TeacherStudent
+
+
+def inference_error(
+    setup: TeacherStudent, overlap: np.ndarray, scale: np.ndarray, bias: np.ndarray
+) -> np.ndarray:
+    """Return ε_g on fresh Gaussian inputs, without label noise.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    overlap, scale, bias : ndarray
+        R, κ and β, of one shape; infinite where a run has diverged.
+
+    Returns
+    -------
+    ndarray
+        ε_g ≥ 0, infinite where the state is.
+    """
+    unbiased = partial(generalization_error, setup, overlap)
+    if not bias.any():
+        return unbiased(scale, scale)
+    if setup.activation.derivative.is_number:
+        with np.errstate(over="ignore"):
+            shift = 0.5 * (float(setup.activation.derivative) * bias) ** 2
+        return unbiased(scale, scale) + shift
+    rule = Quadrature.for_activation(setup.activation)
+    errors = np.full(overlap.shape, np.inf)
+    fine = np.isfinite(overlap) & np.isfinite(scale) & np.isfinite(bias)
+    found = np.empty(np.count_nonzero(fine))
+    r, kappa, beta = (values[fine] for values in (overlap, scale, bias))
+    _biased_errors(rule.value_and_slope, rule.kinks, r, kappa, beta, rule.refinement, found)
+    errors[fine] = np.maximum(found, 0.0)
+    return errors
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _biased_errors(value_and_slope, kinks, overlap, scale, bias, refinement, errors):
+    """Fill ε_g for arrays of states."""
+    for state in range(overlap.size):
+        # superfluous ends of panels (a smoothed kink of one function at those of the other) are
+        # harmless
+        ends = np.concatenate((kinks, kinks - bias[state]))
+        u, weight = student_nodes(ends, overlap[state], scale[state], refinement)
+        output, slope = np.empty(u.size), np.empty(u.size)
+        value_and_slope(scale[state] * u + bias[state], output, slope)
+        width = np.sqrt(max(0.0, 1.0 - overlap[state] ** 2))
+        v, weight_v = trapezoid(SPACING / refinement)
+        errors[state] = 0.0
+        for i in range(u.size):
+            centre = overlap[state] * u[i]
+            if kinks.size > 0 and width > 0.0:
+                v, weight_v = panels((kinks - centre) / width, refinement)
+            mean, square, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
+            errors[state] += 0.5 * weight[i] * (square + output[i] * (output[i] - 2.0 * mean))

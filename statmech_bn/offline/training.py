@@ -1,0 +1,316 @@
+r"""Training on P = αN samples, epoch after epoch: what gradient descent makes of a finite set.
+
+The data are drawn once: P inputs, a teacher, P labels with their noise. An epoch takes the samples
+in a new random order, M at a time without replacement (what is left after the last whole batch
+sits out), and each batch makes the step of the online levels (`statmech_bn.online.microscopic`),
+in the same units: w moves by (η/√N) Σ c x with 1/M in c, and γ by η_γ/N, so that learning rates of
+order one are stable: without normalization up to about 2M/(1 + √(M/N))², which for the full batch
+M = P is of order N. Learning takes of the order of N/η steps, that is M/(αη) epochs.
+
+Penalties, in the units of the mean loss per sample: ζγ², (λ/2N)|w|², and for the student without
+normalization (λ_r/2P)|w|², ridge regression's λ_r beside the sum of the losses.
+
+At test time "batch" takes the mean and the spread of the training set's P fields, "population"
+those of the population.
+
+All learning rates (and initial weights) of a data set are the columns of one matrix, all data sets
+of a worker are stacked, see `statmech_bn.offline.training_step`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import scipy
+import xarray as xr
+from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
+
+from statmech_bn.activations import Activation, z
+from statmech_bn.codegen import prepare
+from statmech_bn.codegen.numpy_target import numpy_source
+from statmech_bn.dataset import describe, provenance
+from statmech_bn.errors import invalid
+from statmech_bn.offline.measurement import Ruler, complete
+from statmech_bn.offline.training_set import STREAM, Source, TrainingSet, training_sizes
+from statmech_bn.offline.training_step import Array, Problem, epoch
+from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
+from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer, real
+
+ORIGIN = OrderParameters(overlap=0.0)
+"""Weights that know nothing of the teacher, L = γ = 1."""
+STACK_SIZE = 65_536
+"""Weights that one thread trains at a time: what its cache holds."""
+
+
+def train(
+    setup: TeacherStudent,
+    load: ArrayLike,
+    learning_rate: ArrayLike,
+    dimension: int,
+    replicas: int = 1,
+    epochs: int = 100,
+    seed: int = 0,
+    device: str = "cpu",
+    ridge: float = 0.0,
+    start: OrderParameters = ORIGIN,
+    initializations: int | None = None,
+    gamma_learning_rate: ArrayLike | None = None,
+    schedule: Callable[[float], float] | None = None,
+    history: bool | Sequence[int] = False,
+    inputs: Inputs | Draw | ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    dtype: str = "float64",
+    workers: int | None = None,
+) -> xr.Dataset:
+    """Train students on finite training sets.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+        Its batch size may be that of the whole training set, not more.
+    load : float or sequence
+        α = P/N > 0; P is rounded.
+    learning_rate : float or sequence
+        η > 0; all of them are trained on the same data, in the same order.
+    dimension : int
+        N ≥ 3.
+    replicas : int
+        Independent training sets, each with its own teacher, order and initial weights.
+    epochs : int
+        How often the training set is gone through.
+    seed : int
+        The streams of a training set depend on the seed, P and the replica's index only. Results
+        do not depend on the workers or the other replicas and loads, bit for bit, and on the
+        number of learning rates and initializations to rounding (products of matrices of another
+        width add in another order).
+    device : {"cpu"}
+    ridge : float
+        λ_r ≥ 0, coefficient of (λ_r/2)|w|² beside the sum of the P losses; 0 unless the
+        normalization is "none".
+    start : OrderParameters
+        The initial weights have exactly this overlap and length, in a random direction.
+    initializations : int, optional
+        Initial weights for each training set, in a dimension of this name; by default one, and no
+        such dimension.
+    gamma_learning_rate : float or sequence, optional
+        η_γ > 0, by default the learning rate.
+    schedule : callable, optional
+        Fraction of the epochs that are done, in [0, 1) → factor ≥ 0 of both learning rates.
+    history : bool or sequence of int
+        Record after each epoch and before the first, or after these numbers of epochs (increasing,
+        0 is the start), in a dimension `epoch`; by default at the end only.
+    inputs : Inputs, callable or array_like, optional
+        By default i.i.d. N(0, 1). The rows of an array are drawn without replacement, and those
+        left over measure the generalization error; a callable's is measured on 4000 more samples.
+    labels : array_like, optional
+        One for each row of an array of inputs, in place of a teacher's; there is no overlap then.
+        The setup's label noise is added to those of the training set.
+    dtype : {"float64", "float32"}
+    workers : int, optional
+        Threads, by default one a core. No effect on the result.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims (load, learning_rate, replica[, initialization][, epoch]); `overlap` R, `length` L,
+        `gamma` γ, `growth` Q/Q₀, `training_loss` (without penalties), `generalization_error`
+        (without label noise, exact for Gaussian inputs) and `diverged_at`, an epoch.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range, a training set is smaller than a batch, or there are
+        too few rows of data.
+    """
+    run = check_run(setup, learning_rate, gamma_learning_rate, [0.0], start)
+    dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
+    epochs = integer("epochs", epochs, 0)
+    starts = 1 if initializations is None else integer("initializations", initializations, 1)
+    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    if device != "cpu":
+        raise invalid("device", "'cpu'", device)
+    if dtype not in ("float64", "float32"):
+        raise invalid("dtype", "'float64' or 'float32'", dtype)
+    plan = _Plan(
+        setup,
+        start,
+        Source.check(inputs, labels, dimension),
+        seed,
+        epochs,
+        _check_ridge(setup, ridge),
+        np.tile(run.learning_rate, starts),
+        np.tile(run.gamma_learning_rate, starts),
+        starts,
+        _factors(schedule, epochs),
+        _records(history, epochs),
+        np.dtype(dtype),
+    )
+    loads, sizes = training_sizes(load, setup, plan.source)
+    depth = max(1, min(-(-replicas // threads), STACK_SIZE // (dimension * plan.rates.size)))
+    jobs = [
+        (size, range(first, min(first + depth, replicas)))
+        for size in sizes
+        for first in range(0, replicas, depth)
+    ]
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        stacks = list(pool.map(lambda job: _train_stack(plan, *job), jobs))
+
+    dims = ["load", "learning_rate", "replica", "initialization", "epoch"]
+    data = {}
+    for name in stacks[0]:
+        values = np.concatenate([found[name] for found in stacks])  # (loads × replicas, K, times)
+        values = values.reshape(loads.size, replicas, starts, run.learning_rate.size, -1)
+        data[name] = (dims, np.moveaxis(values, 3, 1))
+    coordinates: dict[str, Any] = {
+        "load": loads,
+        "samples": ("load", sizes),
+        "learning_rate": run.learning_rate,
+        "gamma_learning_rate": ("learning_rate", run.gamma_learning_rate),
+        "replica": np.arange(replicas),
+        "initialization": np.arange(starts),
+        "epoch": plan.records,
+    }
+    attributes = provenance(
+        setup,
+        start,
+        "offline",
+        dimension=dimension,
+        seed=seed,
+        epochs=epochs,
+        ridge=plan.ridge,
+        schedule=None if schedule is None else getattr(schedule, "__name__", repr(schedule)),
+        inputs="Gaussian" if plan.source.inputs is None else plan.source.inputs.label,
+        labels="teacher" if plan.source.labels is None else "given",
+        dtype=dtype,
+        version=version("statmech_bn"),
+    )
+    diverged_at = data.pop("diverged_at")
+    found = xr.Dataset(data, coordinates, attributes)
+    found["diverged_at"] = xr.DataArray(diverged_at[1], dims=diverged_at[0])[..., 0]
+    if history is False:
+        found = found.isel(epoch=0, drop=True)
+    if initializations is None:
+        found = found.isel(initialization=0, drop=True)
+    describe(found)["diverged_at"].attrs.update(long_name="epoch of divergence", units="epochs")
+    return found
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What all stacks share and only read."""
+
+    setup: TeacherStudent
+    start: OrderParameters
+    source: Source
+    seed: int
+    epochs: int
+    ridge: float
+    rates: np.ndarray
+    gamma_rates: np.ndarray
+    starts: int
+    factors: np.ndarray
+    records: np.ndarray
+    dtype: np.dtype[Any]
+
+    def problem(
+        self, xp: Any, sets: Sequence[TrainingSet], moments: tuple[np.ndarray, np.ndarray] | None
+    ) -> Problem:
+        """Put a stack of data sets where `xp` computes."""
+        setup, dimension = self.setup, self.source.dimension
+        samples = np.stack([data.samples for data in sets])
+        if moments is not None:
+            samples = samples - moments[0]
+        return Problem(
+            setup.normalization,
+            setup.batch_size,
+            setup.gamma_decay,
+            setup.weight_decay / dimension + self.ridge / samples.shape[1],
+            _array_function(setup.activation),
+            xp.asarray(samples / np.sqrt(dimension), self.dtype),
+            xp.asarray(np.stack([data.labels for data in sets])[:, :, None], self.dtype),
+            None if moments is None else xp.asarray(moments[1], self.dtype),
+        )
+
+
+def _train_stack(plan: _Plan, size: int, replicas: Sequence[int]) -> dict[str, np.ndarray]:
+    """Train on the data sets of some replicas; returns arrays (replicas, K, records)."""
+    xp: Any = np
+    sets = [plan.source.draw(plan.setup, size, replica, plan.seed) for replica in replicas]
+    orders = [stream(plan.seed, STREAM, size, replica, 3) for replica in replicas]
+    moments = plan.source.moments(plan.seed) if plan.setup.normalization == "population" else None
+    problem = plan.problem(xp, sets, moments)
+    ruler = Ruler.prepare(xp, problem, sets, 0.0 if moments is None else moments[0])
+    rates, gamma_rates = (xp.asarray(r, plan.dtype) for r in (plan.rates, plan.gamma_rates))
+    first = np.stack([data.initial_weights(plan.start, plan.starts) for data in sets])
+    weights = xp.asarray(np.repeat(first, plan.rates.size // plan.starts, axis=2), plan.dtype)
+    gamma = xp.full((len(sets), 1, plan.rates.size), plan.start.gamma, plan.dtype)
+    diverged_at = xp.full(gamma.shape, np.nan)
+    limit = float(np.finfo(plan.dtype).max) ** 0.25
+    measured = []
+    with np.errstate(all="ignore"):  # runs that diverge
+        for done in range(plan.epochs + 1):
+            if done in plan.records:
+                measured.append(ruler.measure(weights, gamma))
+            if done == plan.epochs:
+                break
+            order = xp.asarray(np.stack([generator.permutation(size) for generator in orders]))
+            factor = float(plan.factors[done])
+            gamma = epoch(xp, problem, order, weights, gamma, factor * rates, factor * gamma_rates)
+            broken = ~((abs(weights).max(axis=1, keepdims=True) < limit) & (abs(gamma) < limit))
+            diverged_at = xp.where(broken & xp.isnan(diverged_at), done + 1.0, diverged_at)
+            xp.copyto(weights, 1.0, where=broken)
+            xp.copyto(gamma, 1.0, where=broken)
+    states = {
+        name: np.stack([np.asarray(found[name], dtype=float) for found in measured], axis=-1)
+        for name in measured[0]
+    }
+    diverged_at = np.asarray(diverged_at)[:, 0, :, None]
+    found = complete(plan.setup, states, plan.start.length, diverged_at <= plan.records)
+    return {**found, "diverged_at": np.broadcast_to(diverged_at, found["gamma"].shape)}
+
+
+def _array_function(activation: Activation) -> Callable[[Array], tuple[Array, Array]]:
+    """Compile (g, g') for arrays of NumPy, in their own precision."""
+    namespace: dict[str, Any] = {"numpy": np, "scipy": scipy}
+    exec(numpy_source(prepare([activation.expression, activation.derivative], [z])), namespace)
+    generated: Callable[[Array], tuple[Array, Array]] = namespace["generated"]
+    return generated
+
+
+def _check_ridge(setup: TeacherStudent, ridge: float) -> float:
+    value = real("ridge", ridge, minimum=0.0)
+    if value > 0 and setup.normalization != "none":
+        raise invalid(
+            "ridge",
+            "0 for a normalized student, whose output does not depend on its length",
+            ridge,
+            "Use the setup's gamma_decay ζ: λ_r = 2αζ.",
+        )
+    return value
+
+
+def _factors(schedule: Callable[[float], float] | None, epochs: int) -> np.ndarray:
+    """Evaluate the schedule at the begin of each epoch."""
+    if schedule is None:
+        return np.ones(epochs)
+    return np.array([real("schedule", schedule(k / epochs), minimum=0.0) for k in range(epochs)])
+
+
+def _records(history: bool | Sequence[int], epochs: int) -> np.ndarray:
+    """Return the numbers of epochs after which to measure, ascending."""
+    if history is False:
+        return np.array([epochs])
+    if history is True:
+        return np.arange(epochs + 1)
+    asked = np.array([integer("history", k, 0) for k in history], dtype=int)
+    if asked.size == 0 or (np.diff(asked) <= 0).any() or asked[-1] > epochs:
+        raise invalid("history", f"increasing numbers of epochs up to {epochs}", list(asked))
+    return asked

@@ -1,0 +1,181 @@
+r"""Steps on a finite training set, as array code in a NumPy-like namespace `xp`.
+
+K learners share the samples of a data set, and R data sets are stacked: weights W (R, N, K),
+samples X/√N (R, P, N), labels (R, P, 1), scales γ (R, 1, K). A step takes M rows B, with which
+
+    h = X_B W/√N                                       fields, (R, M, K)
+    W ← a W + η X_B' c/√N        a = 1 − η d − [weight] η Σ c h/(N Q)
+
+c, γ and the population's statistics as in `statmech_bn.online.microscopic`; d is the decay of the
+weights. Several steps make a group: one product gives the fields of all of its samples at the
+weights of its begin, and each step corrects those of later steps by what it adds to the weights,
+
+    h_j ← a h_j + η (X_j X_B'/N) c ,
+
+so that the weights, much larger than a batch, are read and written once a group and the products
+are of large matrices whatever M is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Array = Any
+GROUP = 64
+"""Samples of a group, at least one batch: products run at full speed, corrections cost little."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the steps of a stack of data sets have in common.
+
+    Attributes
+    ----------
+    normalization : {"none", "weight", "population", "batch"}
+    batch_size : int
+    gamma_decay : float
+        ζ.
+    decay : float
+        d, how much of the weights a step of unit learning rate takes away.
+    value_and_slope : callable
+        Array → (g, g').
+    samples : array, (R, P, N)
+        Inputs over √N; minus the population's mean for "population".
+    labels : array, (R, P, 1)
+        With their noise.
+    covariance : array (N, N) or None
+        Of the population, if it is not isotropic and the student normalizes by it.
+    """
+
+    normalization: str
+    batch_size: int
+    gamma_decay: float
+    decay: float
+    value_and_slope: Callable[[Array], tuple[Array, Array]]
+    samples: Array
+    labels: Array
+    covariance: Array | None = None
+
+    @property
+    def by_length(self) -> bool:
+        """The spread of the fields is a function of the weights, with a gradient of its own."""
+        return self.normalization in ("weight", "population")
+
+
+def epoch(
+    xp: Any,
+    problem: Problem,
+    order: Array,
+    weights: Array,
+    gamma: Array,
+    rate: Array,
+    gamma_rate: Array,
+) -> Array:
+    """Take one step for each whole batch in `order`.
+
+    Parameters
+    ----------
+    xp : module
+        NumPy or a namespace like it.
+    problem : Problem
+    order : array of int, (R, P)
+        A permutation of the samples for each data set; what is left after the last whole batch
+        sits this epoch out.
+    weights : array, (R, N, K)
+        Changed in place.
+    gamma : array, (R, 1, K)
+    rate, gamma_rate : array, (K,)
+        η and η_γ.
+
+    Returns
+    -------
+    array
+        γ after the epoch.
+    """
+    size = problem.batch_size
+    last = order.shape[1] // size * size
+    group = size * (1 if problem.covariance is not None else max(1, GROUP // size))
+    stack = xp.arange(order.shape[0])[:, None]
+    for first in range(0, last, group):
+        rows = order[:, first : min(first + group, last)]
+        samples, labels = problem.samples[stack, rows], problem.labels[stack, rows]
+        gamma = _group(xp, problem, samples, labels, weights, gamma, rate, gamma_rate)
+    return gamma
+
+
+def _group(
+    xp: Any,
+    problem: Problem,
+    samples: Array,
+    labels: Array,
+    weights: Array,
+    gamma: Array,
+    rate: Array,
+    gamma_rate: Array,
+) -> Array:
+    """Take the steps of one group; changes the weights, returns γ."""
+    size, dimension = problem.batch_size, weights.shape[1]
+    across = samples.swapaxes(1, 2)
+    fields = samples @ weights
+    overlaps = samples @ across if fields.shape[1] > size else None
+    spun, variance = weights, None
+    if problem.covariance is not None:
+        spun = problem.covariance @ weights
+    if problem.by_length:
+        variance = (weights * spun).sum(axis=1, keepdims=True) / dimension
+    shrinking = problem.by_length or problem.decay > 0
+    scale: Any = 1.0  # the weights are `scale` times those of the group's begin plus pushes
+    pushes = xp.empty_like(fields)
+    for begin in range(0, fields.shape[1], size):
+        batch = slice(begin, begin + size)
+        h = fields[:, batch] * scale
+        c, pull, variance = _gradient(problem, h, labels[:, batch], variance, gamma)
+        c *= rate
+        keep: Any = 1.0 - rate * problem.decay
+        if problem.by_length:
+            along = rate * gamma * pull / (dimension * variance)
+            if problem.covariance is None:
+                keep = keep - along
+            else:
+                weights -= along / keep * spun
+        if shrinking:
+            scale = scale * keep
+        pushes[:, batch] = c / scale if shrinking else c
+        if overlaps is not None and (problem.by_length or begin + size < fields.shape[1]):
+            added = overlaps[:, begin:, batch] @ pushes[:, batch]
+            fields[:, begin + size :] += added[:, size:]
+            if problem.by_length:
+                square = (c * added[:, :size]).sum(axis=1, keepdims=True) * scale
+                growth = 2 * keep * rate * gamma * pull + square
+                variance = keep * keep * variance + growth / dimension
+        if problem.normalization != "none":
+            gamma = gamma + gamma_rate / dimension * (pull - 2 * problem.gamma_decay * gamma)
+    weights += across @ pushes
+    if shrinking:
+        weights *= scale
+    return gamma
+
+
+def _gradient(
+    problem: Problem, h: Array, labels: Array, variance: Array, gamma: Array
+) -> tuple[Array, Array, Array]:
+    """Return c, mean(δ û) and σ² for the fields of one batch; `h` may be overwritten."""
+    size = problem.batch_size
+    if problem.normalization == "none":
+        output, slope = problem.value_and_slope(h)
+        return (labels - output) * slope / size, 0.0, variance
+    if problem.normalization == "batch":
+        h -= h.sum(axis=1, keepdims=True) / size
+        variance = (h * h).sum(axis=1, keepdims=True) / size
+    spread = variance**0.5
+    h /= spread
+    output, slope = problem.value_and_slope(gamma * h)
+    delta = (labels - output) * slope
+    pull = (delta * h).sum(axis=1, keepdims=True) / size
+    if problem.normalization == "batch":
+        delta -= delta.sum(axis=1, keepdims=True) / size
+        delta -= h * pull
+    delta *= gamma / (size * spread)
+    return delta, pull, variance
