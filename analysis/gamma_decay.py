@@ -94,10 +94,12 @@ show("s_M", s.linear_scale(2) + sp.Symbol("O(M^{-3})"))
 
 # %%
 store = ROOT / "results" / "gamma_decay.zarr"
-if not store.exists():
-    small = gamma_decay.simulate(gamma_decay.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "gamma_decay.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    folder = Path(tempfile.mkdtemp())
+    quick = gamma_decay.Options(preset="quick", store=folder / "gamma_decay.zarr")
+    tree = gamma_decay.simulate(quick)
 figures = gamma_decay.figures(tree)
 
 # %% [markdown]

@@ -79,10 +79,12 @@ Math(r"\eta_{\rm eff} \propto " + sp.latex(effective["cosine"]))
 
 # %%
 store = ROOT / "results" / "phase_diagram.zarr"
-if not store.exists():
-    small = phase_diagram.simulate(phase_diagram.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "phase_diagram.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    folder = Path(tempfile.mkdtemp())
+    quick = phase_diagram.Options(preset="quick", store=folder / "phase_diagram.zarr")
+    tree = phase_diagram.simulate(quick)
 figures = phase_diagram.figures(tree)
 
 # %% [markdown]
@@ -117,12 +119,11 @@ figures["schedules"]
 # How much the error varies over the learning rates at which the student has learned ($\eta\ge1$):
 
 # %%
+theory = tree["schedules/macroscopic"].to_dataset().isel(time=-1)
+learned = theory["generalization_error"].where(theory["learning_rate"] >= 1, drop=True)
 for student, title in phase_diagram.STUDENTS.items():
     for name, label in phase_diagram.SCHEDULES.items():
-        run = tree[f"schedules/{student}/{name}/macroscopic"].to_dataset()
-        error = (
-            run["generalization_error"].isel(time=-1).where(run["learning_rate"] >= 1, drop=True)
-        )
+        error = learned.sel(student=student, schedule=name)
         best, worst = float(error.min()), float(error.max())
         print(f"{title:18} {label:16} best {best:.1e}   worst / best {worst / best:8.1f}")
 

@@ -2,13 +2,14 @@
 
 Two theories of order 1/M say where the scale γ stops: one takes the statistics of a batch to be
 independent of the samples that they normalize, the other counts each sample among the M that make
-them. Here γ is measured. The store is a tree:
+them. Here γ is measured. The groups of the store:
 
-    shrinkage/relu               the chain's γ at rest, over batch sizes, and both theories
-    parts/relu/mean              the γ of least loss if only μ_B fluctuates (or spread: σ_B; both)
-    inputs/laplace               the network's γ at rest for other inputs, and for real digits
-    landscape/relu               the loss as a function of γ
-    trajectories/relu/batch/...  learning, beside population normalization with each decay
+    shrinkage       the chain's γ at rest, and both theories, over activation × batch size
+    parts           the γ of least loss if only μ_B fluctuates (mean), only σ_B (spread), or both
+    inputs          the network's γ at rest for other inputs, and for real digits
+    landscape       the loss as a function of γ, over activation
+    trajectories/   learning, with batch normalization and with population normalization and each
+                    decay, over activation × student, at two levels: macroscopic, mesoscopic
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 
@@ -32,6 +32,7 @@ ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 INFORMATION = {"linear": 1.0, "relu": 0.5}
 """E[g'²], by which the decay of a linear unit is to be multiplied for a homogeneous one."""
 PARTS = {"linear": "linear", "relu": "ReLU", "tanh": "tanh"}
+FLUCTUATING = ("mean", "spread", "both")
 STUDENTS = {
     "population": "PN",
     "independent": r"PN + independent $\gamma$ decay",
@@ -48,29 +49,22 @@ SETTLED = 20.0
 INPUT_BATCH, LANDSCAPE_BATCH, TRAJECTORY_BATCH = 64, 8, 16
 START, TRAJECTORY_NOISE, TRAJECTORY_RATE = sbn.OrderParameters(0.05, 1.0, 1.0), 0.5, 1.0
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"sizes": (4, 16, 64, 256), "samples": 2e6, "steps": 4_000, "replicas": 8},
-    "paper": {
-        "sizes": (3, 4, 6, 8, 16, 32, 64, 128, 256, 512, 1024),
-        "samples": 1e8,
-        "steps": 60_000,
-        "replicas": 16,
-    },
-}
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """The scale of batch normalization at rest, measured and predicted."""
 
+    presets: ClassVar = {
+        "quick": {"sizes": (4, 16, 64, 256), "samples": 2e6, "steps": 4_000, "replicas": 8},
+        "paper": {
+            "sizes": (3, 4, 6, 8, 16, 32, 64, 128, 256, 512, 1024),
+            "samples": 1e8,
+            "steps": 60_000,
+            "replicas": 16,
+        },
+    }
     store: Path = Path("results/gamma_decay.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     sizes: tuple[int, ...] | None = None
     """Batch sizes; these and the following are the preset's unless given."""
     samples: float | None = None
@@ -80,11 +74,6 @@ class Options:
     replicas: int | None = None
     """Independent runs, from which the error bars come."""
 
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
-
 
 def zeta(statistics: str, activation: str, batch_size: int) -> float:
     """Coefficient of gamma decay of a homogeneous unit under Gaussian fields."""
@@ -93,49 +82,48 @@ def zeta(statistics: str, activation: str, batch_size: int) -> float:
     return INFORMATION[activation] * float(linear)
 
 
-def shrinkage(activation: str, options: Options) -> xr.Dataset:
-    """Let the chain's γ come to rest at R = 1 for each batch size."""
-    sizes, replicas, dimension = options.size("sizes"), options.size("replicas"), 100
-    measured = []
-    for size in tqdm(sizes, desc=f"chain, {activation}", disable=None, leave=False):
-        duration = max(3 * SETTLED, options.size("samples") / (replicas * size * dimension))
-        run = sbn.mesoscopic(
-            sbn.TeacherStudent(activation, "batch", size), HELD,
-            np.arange(SETTLED, duration, 0.5), AT_REST, dimension, replicas, options.seed + size,
-            gamma_learning_rate=1.0,
-        )  # fmt: skip
-        measured.append(run["gamma"].isel(learning_rate=0, drop=True).mean("time"))
-    found = xr.concat(measured, xr.Variable("batch_size", np.array(sizes))).to_dataset()
-    theory = sbn.stationary_gamma(activation, sizes)
-    return with_theory(found, theory.sel(part="both")).assign(exact=theory["gamma_exact"])
+def shrinkage(
+    activation: str, batch_size: int, samples: float, replicas: int, seed: int
+) -> xr.Dataset:
+    """Let the chain's γ come to rest at R = 1."""
+    dimension = 100
+    duration = max(3 * SETTLED, samples / (replicas * batch_size * dimension))
+    run = sbn.mesoscopic(
+        sbn.TeacherStudent(activation, "batch", batch_size), HELD,
+        np.arange(SETTLED, duration, 0.5), AT_REST, dimension, replicas, seed + batch_size,
+        gamma_learning_rate=1.0, workers=1,
+    )  # fmt: skip
+    theory = sbn.stationary_gamma(activation, batch_size)
+    return beside_theory(at_rest(run), theory, "both").assign(exact=theory["gamma_exact"])
 
 
-def with_theory(measured: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
-    """Put the γ of both theories beside the measured one."""
+def at_rest(run: xr.Dataset) -> xr.DataArray:
+    """Average γ over the recorded times."""
+    return run["gamma"].isel(learning_rate=0, drop=True).mean("time")
+
+
+def beside_theory(gamma: xr.DataArray, theory: xr.Dataset, part: str) -> xr.Dataset:
+    """Put the γ of both theories, and that of an infinite batch, beside the measured one."""
     predicted = {
-        statistics: theory["gamma"].sel(statistics=statistics).reset_coords(drop=True)
+        statistics: theory["gamma"].sel(statistics=statistics, part=part).reset_coords(drop=True)
         for statistics in ("independent", "correlated")
     }
-    return measured.assign(
-        {**predicted, "population": theory["gamma_population"].reset_coords(drop=True)}
-    )
+    found = {"gamma": gamma, **predicted, "population": theory["gamma_population"]}
+    return sbn.dataset.describe(xr.Dataset(found))
 
 
-def parts(activation: str, part: str, options: Options) -> xr.Dataset:
+def least_loss(
+    activation: str, part: str, batch_size: int, samples: float, replicas: int, seed: int
+) -> xr.Dataset:
     """Find the γ of least loss where only μ_B, only σ_B, or both fluctuate."""
-    sizes = [size for size in options.size("sizes") if 8 <= size <= 256]
-    theory = sbn.stationary_gamma(activation, sizes).sel(part=part)
-    replicas, measured = options.size("replicas"), []
-    for size in sizes:
-        near = theory["gamma"].sel(batch_size=size, statistics="correlated").item()
-        losses = sbn.batch_loss(
-            activation, size, near + np.array([-1, 0, 1]) * (0.05 + 1 / size), part,
-            batches=int(options.size("samples") / 4 / replicas / size) + 1,
-            replicas=replicas, seed=options.seed,
-        )  # fmt: skip
-        measured.append(sbn.loss_minimum(losses))
-    found = xr.concat(measured, xr.Variable("batch_size", np.array(sizes))).to_dataset()
-    return with_theory(found, theory)
+    theory = sbn.stationary_gamma(activation, batch_size)
+    near = theory["gamma"].sel(statistics="correlated", part=part).item()
+    losses = sbn.batch_loss(
+        activation, batch_size, near + np.array([-1, 0, 1]) * (0.05 + 1 / batch_size), part,
+        batches=int(samples / 4 / replicas / batch_size) + 1,
+        replicas=replicas, seed=seed, workers=1,
+    )  # fmt: skip
+    return beside_theory(sbn.loss_minimum(losses), theory, part)
 
 
 @dataclass(frozen=True)
@@ -187,28 +175,30 @@ def digits() -> dict[str, Field]:
     return found
 
 
-def other_inputs(name: str, field: Field, options: Options) -> xr.Dataset:
+def other_inputs(inputs: str, steps: int, replicas: int, seed: int) -> xr.Dataset:
     """Let the network's γ come to rest for inputs that are not Gaussian; γ in units of σ_P."""
-    dimension, size, replicas = field.teacher.size, INPUT_BATCH, options.size("replicas")
-    duration = options.size("steps") / replicas / dimension
+    field = fields()[inputs]
+    dimension = field.teacher.size
     run = sbn.microscopic(
-        sbn.TeacherStudent("linear", "batch", size), HELD,
-        np.arange(SETTLED, SETTLED + duration), sbn.OrderParameters(1.0, 1.0, field.spread),
-        dimension, replicas, options.seed,
-        gamma_learning_rate=1.0, inputs=field.inputs, teacher=field.teacher,
+        sbn.TeacherStudent("linear", "batch", INPUT_BATCH), HELD,
+        np.arange(SETTLED, SETTLED + steps / replicas / dimension),
+        sbn.OrderParameters(1.0, 1.0, field.spread), dimension, replicas, seed,
+        gamma_learning_rate=1.0, workers=1, inputs=field.inputs, teacher=field.teacher,
     )  # fmt: skip
-    gamma = run["gamma"].isel(learning_rate=0, drop=True).mean("time") / field.spread
-    attributes = {"inputs": name, "batch_size": size, "excess_kurtosis": field.excess_kurtosis}
-    return gamma.to_dataset(name="gamma").assign_attrs(attributes)
+    found = {
+        "gamma": at_rest(run) / field.spread,
+        "excess_kurtosis": field.excess_kurtosis,
+        "batch_size": INPUT_BATCH,
+    }
+    return sbn.dataset.describe(xr.Dataset(found))
 
 
-def landscape(activation: str, options: Options) -> xr.Dataset:
+def landscape(activation: str, samples: float, replicas: int, seed: int) -> xr.Dataset:
     """Measure the loss at R = 1 against γ, beside the population's and both penalties ζγ²."""
     gamma, size = np.linspace(0, 1.6, 17), LANDSCAPE_BATCH
-    replicas = options.size("replicas")
     losses = sbn.batch_loss(
-        activation, size, gamma, batches=int(options.size("samples") / 8 / replicas / size) + 1,
-        replicas=replicas, seed=options.seed,
+        activation, size, gamma, batches=int(samples / 8 / replicas / size) + 1,
+        replicas=replicas, seed=seed, workers=1,
     )  # fmt: skip
     error = sbn.symbolic.generalization_error(activation).subs(sbn.symbolic.R, 1)
     population = [float(error.subs(sbn.symbolic.gamma, value)) for value in gamma]
@@ -222,7 +212,7 @@ def landscape(activation: str, options: Options) -> xr.Dataset:
     return losses
 
 
-def student(activation: str, name: str) -> tuple[sbn.TeacherStudent, float]:
+def describe_student(activation: str, name: str) -> tuple[sbn.TeacherStudent, float]:
     """Describe one student of the trajectories, and its learning rate."""
     size, rate = TRAJECTORY_BATCH, TRAJECTORY_RATE
     if name == "slowed":
@@ -235,47 +225,57 @@ def student(activation: str, name: str) -> tuple[sbn.TeacherStudent, float]:
     return setup, rate
 
 
-def trajectories(activation: str, name: str, options: Options) -> dict[str, xr.Dataset]:
-    """Let one student learn: N → ∞, and the chain."""
-    setup, rate = student(activation, name)
-    dimension = 1000
+def learn(activation: str, student: str, level: str, **arguments: Any) -> xr.Dataset:
+    """Let one student learn, at its learning rate.
+
+    The γ decay of batch normalization varies with the state; that of the others is the ζ that they
+    are given, constant in time.
+    """
+    setup, rate = describe_student(activation, student)
     time = np.geomspace(0.1, 40, 61).round(3)  # whole steps
-    theory = sbn.macroscopic(setup, rate, time, START, TRAJECTORY_RATE)
-    chain = sbn.mesoscopic(
-        setup, rate, time, START, dimension, 4 * options.size("replicas"), options.seed,
-        TRAJECTORY_RATE,
-    )  # fmt: skip
-    if name == "batch":
-        theory, chain = (
-            d.assign(
-                effective_gamma_decay=sbn.effective_gamma_decay(d),
-                independent=zeta("independent", activation, setup.batch_size),
-                correlated=zeta("correlated", activation, setup.batch_size),
-            )
-            for d in (theory, chain)
-        )
-    return {"macroscopic": theory, "mesoscopic": chain}
+    run = getattr(sbn, level)(
+        setup, rate, time, START, gamma_learning_rate=TRAJECTORY_RATE, workers=1, **arguments
+    )
+    decay = (
+        sbn.effective_gamma_decay(run)
+        if student == "batch"
+        else xr.full_like(run["gamma"], setup.gamma_decay)
+    )
+    found = run.isel(learning_rate=0).assign(
+        effective_gamma_decay=decay.isel(learning_rate=0),
+        independent=zeta("independent", activation, setup.batch_size),
+        correlated=zeta("correlated", activation, setup.batch_size),
+        batch_size=setup.batch_size,
+    )
+    return sbn.dataset.describe(found)
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Measure all of it."""
-    jobs: dict[str, Callable[[], xr.Dataset | dict[str, xr.Dataset]]] = {}
-    for a in ACTIVATIONS:
-        jobs[f"shrinkage/{a}"] = partial(shrinkage, a, options)
-        jobs[f"landscape/{a}"] = partial(landscape, a, options)
-        for name in STUDENTS:
-            jobs[f"trajectories/{a}/{name}"] = partial(trajectories, a, name, options)
-    for a in PARTS:
-        for part in ("mean", "spread", "both"):
-            jobs[f"parts/{a}/{part}"] = partial(parts, a, part, options)
-    for name, field in fields().items():
-        jobs[f"inputs/{name}"] = partial(other_inputs, name, field, options)
-    results: dict[str, xr.Dataset] = {}
-    for group, job in tqdm(jobs.items(), desc="gamma decay", disable=None):
-        found = job()
-        levels = found if isinstance(found, dict) else {"": found}
-        results.update({f"{group}/{level}".rstrip("/"): d for level, d in levels.items()})
-    return xr.DataTree.from_dict(results)
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is measured."""
+    replicas, sizes = options.size("replicas"), options.size("sizes")
+    finite = {"replicas": replicas, "seed": options.seed}
+    sampled = {"samples": options.size("samples"), **finite}
+    activations = {"activation": list(ACTIVATIONS)}
+    students = {**activations, "student": list(STUDENTS)}
+    chain = {"dimension": 1000, "replicas": 4 * replicas, "seed": options.seed}
+    return {
+        "shrinkage": (partial(shrinkage, **sampled), {**activations, "batch_size": sizes}),
+        "parts": (
+            partial(least_loss, **sampled),
+            {
+                "activation": list(PARTS),
+                "part": FLUCTUATING,
+                "batch_size": [size for size in sizes if 8 <= size <= 256],
+            },
+        ),
+        "inputs": (
+            partial(other_inputs, steps=options.size("steps"), **finite),
+            {"inputs": list(fields())},
+        ),
+        "landscape": (partial(landscape, **sampled), activations),
+        "trajectories/macroscopic": (partial(learn, level="macroscopic"), students),
+        "trajectories/mesoscopic": (partial(learn, level="mesoscopic", **chain), students),
+    }
 
 
 def distances(tree: xr.DataTree, activation: str) -> pd.DataFrame:
@@ -283,24 +283,18 @@ def distances(tree: xr.DataTree, activation: str) -> pd.DataFrame:
 
     The length counts by its logarithm; "all" is the root of the sum of squares of R, log L and γ.
     """
-    branch = tree[f"trajectories/{activation}"]
-    states = {
-        name: branch[f"{name}/macroscopic"].to_dataset().isel(learning_rate=0, drop=True)
-        for name in STUDENTS
-    }
-    states = {name: d.assign(length=np.log(d["length"])) for name, d in states.items()}
-    batch = states.pop("batch")
-    rows = {}
-    for name, found in states.items():
-        squares = {v: float(((found[v] - batch[v]) ** 2).mean()) for v in sbn.plot.VARIABLES}
-        squares["all"] = sum(squares[v] for v in ("overlap", "length", "gamma"))
-        rows[STUDENTS[name]] = {variable: square**0.5 for variable, square in squares.items()}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    states = tree["trajectories/macroscopic"].to_dataset().sel(activation=activation)
+    states = states[list(sbn.plot.VARIABLES)].assign(length=np.log(states["length"]))
+    others = states.drop_sel(student="batch")
+    squares = ((others - states.sel(student="batch", drop=True)) ** 2).mean("time")
+    squares["all"] = sum(squares[v] for v in ("overlap", "length", "gamma"))
+    rows = [STUDENTS[name] for name in others["student"].values]
+    return pd.DataFrame({name: v.values**0.5 for name, v in squares.items()}, index=rows)
 
 
 def scores(tree: xr.DataTree, activation: str) -> pd.DataFrame:
     """M(1 − γ) of the chain, and by how many standard errors each theory misses it."""
-    found = tree[f"shrinkage/{activation}"].to_dataset().dropna("batch_size")
+    found = tree["shrinkage"].to_dataset().sel(activation=activation).dropna("batch_size")
     size, replicas = found["batch_size"], found.sizes["replica"]
     error = size * found["gamma"].std("replica", ddof=1) / np.sqrt(replicas)
     measured = (size * (1 - found["gamma"])).mean("replica")
@@ -314,50 +308,51 @@ def scores(tree: xr.DataTree, activation: str) -> pd.DataFrame:
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the shrinkage, its parts, other inputs, the loss landscape and the trajectories."""
 
-    def found(path: str) -> xr.Dataset:
-        return tree[path].to_dataset()
+    shrunk, fluctuating, losses = (
+        tree[group].to_dataset() for group in ("shrinkage", "parts", "landscape")
+    )
+    levels = [tree[f"trajectories/{level}"].to_dataset() for level in LEVELS]
+
+    def learned(activation: str, student: str) -> list[xr.Dataset]:
+        return [level.sel(activation=activation, student=student) for level in levels]
 
     return {
         "shrinkage": sbn.plot.shrinkage(
-            {t: found(f"shrinkage/{a}") for a, t in ACTIVATIONS.items()}
+            {title: shrunk.sel(activation=a) for a, title in ACTIVATIONS.items()}
         ),
         "parts": sbn.plot.shrinkage_parts(
             {
-                title: {part: found(f"parts/{a}/{part}") for part in ("mean", "spread", "both")}
+                title: {part: fluctuating.sel(activation=a, part=part) for part in FLUCTUATING}
                 for a, title in PARTS.items()
             }
         ),
-        "kurtosis": sbn.plot.shrinkage_kurtosis(
-            [node.to_dataset() for node in tree["inputs"].children.values()]
-        ),
+        "kurtosis": sbn.plot.shrinkage_kurtosis(tree["inputs"].to_dataset()),
         "landscape": sbn.plot.loss_landscape(
-            {title: found(f"landscape/{a}") for a, title in ACTIVATIONS.items()}
+            {title: losses.sel(activation=a) for a, title in ACTIVATIONS.items()}
         ),
         "trajectories": sbn.plot.differences(
             {
-                title: {
-                    label: [found(f"trajectories/{a}/{name}/{level}") for level in LEVELS]
-                    for name, label in STUDENTS.items()
-                }
+                title: {label: learned(a, name) for name, label in STUDENTS.items()}
                 for a, title in ACTIVATIONS.items()
             },
             STUDENTS["batch"],
         ),
         "effective": sbn.plot.effective_decay(
-            {
-                title: [found(f"trajectories/{a}/batch/{level}") for level in LEVELS]
-                for a, title in ACTIVATIONS.items()
-            }
+            {title: learned(a, "batch") for a, title in ACTIVATIONS.items()}
         ),
     }
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw, and print the tables."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"gamma_decay_{name}")
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is None:
+        return
     for activation, title in ACTIVATIONS.items():
         tables = {
             "M(1 − γ), and by how many standard errors each theory misses it": scores,
@@ -365,7 +360,6 @@ def main(options: Options) -> None:
         }
         for caption, table in tables.items():
             print(f"\n{title}: {caption}\n{table(tree, activation).round(4).to_string()}")
-    print(f"\nresults: {store}\nfigures: {options.figures}")
 
 
 if __name__ == "__main__":

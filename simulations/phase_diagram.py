@@ -2,23 +2,24 @@
 
 Students without normalization, with weight and with batch normalization, linear and ReLU, at
 N → ∞: over learning rate × batch size × label noise, and under learning-rate schedules, there with
-the chain at finite N as well. The store is a tree:
+the chain at finite N as well. The groups of the store:
 
-    maps/relu/batch                             activation / student: final values over the grid
-    schedules/batch/cosine/macroscopic          student / schedule / level: linear students
+    maps                     final values, over activation × student × batch size × label noise
+    schedules/macroscopic    linear students under schedules, over student × schedule
+    schedules/mesoscopic     the same, the chain
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 
@@ -35,7 +36,7 @@ SCHEDULES = {
     "inverse_time": r"$1/t$",
     "warm_up": "warm-up, cosine",
 }
-"""The groups of the store, and their titles in the figures."""
+"""Values of the grids, and their titles in the figures."""
 LIMITS = {"generalization_error": (1e-5, 1.0), "learning_time": (0.0, np.inf)}
 """What lies beyond is drawn like these."""
 LEARNED = 0.9
@@ -44,36 +45,29 @@ START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 BATCH_SIZE, LABEL_NOISE = 32, 0.5
 """Of the schedules, and of the maps over the respective other parameter."""
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {
-        "rates": 25,
-        "batch_sizes": (4, 32),
-        "noises": (0.0, 0.5),
-        "dimension": 200,
-        "replicas": 4,
-    },
-    "paper": {
-        "rates": 61,
-        "batch_sizes": (4, 6, 8, 16, 32, 64, 128, 256),
-        "noises": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0),
-        "dimension": 1000,
-        "replicas": 16,
-    },
-}
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Phase diagrams, and schedules at learning rates from 0.1 to 100."""
 
+    presets: ClassVar = {
+        "quick": {
+            "rates": 25,
+            "batch_sizes": (4, 32),
+            "noises": (0.0, 0.5),
+            "dimension": 200,
+            "replicas": 4,
+        },
+        "paper": {
+            "rates": 61,
+            "batch_sizes": (4, 6, 8, 16, 32, 64, 128, 256),
+            "noises": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0),
+            "dimension": 1000,
+            "replicas": 16,
+        },
+    }
     store: Path = Path("results/phase_diagram.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a minute or two."""
-    seed: int = 0
-    """All random numbers of the chain follow from it."""
     duration: float = 1000.0
     """Final time of the maps, in steps/N."""
     scheduled: float = 100.0
@@ -89,11 +83,6 @@ class Options:
     replicas: int | None = None
     """Runs of the chain."""
 
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
-
 
 def learning_time(run: xr.Dataset, overlap: float) -> xr.DataArray:
     """Find when R first reaches a value, linear in log t between recorded times; inf if never."""
@@ -107,25 +96,20 @@ def learning_time(run: xr.Dataset, overlap: float) -> xr.DataArray:
     return run["diverged_at"].copy(data=np.where(reached.any(axis=1), found, np.inf))
 
 
-def phase_map(
-    activation: str, student: str, rates: np.ndarray, sizes: Any, noises: Any, duration: float
+def finish(
+    activation: str,
+    student: str,
+    batch_size: int,
+    label_noise: float,
+    learning_rate: np.ndarray,
+    duration: float,
 ) -> xr.Dataset:
-    """Compute the final values of one student over learning rate × batch size × label noise."""
+    """Compute the final values of one student at all learning rates, and its learning times."""
+    setup = sbn.TeacherStudent(activation, student, batch_size, label_noise)
     time = np.geomspace(1e-3, duration, 121)
-    rows = []
-    for size in sizes:
-        columns = []
-        for noise in noises:
-            setup = sbn.TeacherStudent(activation, student, int(size), label_noise=float(noise))
-            run = sbn.macroscopic(setup, rates, time, START)
-            found = run.isel(time=-1, drop=True).assign(learning_time=learning_time(run, LEARNED))
-            columns.append(found.assign_coords(label_noise=float(noise)))
-        column = xr.concat(columns, "label_noise", combine_attrs="override")
-        rows.append(column.assign_coords(batch_size=int(size)))
-    found = xr.concat(rows, "batch_size", combine_attrs="override")
-    del found.attrs["setup"]  # its batch size and noise are coordinates
-    found.attrs.update(activation=activation, normalization=student, learned=LEARNED)
-    return sbn.dataset.describe(found)
+    run = sbn.macroscopic(setup, learning_rate, time, START, workers=1)
+    found = run.isel(time=-1, drop=True).assign(learning_time=learning_time(run, LEARNED))
+    return sbn.dataset.describe(found.assign_attrs(learned=LEARNED))
 
 
 def schedules(duration: float) -> dict[str, sbn.schedules.Schedule | None]:
@@ -140,43 +124,59 @@ def schedules(duration: float) -> dict[str, sbn.schedules.Schedule | None]:
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute the maps and the runs under schedules."""
-    sizes, noises = options.size("batch_sizes"), options.size("noises")
-    wide = np.geomspace(1e-3, 1e3, options.size("rates"))
-    results: dict[str, xr.Dataset] = {}
-    groups = [(activation, student) for activation in ACTIVATIONS for student in STUDENTS]
-    for activation, student in tqdm(groups, desc="maps", disable=None):
-        found = phase_map(activation, student, wide, sizes, noises, options.duration)
-        results[f"maps/{activation}/{student}"] = found
-    rates = np.geomspace(0.1, 100, options.size("rates") // 2)
-    time = np.geomspace(0.1, options.scheduled, 41)
-    for student in tqdm(STUDENTS, desc="schedules", disable=None):
-        setup = sbn.TeacherStudent("linear", student, BATCH_SIZE, label_noise=LABEL_NOISE)
-        for name, schedule in schedules(options.scheduled).items():
-            group = f"schedules/{student}/{name}"
-            results[f"{group}/macroscopic"] = sbn.macroscopic(
-                setup, rates, time, START, schedule=schedule
+def learn(student: str, schedule: str, level: str, duration: float, **arguments: Any) -> xr.Dataset:
+    """Let one linear student learn under a schedule, at all learning rates."""
+    setup = sbn.TeacherStudent("linear", student, BATCH_SIZE, LABEL_NOISE)
+    return getattr(sbn, level)(
+        setup,
+        time=np.geomspace(0.1, duration, 41),
+        start=START,
+        schedule=schedules(duration)[schedule],
+        workers=1,
+        **arguments,
+    )
+
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: the maps, and the runs under schedules at two levels."""
+    rates = options.size("rates")
+    maps = {
+        "activation": list(ACTIVATIONS),
+        "student": list(STUDENTS),
+        "batch_size": options.size("batch_sizes"),
+        "label_noise": options.size("noises"),
+    }
+    wide = np.geomspace(1e-3, 1e3, rates)
+    narrow = np.geomspace(0.1, 100, rates // 2)
+    finite: dict[str, Any] = {
+        "dimension": options.size("dimension"),
+        "replicas": options.size("replicas"),
+        "seed": options.seed,
+    }
+    levels: dict[str, dict[str, Any]] = {
+        "macroscopic": {"learning_rate": narrow},
+        "mesoscopic": {"learning_rate": narrow[::3], **finite},
+    }
+    scheduled = {"student": list(STUDENTS), "schedule": list(SCHEDULES)}
+    return {
+        "maps": (partial(finish, learning_rate=wide, duration=options.duration), maps),
+        **{
+            f"schedules/{level}": (
+                partial(learn, level=level, duration=options.scheduled, **more),
+                scheduled,
             )
-            results[f"{group}/mesoscopic"] = sbn.mesoscopic(
-                setup,
-                rates[::3],
-                time,
-                START,
-                options.size("dimension"),
-                options.size("replicas"),
-                options.seed,
-                schedule=schedule,
-            )
-    return xr.DataTree.from_dict(results)
+            for level, more in levels.items()
+        },
+    }
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the maps over batch size and over noise, and the schedules."""
+    final = tree["maps"].to_dataset().load()
     maps = {
-        f"{ACTIVATIONS[a]}, {STUDENTS[s]}": tree[f"maps/{a}/{s}"].to_dataset().load()
-        for a in ACTIVATIONS
-        for s in STUDENTS
+        f"{activation}, {student}": final.sel(activation=a, student=s)
+        for a, activation in ACTIVATIONS.items()
+        for s, student in STUDENTS.items()
     }
     slices: dict[str, dict[str, float]] = {
         "batch_size": {"label_noise": LABEL_NOISE},
@@ -189,13 +189,11 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             drawn[f"{variable}_{against}"] = sbn.plot.phase_diagram(
                 panels, variable, against, limits=LIMITS[variable]
             )
+    levels = [tree[f"schedules/{level}"].to_dataset() for level in ("macroscopic", "mesoscopic")]
     drawn["schedules"] = sbn.plot.final_error(
         {
             title: {
-                label: [
-                    tree[f"schedules/{student}/{name}/{level}"].to_dataset()
-                    for level in ("macroscopic", "mesoscopic")
-                ]
+                label: [level.sel(student=student, schedule=name) for level in levels]
                 for name, label in SCHEDULES.items()
             }
             for student, title in STUDENTS.items()
@@ -205,13 +203,14 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     return drawn
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"phase_diagram_{name}")
-    print(f"results: {store}\nfigures: {options.figures}")
+    sbn.study.run(parts(options), figures, options)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ DESCRIPTIONS = {
     "overlap": ("overlap", "$R$", "1"),
     "length": ("length", "$L$", "1"),
     "gamma": ("scale parameter", r"$\gamma$", "1"),
+    "excess_kurtosis": ("excess kurtosis of the field", r"$\rho_h$", "1"),
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
     "loss": ("loss", r"$\mathcal{L}$", "1"),
     "loss_slope": ("slope of the loss", r"$\partial\mathcal{L}/\partial\gamma$", "1"),

@@ -47,6 +47,7 @@ def batch_loss(
     replicas: int = 8,
     seed: int = 0,
     field: Any = None,
+    workers: int | None = None,
 ) -> xr.Dataset:
     """Measure the loss and its slope in γ.
 
@@ -67,6 +68,8 @@ def batch_loss(
     seed : int, optional
     field : frozen distribution of scipy.stats, optional
         Law of the student's field, standardized to mean 0 and variance 1. Default: Gaussian.
+    workers : int, optional
+        Threads, by default one a core. The result does not depend on it.
 
     Returns
     -------
@@ -87,6 +90,7 @@ def batch_loss(
     scales = np.atleast_1d(np.asarray(gamma, dtype=float))
     if scales.ndim != 1 or scales.size == 0 or not np.isfinite(scales).all():
         raise invalid("gamma", "finite numbers in one dimension, at least one", gamma)
+    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     value_and_slope = numba_array_function([g.expression, g.derivative], z)
     seed = integer("seed", seed, 0)
 
@@ -104,7 +108,7 @@ def batch_loss(
             add_losses(value_and_slope, PARTS.index(part), u, teacher, scales, sums)
         return sums / (batches * size)
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, replicas)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         loss, slope = np.stack(list(pool.map(one_replica, range(replicas))), axis=2)
     dims = ("gamma", "replica")
     return describe(

@@ -111,32 +111,31 @@ def shrinkage_parts(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
     return figure
 
 
-def shrinkage_kurtosis(results: Sequence[xr.Dataset]) -> Figure:
+def shrinkage_kurtosis(results: xr.Dataset) -> Figure:
     """Draw M(1 − γ) of a linear unit against the excess kurtosis of its field.
 
     Parameters
     ----------
-    results : sequence of Dataset
-        ``gamma`` (replica) in units of the field's spread; attributes `inputs`,
-        `excess_kurtosis` and `batch_size`. Names before an underscore share a marker.
+    results : xarray.Dataset
+        ``gamma`` (inputs, replica) in units of the field's spread, with ``excess_kurtosis`` and
+        ``batch_size`` (inputs). Names of inputs before an underscore share a marker.
     """
-    kinds = list(dict.fromkeys(d.attrs["inputs"].split("_")[0] for d in results))
-    excess = np.array([d.attrs["excess_kurtosis"] for d in results])
+    names = [str(name).split("_")[0] for name in results["inputs"].values]
+    kinds = list(dict.fromkeys(names))
+    excess, size = results["excess_kurtosis"].values, results["batch_size"]
+    mean, error = _over_replicas(size * (1 - results["gamma"]))
     ends = np.array([excess.min() - 0.3, excess.max() + 0.3])
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
         figure, [axis] = make_panels(1, 1, (4.0, 3.2))
         axis.plot(ends, (ends + 6) / 4, "--", **_line("independent"))
         axis.plot(ends, (ends + 6) / 8, "-", **_line("correlated"))
-        for found, where in zip(results, excess, strict=True):
-            style = styles[found.attrs["inputs"].split("_")[0]]
-            size = found.attrs["batch_size"]
-            mean, error = _over_replicas(found["gamma"])
+        for k, name in enumerate(names):
             axis.errorbar(
-                where, size * (1 - mean), size * error,
-                color=style["color"], marker=style["marker"], markersize=5, capsize=2,
+                excess[k], mean[k], error[k],
+                color=styles[name]["color"], marker=styles[name]["marker"], markersize=5, capsize=2,
             )  # fmt: skip
-        axis.set_xlabel(r"excess kurtosis of the field $\rho_h$")
+        axis.set_xlabel(axis_label(results["excess_kurtosis"]))
         axis.set_ylabel(r"$M(1-\gamma/\sigma_P)$")
         handles = [
             legend_handle(label=label, linestyle=line, **_line(name))
@@ -148,8 +147,8 @@ def shrinkage_kurtosis(results: Sequence[xr.Dataset]) -> Figure:
             )
             for kind, style in styles.items()
         ]
-        size = results[0].attrs["batch_size"]
-        figure.legend(handles=handles, loc="outside right center", title=f"network, $M={size}$")
+        title = f"network, $M={size[0].item()}$"
+        figure.legend(handles=handles, loc="outside right center", title=title)
     return figure
 
 
@@ -202,7 +201,7 @@ def differences(
     Parameters
     ----------
     panels : mapping
-        Title of a row → label of a student → its results, of one learning rate each.
+        Title of a row → label of a student → its results at one learning rate, which is no dim.
     reference : str
         Label of the student that the others are compared with.
     variables : sequence of str
@@ -241,17 +240,15 @@ def effective_decay(panels: Mapping[str, Sequence[xr.Dataset]]) -> Figure:
     Parameters
     ----------
     panels : mapping
-        Title → results with ``effective_gamma_decay``, of one learning rate each, and the ζ of
-        both theories, ``independent`` and ``correlated``.
+        Title → results with ``effective_gamma_decay`` at one learning rate, which is no dim, the
+        ``batch_size``, and the ζ of both theories, ``independent`` and ``correlated``.
     """
-    from statmech_bn.teacher_student import TeacherStudent
-
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (3.2, 2.6))
         for axis, (title, results) in zip(axes, panels.items(), strict=True):
             for found in results:
-                size = TeacherStudent.from_attrs(found.attrs).batch_size
-                decay = size * found["effective_gamma_decay"].squeeze("learning_rate", drop=True)
+                size = found["batch_size"].item()
+                decay = size * found["effective_gamma_decay"]
                 if "replica" in decay.dims:
                     mean, error = _over_replicas(decay)
                     axis.errorbar(decay["time"][::4], mean[::4], error[::4], **POINTS)
@@ -274,7 +271,7 @@ def _draw_difference(
     axis: Axes, found: xr.Dataset, other: xr.Dataset, variable: str, style: Mapping[str, Any]
 ) -> None:
     """Draw found − other: a line for theory, points for a simulation."""
-    values = [d[variable].squeeze("learning_rate", drop=True) for d in (found, other)]
+    values = [d[variable] for d in (found, other)]
     if variable == "length":
         values = [v.copy(data=np.log(v.values)) for v in values]
     if "replica" not in values[0].dims:

@@ -32,6 +32,7 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.errors import NoClosedForm, invalid
 from statmech_bn.symbolic.gaussian import gaussian_average
+from statmech_bn.symbolic.integration import integrate
 from statmech_bn.symbolic.symbols import (
     A,
     B,
@@ -146,7 +147,7 @@ def spread_moment(power: int) -> sp.Expr:
     x = sp.Symbol("x", positive=True)
     half = (M - 1) / 2
     density = x ** (half - 1) * sp.exp(-x / 2) / (2**half * sp.gamma(half))
-    moment = sp.integrate((x / M) ** sp.Rational(power, 2) * density, (x, 0, sp.oo), conds="none")
+    moment = integrate((x / M) ** sp.Rational(power, 2) * density, (x, 0, sp.oo), conds="none")
     return sp.gammasimp(moment)
 
 

@@ -34,6 +34,7 @@ from typing import NamedTuple
 import sympy as sp
 
 from statmech_bn.errors import NoClosedForm, invalid
+from statmech_bn.symbolic.integration import integrate
 
 Variables = tuple[sp.Symbol, ...]
 
@@ -230,7 +231,7 @@ def _price(f: type[sp.Expr], k: type[sp.Expr]) -> tuple[sp.Expr, ...]:
     # The slope is positive, and slope⁻² = p - q c². Substitute c = s √(p/q).
     p = sp.factor(slope.subs(c, 0) ** -2)
     q = sp.factor(sp.cancel((p - slope**-2) / c**2))
-    antiderivative = sp.integrate(1 / sp.sqrt(1 - s**2), s)
+    antiderivative = integrate(1 / sp.sqrt(1 - s**2), s)
     return xx, yy, c, antiderivative.subs(s, c * sp.sqrt(q / p)) / sp.sqrt(q)
 
 

@@ -30,6 +30,7 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.errors import NoClosedForm, invalid
 from statmech_bn.symbolic.flow import batch_field_averages, field_averages, order_parameter_flow
+from statmech_bn.symbolic.integration import integrate
 from statmech_bn.symbolic.symbols import A, B, D, Delta, L, M, R, eta, gamma, lamda, t, zeta
 
 eta_eff = sp.Symbol("eta_eff", positive=True)
@@ -266,7 +267,7 @@ def late_time(
     decay = sp.diff(effective, L) * flow[L].subs({lamda: 0, B: noise})
     decay = sp.powdenest(decay.subs(L, length), force=True)
     end = sp.Symbol("eta_end", positive=True)
-    duration = sp.integrate(sp.simplify(1 / decay), (eta_eff, sp.oo, end))
+    duration = integrate(sp.simplify(1 / decay), (eta_eff, sp.oo, end))
     [rate] = sp.solve(duration - elapsed, end)
     aligned = _slow_misalignment(flow[R].subs(B, noise), length, noise)
     law = {eta_eff: eta_eff, L: length, misalignment: aligned}

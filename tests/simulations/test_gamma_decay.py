@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import statmech_bn as sbn
-
 FOLDER = Path(__file__).parents[2] / "simulations"
 
 
@@ -19,9 +17,11 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def tree(script):
-    options = script.Options(sizes=(8, 16), samples=4e5, steps=1600, replicas=4)
-    return script.simulate(options)
+def tree(script, tmp_path_factory):
+    sizes = {"sizes": (8, 16), "samples": 4e5, "steps": 1600, "replicas": 4}
+    store = tmp_path_factory.mktemp("gamma_decay") / "store.zarr"
+    with script.simulate(script.Options(store=store, **sizes)) as tree:
+        yield tree
 
 
 def test_the_chain_tells_the_theories_apart(script, tree):
@@ -45,11 +45,24 @@ def test_other_inputs_are_what_they_are_called(script):
 
 
 def test_the_network_follows_the_kurtosis(script, tree):
-    found = {n.name: n.to_dataset() for n in tree["inputs"].children.values()}
-    shifts = {
-        name: d.attrs["batch_size"] * (1 - d["gamma"].mean().item()) for name, d in found.items()
-    }
-    assert shifts["uniform"] < shifts["laplace"]  # 0.60 and 1.13; errors of 0.1
+    found = tree["inputs"].to_dataset()
+    shift = (found["batch_size"] * (1 - found["gamma"])).mean("replica")
+    assert shift.sel(inputs="uniform") < shift.sel(inputs="laplace")  # 0.60, 1.13; errors of 0.1
+    for name, field in script.fields().items():
+        assert found["excess_kurtosis"].sel(inputs=name) == field.excess_kurtosis
+
+
+def test_the_decay_of_a_student_is_the_one_that_it_is_given(script, tree):
+    for level in script.LEVELS:
+        found = tree[f"trajectories/{level}"].to_dataset()
+        decay = found["effective_gamma_decay"]
+        assert (decay.sel(student="population") == 0).all()
+        assert (decay.sel(student="slowed") == found["correlated"].sel(student="slowed")).all()
+        for name in ("independent", "correlated"):
+            assert (decay.sel(student=name) == found[name].sel(student=name)).all()
+        linear = found.sel(activation="linear", student="correlated")
+        assert linear["correlated"] == pytest.approx(3 / (8 * script.TRAJECTORY_BATCH))
+        assert (decay.sel(student="batch").std("time") > 0).all()
 
 
 def test_correlated_decay_follows_batch_normalization_more_closely(script, tree):
@@ -62,15 +75,12 @@ def test_correlated_decay_follows_batch_normalization_more_closely(script, tree)
         assert apart["slowed"]["overlap"] < 0.5 * apart["correlated"]["overlap"]
 
 
-def test_the_store_keeps_everything_that_is_drawn(script, tree, tmp_path):
-    store = sbn.save(tree, tmp_path / "gamma_decay.zarr")
-    with sbn.open(store) as opened:
-        figures = script.figures(opened)
-        assert "effective_gamma_decay" in opened["trajectories/relu/batch/mesoscopic"]
+def test_figures_are_drawn_from_the_store(script, tree):
+    figures = script.figures(tree)
     assert {"shrinkage", "parts", "kurtosis", "landscape", "trajectories", "effective"} == set(
         figures
     )
-    theory, exact = figures["shrinkage"].axes[0].lines[1], tree["shrinkage/linear"]["correlated"]
+    theory, exact = figures["shrinkage"].axes[0].lines[1], tree["shrinkage"]["correlated"][0]
     np.testing.assert_allclose(theory.get_ydata(), 1 - exact)
     for figure in figures.values():
         for axis in figure.axes:

@@ -20,27 +20,27 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def tree(script):
-    options = script.Options(
-        preset="quick", rates=13, noises=(0.0, 0.5), batch_sizes=(4, 32), dimension=100, replicas=2
-    )
-    return script.simulate(options)
+def tree(script, tmp_path_factory):
+    sizes = {"rates": 13, "noises": (0.0, 0.5), "batch_sizes": (4, 32)}
+    store = tmp_path_factory.mktemp("phase_diagram") / "store.zarr"
+    with script.simulate(script.Options(store=store, dimension=100, replicas=2, **sizes)) as tree:
+        yield tree
 
 
 def test_only_students_without_normalization_diverge_beyond_2m(script, tree):
-    for size in (4, 32):
-        found = tree["maps/linear/none"].to_dataset().sel(batch_size=size)
-        beyond = found["learning_rate"] > 2 * size
-        assert (found["diverged_at"].notnull() == beyond).all()
-    for activation in script.ACTIVATIONS:
-        for student in ("weight", "batch"):
-            found = tree[f"maps/{activation}/{student}"]
-            assert found["diverged_at"].isnull().all()
-            assert np.isfinite(found["generalization_error"]).all()
+    maps = tree["maps"].to_dataset()
+    linear = maps.sel(activation="linear", student="none")
+    beyond = maps["learning_rate"] > 2 * maps["batch_size"]
+    assert (linear["diverged_at"].notnull() == beyond).all()
+    normalized = maps.sel(student=["weight", "batch"])
+    assert normalized.sizes["activation"] == len(script.ACTIVATIONS)
+    assert normalized["diverged_at"].isnull().all()
+    assert np.isfinite(normalized["generalization_error"]).all()
 
 
 def test_maps_hold_the_final_values_of_single_runs(script, tree):
-    found = tree["maps/relu/weight"].to_dataset().sel(batch_size=4, label_noise=0.5)
+    where = {"activation": "relu", "student": "weight", "batch_size": 4, "label_noise": 0.5}
+    found = tree["maps"].to_dataset().sel(where)
     setup = sbn.TeacherStudent("relu", "weight", 4, label_noise=0.5)
     rate, time = float(found["learning_rate"][6]), np.linspace(0, 1000, 20_001)
     run = sbn.macroscopic(setup, rate, time, script.START)
@@ -49,14 +49,14 @@ def test_maps_hold_the_final_values_of_single_runs(script, tree):
     crossing = np.interp(0.9, run["overlap"][0], time)
     assert float(found["learning_time"][6]) == pytest.approx(crossing, rel=0.01)
     assert found["learning_time"][0] == np.inf  # too slow
-    assert found.attrs["activation"] == "relu"
+    assert found.attrs["learned"] == script.LEARNED
 
 
 def test_a_normalized_student_needs_a_schedule_but_no_learning_rate(tree):
     """Above η = 1 the error hardly varies, with any schedule; without normalization it does."""
 
     def final(student, name):
-        run = tree[f"schedules/{student}/{name}/macroscopic"].to_dataset()
+        run = tree["schedules/macroscopic"].to_dataset().sel(student=student, schedule=name)
         return run["generalization_error"].isel(time=-1).sel(learning_rate=slice(1, 50)).values
 
     spread = {name: np.ptp(np.log(final("none", name))) for name in ("constant", "cosine")}
@@ -67,17 +67,25 @@ def test_a_normalized_student_needs_a_schedule_but_no_learning_rate(tree):
 
 
 def test_the_chain_follows_its_schedule(script, tree):
-    for name in script.SCHEDULES:
-        levels = [tree[f"schedules/weight/{name}/{lv}"] for lv in ("macroscopic", "mesoscopic")]
-        flow, chain = (level["overlap"].isel(time=20).sel(learning_rate=0.1) for level in levels)
-        assert float(abs(chain.mean("replica") - flow)) < 0.15
-        assert ("schedule" in levels[0].attrs) == (name != "constant")
+    levels = [tree[f"schedules/{level}"].to_dataset() for level in ("macroscopic", "mesoscopic")]
+    flow, chain = (
+        level["overlap"].sel(student="weight", learning_rate=0.1).isel(time=20) for level in levels
+    )
+    assert flow["schedule"].values.tolist() == list(script.SCHEDULES)
+    assert (abs(chain.mean("replica") - flow) < 0.15).all()
 
 
-def test_figures_show_the_maps(script, tree, tmp_path):
-    store = sbn.save(tree, tmp_path / "store.zarr")
-    with sbn.open(store) as opened:
-        figures = script.figures(opened)
+def test_a_schedule_is_the_one_that_its_name_says(script, tree):
+    found = tree["schedules/macroscopic"].to_dataset().sel(student="batch", schedule="cosine")
+    setup = sbn.TeacherStudent("linear", "batch", script.BATCH_SIZE, script.LABEL_NOISE)
+    rate, time = float(found["learning_rate"][2]), found["time"].values
+    cosine = sbn.schedules.cosine(100.0)
+    run = sbn.macroscopic(setup, rate, time, script.START, schedule=cosine)
+    np.testing.assert_allclose(found["overlap"][2], run["overlap"][0], rtol=1e-6)
+
+
+def test_figures_show_the_maps(script, tree):
+    figures = script.figures(tree)
     assert len(figures) == 5
     figure = figures["generalization_error_batch_size"]
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
