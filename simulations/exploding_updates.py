@@ -120,8 +120,8 @@ def growth_exponent(tree: xr.DataTree, normalization: str) -> tuple[float, float
 
 def step_ratio(tree: xr.DataTree, factor: float) -> xr.DataArray:
     """How many times larger a step batch normalization takes, for each depth."""
-    steps = tree["largest"]["largest_step"].sel(factor=factor).load()
-    typical = np.exp(np.log(steps).mean("replica"))
+    steps = tree["largest"].to_dataset().sel(factor=factor)
+    typical = steps.map(np.log).mean("replica").map(np.exp)["largest_step"]
     return typical.sel(normalization="batch") / typical.sel(normalization="none")
 
 
