@@ -97,8 +97,7 @@ for name in initial_gain.ACTIVATIONS:
 # Batch normalization makes training nearly independent of the initial gain, and lets ten logistic
 # layers learn, which without it hardly do from any: both claims are reproduced. The correction:
 # gradients of normalized networks are not kept but grow by $\chi>1$ per layer, less for saturating
-# units than for ReLU. At finite width and batch size they grow by a little more than in the mean
-# field:
+# units than for ReLU. At finite width and batch size the growth differs from the mean field's:
 
 # %%
 for title in initial_gain.TITLES.values():
