@@ -80,10 +80,12 @@ show(r"\chi", s.gradient_multiplier("relu", "batch"))
 
 # %%
 store = ROOT / "results" / "depth_correlation.zarr"
-if not store.exists():
-    small = depth_correlation.simulate(depth_correlation.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "depth_correlation.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = depth_correlation.Options(preset="quick", store=new)
+    tree = depth_correlation.simulate(quick)
 figures = depth_correlation.figures(tree)
 
 # %%
@@ -112,20 +114,21 @@ depth_correlation.fixed_points().round(4)
 
 
 # %%
-def last(path):
+def last(normalization):
     """Correlation of first unrelated inputs behind the last layer, mean and standard error."""
-    values = tree[f"depth/{path}/network"]["correlation"].sel(start=0.0).isel(depth=-1)
+    deep = tree["depth/network"]["correlation"].sel(activation="relu", normalization=normalization)
+    values = deep.sel(start=0.0).isel(depth=-1)
     error = values.std("replica", ddof=1) / values.sizes["replica"] ** 0.5
     return f"{values.mean().item():.3f} ± {error.item():.3f}"
 
 
-theory = tree["depth/relu/none/theory"].to_dataset().isel(depth=-1)
+theory = tree["depth/late"].to_dataset().sel(activation="relu").isel(depth=-1)
 ratio = ((1 - theory["correlation"].sel(start=0.0)) / theory["late"]).item()
 print("Deep ReLU features forget the input: reproduced.")
-print(f"  unrelated inputs end at c = {last('relu/none')} without normalization")
+print(f"  unrelated inputs end at c = {last('none')} without normalization")
 print(f"  1 - c is {ratio:.2f} of its late-depth power at depth {theory['depth'].item()}")
 print("Batch normalization prevents it: reproduced.")
-print(f"  unrelated inputs end at c = {last('relu/batch')}")
+print(f"  unrelated inputs end at c = {last('batch')}")
 print(f"  one layer agrees with theory within {scores.abs().max(axis=None):.1f} standard errors")
 
 # %% [markdown]

@@ -24,8 +24,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 import statmech_bn as sbn
 
 HERE = Path.cwd()
@@ -55,10 +53,12 @@ s = sbn.symbolic
 
 # %%
 store = ROOT / "results" / "exploding_updates.zarr"
-if not store.exists():
-    small = exploding_updates.simulate(exploding_updates.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "exploding_updates.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = exploding_updates.Options(preset="quick", store=new)
+    tree = exploding_updates.simulate(quick)
 figures = exploding_updates.figures(tree)
 
 # %%
@@ -81,25 +81,23 @@ slope, error = exploding_updates.growth_exponent(tree, "batch")
 print("With batch normalization they do not: reproduced.")
 print(f"  growth per layer = ({slope:.3f} ± {error:.3f}) ln η + const.; predicted 0")
 
-
-def ratio(factor):
-    """How much larger a step batch normalization takes, for each depth."""
-    steps = {n: tree[f"largest/{n}"]["largest_step"].sel(factor=factor) for n in ("none", "batch")}
-    typical = {n: np.exp(np.log(d).mean("replica")) for n, d in steps.items()}
-    return (typical["batch"] / typical["none"]).to_series()
-
-
+unbroken, descending = (exploding_updates.step_ratio(tree, factor) for factor in (2.0, 1.0))
 print("It allows larger steps: reproduced, with a correction.")
 print("  larger step that does not double the loss, by depth:")
-print(ratio(2.0).round(2).to_string(header=False))
+print(unbroken.to_series().round(2).to_string(header=False))
 print("  larger step that lowers the loss, by depth:")
-print(ratio(1.0).round(3).to_string(header=False))
+print(descending.to_series().round(3).to_string(header=False))
 
 # %% [markdown]
 # Not exploding and descending part ways with depth: gradients of the normalized network grow
-# exponentially towards the inputs, and beyond about 18 layers (without skip connections) the step
-# that still descends is smaller than without normalization.
-#
+# exponentially towards the inputs, and in deep ones (without skip connections) the step that still
+# descends is smaller than without normalization:
+
+# %%
+smaller = descending["depth"].values[descending.values < 1].tolist()
+print(f"from depth {min(smaller)} on" if smaller else "at none of the depths of this store")
+
+# %% [markdown]
 # ## What to try next
 #
 # - tanh: `DeepNetwork(..., activation="tanh")` has $\chi$ closer to 1.

@@ -65,10 +65,12 @@ show(r"E[g'(u)g'(v)]", s.correlation_kernel("relu", slopes=True))
 
 # %%
 store = ROOT / "results" / "gradient_alignment.zarr"
-if not store.exists():
-    small = gradient_alignment.simulate(gradient_alignment.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "gradient_alignment.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = gradient_alignment.Options(preset="quick", store=new)
+    tree = gradient_alignment.simulate(quick)
 figures = gradient_alignment.figures(tree)
 
 # %%
@@ -88,20 +90,24 @@ figures["coherence"]
 
 
 # %%
-def mean(path, name):
+def mean(path, name, **where):
     """Alignment averaged over layers and networks."""
-    return float(tree[path][name].mean())
+    return float(tree[path][name].sel(where).mean())
 
 
-samples = gradient_alignment.options_samples(tree)
+samples = tree["dense/batch"].attrs["samples"]
 print("Sums of gradients before batch normalization vanish: reproduced, exactly.")
 print(f"  largest |Σg|/Σ|g| = {gradient_alignment.largest_sum(tree):.0e}")
 print("Without it the gradient does not depend on the input: reproduced, with a correction.")
-for gain in ("1.4", "1.6", "2.0"):
-    print(f"  gain {gain}: alignment {mean(f'dense/none/{gain}', 'gradient_alignment'):.2f}")
-print(f"  batch norm., behind: {mean('dense/batch/1.4', 'alignment_behind'):.2f}")
+for gain in gradient_alignment.GAINS:
+    aligned = mean("dense/none", "gradient_alignment", gain=gain)
+    print(f"  gain {gain:.2g}: alignment {aligned:.2f}")
+print(f"  batch norm., behind: {mean('dense/batch', 'alignment_behind'):.2f}")
 print(f"  independent signs: {samples**-0.5:.2f}")
-weights = {n: mean(f"convolution/{n}", "alignment_weights") for n in ("none", "batch")}
+weights = {
+    n: mean("convolution", "alignment_weights", normalization=n)
+    for n in gradient_alignment.NORMALIZATIONS
+}
 print("For the gradient of a weight it is the same, in a smaller measure than two orders:")
 print(f"  {weights['none']:.2f} without, {weights['batch']:.2f} with normalization,")
 print(f"  a factor of {weights['none'] / weights['batch']:.1f}")

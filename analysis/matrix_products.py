@@ -69,10 +69,12 @@ show("p(x)", law.density)
 
 # %%
 store = ROOT / "results" / "matrix_products.zarr"
-if not store.exists():
-    small = matrix_products.simulate(matrix_products.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "matrix_products.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = matrix_products.Options(preset="quick", store=new)
+    tree = matrix_products.simulate(quick)
 figures = matrix_products.figures(tree)
 
 # %%
@@ -102,19 +104,20 @@ def growth(values, along):
 
 def last(activation, normalization):
     """Typical condition number of the last layer's fields."""
-    path = f"representation/{activation}/{normalization}"
-    return float(tree[path]["condition_number"].isel(depth=-1).median())
+    fields = tree["representation"]["condition_number"].isel(depth=-1)
+    return float(fields.sel(activation=activation, normalization=normalization).median())
 
 
 errors = moments["errors away"].abs().max()
 print("Products follow the Fuss–Catalan law: reproduced.")
 print(f"  second moments within {errors:.1f} standard errors, s = 1 … 8")
-exponent = tree["product/none"]["growth"].item() / np.log(10)
+maps = tree["product"]["condition_number"]
+exponent = tree["law"]["growth"].item() / np.log(10)
 print("Their condition number explodes with depth: reproduced.")
-print(f"  {growth(tree['product/none']['condition_number'], 'factors')} decades per factor;")
+print(f"  {growth(maps.sel(normalization='none'), 'factors')} decades per factor;")
 print(f"  {exponent:.2f} for an endless product")
 print("Batch normalization prevents it: not for linear networks,")
-print(f"  {growth(tree['product/batch']['condition_number'], 'factors')} decades per factor;")
+print(f"  {growth(maps.sel(normalization='batch'), 'factors')} decades per factor;")
 print("but yes for what ReLU layers say about a batch: condition number of the last fields")
 print(f"  {last('relu', 'none'):.0e} without, {last('relu', 'batch'):.0e} with normalization")
 

@@ -1,52 +1,48 @@
 """Products of random matrices: the Fuss–Catalan law, and how fast condition numbers grow.
 
 A deep linear network multiplies its weight matrices. Does batch normalization between the layers
-keep the product well conditioned? And what the layers say about a batch? The store is a tree:
+keep the product well conditioned? And what the layers say about a batch? The groups of the store:
 
-    spectra                  squared singular values of 1 to 8 factors
-    product/none             condition number of a linear network's map (or batch)
-    representation/relu/none condition number of a batch's fields, layer by layer
+    spectra           squared singular values of 1 to 8 factors
+    product           condition numbers of linear networks' maps, over factors
+    law               the law's typical condition number, and its growth in an endless product
+    representation    condition numbers of a batch's fields, layer by layer
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
+from statmech_bn.dataset import describe
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
+"""Values of the grid, and their titles in the figures."""
 FACTORS = 8
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"dimension": 100, "replicas": 10, "depth": 16},
-    "paper": {"dimension": 400, "replicas": 20, "depth": 40},
-}
 SMALL = 32
 """Dimension of the matrices whose condition numbers are measured."""
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Spectra and condition numbers of products of random matrices."""
 
+    presets: ClassVar = {
+        "quick": {"dimension": 100, "replicas": 10, "depth": 16},
+        "paper": {"dimension": 400, "replicas": 20, "depth": 40},
+    }
     store: Path = Path("results/matrix_products.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     dimension: int | None = None
     """N of the spectra; this and the following are the preset's unless given."""
     replicas: int | None = None
@@ -54,65 +50,72 @@ class Options:
     depth: int | None = None
     """Factors and layers up to which condition numbers are measured."""
 
-    def size(self, name: str) -> int:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
+
+def law(dimension: int) -> xr.Dataset:
+    """Evaluate what theory says about condition numbers, by the law and for an endless product."""
+    factors = range(1, FACTORS + 1)
+    typical = [sbn.depth.typical_condition_number(s, dimension) for s in factors]
+    exponents = sbn.depth.growth_exponents(dimension)
+    data = {"typical": ("factors", typical), "growth": exponents[0] - exponents[-1]}
+    return describe(xr.Dataset(data, {"factors": list(factors)}))
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Draw the products."""
-    depth, replicas, seed = options.size("depth"), options.size("replicas"), options.seed
-    results = {
-        "spectra": sbn.depth.product_spectra(FACTORS, options.size("dimension"), replicas, seed)
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: spectra, and condition numbers of maps and of fields."""
+    shared: dict[str, Any] = {"replicas": options.size("replicas"), "seed": options.seed}
+    depth, networks = options.size("depth"), {"normalization": list(NORMALIZATIONS)}
+    products = partial(sbn.depth.product_conditions, depth, SMALL, **shared)
+    fields = partial(
+        sbn.depth.representation_conditions, depth=depth, width=SMALL, samples=4 * SMALL, **shared
+    )
+    return {
+        "spectra": (
+            partial(sbn.depth.product_spectra, FACTORS, **shared),
+            {"dimension": [options.size("dimension")]},
+        ),
+        "product": (products, networks),
+        "law": (law, {"dimension": [SMALL]}),
+        "representation": (fields, {"activation": list(ACTIVATIONS), **networks}),
     }
-    for name in tqdm(NORMALIZATIONS, desc="condition numbers", disable=None):
-        found = sbn.depth.product_conditions(depth, SMALL, replicas, seed, name)
-        if name == "none":
-            typical = [sbn.depth.typical_condition_number(s, SMALL) for s in range(1, FACTORS + 1)]
-            exponents = sbn.depth.growth_exponents(SMALL)
-            growth = exponents[0] - exponents[-1]
-            found = found.assign(
-                typical=("factors", np.append(typical, np.full(depth - FACTORS, np.nan))),
-                growth=growth,
-            )
-        results[f"product/{name}"] = found
-        for activation in ACTIVATIONS:
-            results[f"representation/{activation}/{name}"] = sbn.depth.representation_conditions(
-                activation, depth, SMALL, 4 * SMALL, replicas, seed, name
-            )
-    return xr.DataTree.from_dict(results)
 
 
 def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
     """First or second moment of the squared singular values: measured, the law's, and exact."""
-    values = tree["spectra"].to_dataset()["squared_singular_value"].load()
+    values = tree["spectra"].to_dataset()["squared_singular_value"].isel(dimension=0).load()
     measured = (values**order).mean("rank")
     rows = {}
     for s in values["factors"].values:
-        law = sbn.symbolic.fuss_catalan(int(s))
+        predicted = sbn.symbolic.fuss_catalan(int(s))
         found = measured.sel(factors=s)
         error = float(found.std("replica", ddof=1)) / np.sqrt(found.sizes["replica"])
-        limit, mean = float(law.moment.subs(sbn.symbolic.k, order)), float(found.mean())
+        limit, mean = float(predicted.moment.subs(sbn.symbolic.k, order)), float(found.mean())
         exact = limit
         if order == 2:
-            exact = sbn.depth.second_moments(int(s), tree["spectra"].attrs["dimension"])[-1]
+            exact = sbn.depth.second_moments(int(s), values["dimension"].item())[-1]
         rows[int(s)] = {
-            "measured": mean, "standard error": error, "law": limit, "at this N": exact,
-            "errors away": (mean - exact) / error, "edge": float(law.edge),
+            "measured": mean,
+            "standard error": error,
+            "law": limit,
+            "at this N": exact,
+            "errors away": (mean - exact) / error,
+            "edge": float(predicted.edge),
             "largest": float(values.sel(factors=s).max("rank").mean()),
-        }  # fmt: skip
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw spectra and condition numbers."""
+    products, fields = (tree[group].to_dataset() for group in ("product", "representation"))
+    maps = {title: products.sel(normalization=n) for n, title in NORMALIZATIONS.items()}
+    plain = NORMALIZATIONS["none"]
+    maps[plain] = maps[plain].assign(tree["law"].to_dataset().isel(dimension=0, drop=True))
     return {
-        "spectra": sbn.plot.spectra(tree["spectra"].to_dataset()),
+        "spectra": sbn.plot.spectra(tree["spectra"].to_dataset().isel(dimension=0)),
         "conditions": sbn.plot.condition_numbers(
-            {t: tree[f"product/{n}"].to_dataset() for n, t in NORMALIZATIONS.items()},
+            maps,
             {
-                f"{label}, {title}": tree[f"representation/{a}/{n}"].to_dataset()
+                f"{label}, {title}": fields.sel(activation=a, normalization=n)
                 for a, label in ACTIVATIONS.items()
                 for n, title in NORMALIZATIONS.items()
             },
@@ -120,15 +123,17 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     }
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw, and print the moments."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"matrix_products_{name}")
-    for order in (1, 2):
-        print(f"moment {order}\n{moments(tree, order).round(4).to_string()}\n")
-    print(f"results: {store}\nfigures: {options.figures}")
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is not None:
+        for order in (1, 2):
+            print(f"\nmoment {order}\n{moments(tree, order).round(4).to_string()}")
 
 
 if __name__ == "__main__":
