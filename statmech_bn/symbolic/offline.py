@@ -37,7 +37,7 @@ import sympy as sp
 
 from statmech_bn.symbolic.gamma_decay import linear_scale
 from statmech_bn.symbolic.gaussian import gaussian_average
-from statmech_bn.symbolic.symbols import Delta, M, u
+from statmech_bn.symbolic.symbols import Delta, M
 
 alpha = sp.Symbol("alpha", positive=True)
 """Load, samples of the training set by input dimension, P/N."""
