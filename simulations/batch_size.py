@@ -43,7 +43,7 @@ class Options(sbn.study.Options):
         "paper": {
             "sizes": (3, 4, 5, 7, 9, 12, 16, 22, 30, 45, 65, 100),
             "dimension": 150,
-            "replicas": 24,
+            "replicas": 16,
             "epochs": 250,
         },
     }
@@ -120,7 +120,8 @@ def vertex(batch_size: np.ndarray, error: np.ndarray) -> float:
     """
     logs = np.log(batch_size)
     least = logs[error.argmin()]
-    near = np.abs(logs - least) < np.log(NEAR)
+    distance = np.abs(logs - least)
+    near = distance <= max(np.log(NEAR), np.sort(distance)[2])  # no fewer than three
     square, slope, _ = np.polyfit(logs[near], error[near], 2)
     best = -slope / (2 * square) if square > 0 else least
     return float(np.exp(np.clip(best, logs[0], logs[-1])))

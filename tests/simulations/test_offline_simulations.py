@@ -31,7 +31,9 @@ def run(request, tmp_path_factory):
         patch.syspath_prepend(FOLDER)
         script = importlib.import_module(request.param)
         options = script.Options(
-            store=folder / "a.zarr", figures=folder / "figures", **TINY[request.param]
+            store=folder / f"{request.param}.zarr",
+            figures=folder / "figures",
+            **TINY[request.param],
         )
         script.main(options)
         yield request.param, script, options
