@@ -77,8 +77,8 @@ Math(
 )
 
 # %% [markdown]
-# and the noise of least squares grows by the factor $1+(1-1/\alpha)\,\mathrm{Var}\,\psi$, to first order
-# in the variance. A ridge shrinks directions with little data the most; the spread of a batch
+# and the noise of least squares grows by the factor $1+(1-1/\alpha)\,\mathrm{Var}\,\psi$, to first
+# order in the variance. A ridge shrinks directions with little data the most; the spread of a batch
 # shrinks all of them alike. So both may agree where their curves cross, and nowhere else.
 
 # %%
@@ -87,8 +87,8 @@ Markdown(generalization.table(tree))
 # %% [markdown]
 # ## A ReLU student
 #
-# Its theory, the replica-symmetric equations, holds where the loss is nearly convex, at large loads.
-# At small loads gradient descent finds other minima than the lowest.
+# Its theory, the replica-symmetric equations, holds where the loss is nearly convex, at large
+# loads. At small loads gradient descent finds other minima than the lowest.
 
 # %%
 Markdown(generalization.replica_table(tree))
