@@ -1,11 +1,12 @@
 """Which batch size generalizes best? Batch normalization on finite training sets, ε_g against M.
 
 Small batches shrink the output, like a ridge: too little for noisy labels at large M, too much at
-small M. Linear students at several loads, annealed to the end. The groups of the store:
+small M. Linear students at several loads, annealed to the end. The group of the store:
 
     simulation    training, over load × batch size; the same data for all sizes of a load
-    theory        over load × theory: `batch_normalized`, with and without uneven weights, and the
-                  published ridge (λ_r = 2αζ with ζ = 3/(4M))
+
+Beside it `batch_normalized`, with and without uneven weights of the samples, and the published
+ridge (λ_r = 2αζ with ζ = 3/(4M)).
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ THEORIES = {
     "shrunken": "least squares, shrunken",
     "uneven": "batch norm.",
 }
-"""Values of the grid, and their titles in the figures."""
+"""Lines, and their titles in the figures."""
 NEAR = 3.0
-"""The optimum is that of a parabola through batch sizes up to so many times larger or smaller."""
+"""A parabola goes through batch sizes up to so many times larger or smaller than the theory's best."""
 
 
 @dataclass(frozen=True)
@@ -97,37 +98,23 @@ def predict(load: float, theory: str, batch_sizes: np.ndarray) -> xr.Dataset:
 
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:
-    """Say what is computed: all loads and batch sizes, and fine curves of theory."""
-    sizes = options.size("sizes")
+    """Say what is computed: all loads and batch sizes."""
     run = {name: options.size(name) for name in ("dimension", "replicas", "epochs")}
-    fine = np.geomspace(min(sizes), max(sizes), 200)
-    return {
-        "simulation": (
-            partial(train, seed=options.seed, **run),
-            {"load": LOADS, "batch_size": sizes},
-        ),
-        "theory": (
-            partial(predict, batch_sizes=fine),
-            {"load": LOADS, "theory": list(THEORIES)},
-        ),
-    }
+    grid = {"load": LOADS, "batch_size": options.size("sizes")}
+    return {"simulation": (partial(train, seed=options.seed, **run), grid)}
 
 
-def vertex(batch_size: np.ndarray, error: np.ndarray) -> float:
-    """Return where a parabola in log M around the smallest error is least.
-
-    At an end of the range it is that end, if the parabola has no minimum inside.
-    """
+def vertex(batch_size: np.ndarray, error: np.ndarray, centre: float) -> float:
+    """Return where a parabola in log M is least, within the range of batch sizes."""
     logs = np.log(batch_size)
-    least = logs[error.argmin()]
-    distance = np.abs(logs - least)
+    distance = np.abs(logs - np.log(centre))
     near = distance <= max(np.log(NEAR), np.sort(distance)[2])  # no fewer than three
     square, slope, _ = np.polyfit(logs[near], error[near], 2)
-    best = -slope / (2 * square) if square > 0 else least
+    best = -slope / (2 * square) if square > 0 else logs[error.argmin()]
     return float(np.exp(np.clip(best, logs[0], logs[-1])))
 
 
-def optimum(simulation: xr.Dataset) -> tuple[float, float]:
+def optimum(simulation: xr.Dataset, centre: float) -> tuple[float, float]:
     """Return the best batch size of one load and its standard error over training sets.
 
     The logarithm's error is found by leaving out each training set in turn (jackknife).
@@ -135,9 +122,10 @@ def optimum(simulation: xr.Dataset) -> tuple[float, float]:
     size = simulation["batch_size"].values
     error = simulation["generalization_error"].transpose("replica", "batch_size").values
     number = len(error)
-    left_out = [vertex(size, np.delete(error, k, axis=0).mean(axis=0)) for k in range(number)]
-    best = vertex(size, error.mean(axis=0))
-    return best, float(best * np.sqrt((number - 1) * np.log(left_out).var()))
+    means = (np.delete(error, k, axis=0).mean(axis=0) for k in range(number))
+    left_out = np.log([vertex(size, mean, centre) for mean in means])
+    best = vertex(size, error.mean(axis=0), centre)
+    return best, float(best * np.sqrt((number - 1) * left_out.var()))
 
 
 def markdown(tree: xr.DataTree) -> str:
@@ -146,16 +134,14 @@ def markdown(tree: xr.DataTree) -> str:
         "| α | M, simulation | off by (σ) | M, theory, same parabola | its minimum | M* |",
         "|" + "---|" * 6,
     ]
-    simulation, theory = (tree[name].to_dataset() for name in ("simulation", "theory"))
-    curves = theory["generalization_error"].sel(theory="uneven")
+    simulation = tree["simulation"].to_dataset()
+    sizes = simulation["batch_size"].values
     for load in simulation["load"].values:
-        best, error = optimum(simulation.sel(load=load))
-        sizes = simulation["batch_size"].values
-        expected = vertex(
-            sizes,
-            sbn.offline.batch_normalized(load, sizes, LABEL_NOISE, uneven_weights=True),
-        )
-        least = float(curves.sel(load=load).idxmin("batch_size"))
+        curve = predict(load, "uneven", np.geomspace(sizes[0], sizes[-1], 400))
+        least = float(curve["generalization_error"].idxmin("batch_size"))
+        best, error = optimum(simulation.sel(load=load), least)
+        own = predict(load, "uneven", sizes)["generalization_error"].values
+        expected = vertex(sizes, own, least)
         shrunken = float(sbn.offline.best_batch_size(load, LABEL_NOISE))
         off = (best - expected) / error if error > 0 else np.inf
         lines.append(
@@ -167,10 +153,12 @@ def markdown(tree: xr.DataTree) -> str:
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the errors against the batch size."""
-    simulation, theory = (tree[name].to_dataset() for name in ("simulation", "theory"))
+    simulation = tree["simulation"].to_dataset()
+    sizes = simulation["batch_size"].values
+    fine = np.geomspace(sizes[0], sizes[-1], 200)
     panels: dict[str, Any] = {}
     for load in simulation["load"].values:
-        lines = {name: theory.sel(load=load, theory=name) for name in THEORIES}
+        lines = {name: predict(load, name, fine) for name in THEORIES}
         best = lines["uneven"]["generalization_error"].argmin("batch_size").item()
         panels[rf"$\alpha = {load:g}$"] = {
             THEORIES["ridge"]: (lines["ridge"], None),

@@ -85,10 +85,10 @@ def test_the_optimum_is_found_with_its_error(script):
     run = xr.Dataset(
         {"generalization_error": (("replica", "batch_size"), error)}, {"batch_size": size}
     )
-    best, spread = script.optimum(run)
+    best, spread = script.optimum(run, 10.0)
     assert abs(best - 10) < 4 * spread
     logs = np.log(size)
-    near = np.abs(logs - np.log(size[truth.argmin()])) < np.log(script.NEAR)
+    near = np.abs(logs - np.log(10)) < np.log(script.NEAR)
     slopes = np.linalg.pinv(np.vander(logs[near], 3))[:2]  # of the fit: a x² + b x
     gradient = -slopes[1] / 2 - slopes[0] * np.log(10)  # of −b/(2a) at a = 1, b = −2 log 10
     expected = 10 * noise / np.sqrt(number) * np.linalg.norm(gradient)
