@@ -32,7 +32,7 @@ THEORIES = {
 }
 """Lines, and their titles in the figures."""
 NEAR = 3.0
-"""A parabola goes through batch sizes up to so many times larger or smaller than the theory's best."""
+"""A parabola goes through sizes up to so many times larger or smaller than the theory's best."""
 
 
 @dataclass(frozen=True)
