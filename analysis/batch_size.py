@@ -48,10 +48,12 @@ Math(r"M^\ast = " + sbn.codegen.latex(sbn.symbolic.offline.best_batch_size()))
 
 # %%
 store = ROOT / "results" / "batch_size.zarr"
-if not store.exists():
-    small = batch_size.simulate(batch_size.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "batch_size.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    folder = Path(tempfile.mkdtemp())
+    quick = batch_size.Options(preset="quick", store=folder / "batch_size.zarr")
+    tree = batch_size.simulate(quick)
 
 # %%
 figures = batch_size.figures(tree)
@@ -61,6 +63,11 @@ figures["error"]
 Markdown(batch_size.markdown(tree))
 
 # %% [markdown]
+# The table compares like with like: a parabola in $\log M$ through the simulated errors (standard
+# errors over training sets) and through the theory at the same batch sizes. The minimum of the
+# theory itself is beside it, and $M^\ast$ of least squares that is only shrunken. Weighting samples
+# unevenly costs more in small batches, so it moves the best batch size up.
+#
 # The ridge of the published picture (population normalization with the gamma decay that a batch is
 # worth) asks for larger batches the more data there are; batch normalization itself does not know
 # of the load but through the least-squares solution that it shrinks.

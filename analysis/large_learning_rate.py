@@ -49,10 +49,12 @@ Math(r"\varepsilon_g = " + sbn.codegen.latex(sbn.symbolic.offline.batch_normaliz
 
 # %%
 store = ROOT / "results" / "large_learning_rate.zarr"
-if not store.exists():
-    small = large_learning_rate.simulate(large_learning_rate.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "large_learning_rate.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    folder = Path(tempfile.mkdtemp())
+    quick = large_learning_rate.Options(preset="quick", store=folder / "large_learning_rate.zarr")
+    tree = large_learning_rate.simulate(quick)
 
 # %%
 figures = large_learning_rate.figures(tree)

@@ -1,52 +1,55 @@
 """Which batch size generalizes best? Batch normalization on finite training sets, ε_g against M.
 
 Small batches shrink the output, like a ridge: too little for noisy labels at large M, too much at
-small M. Linear students at several loads, annealed to the end, beside `batch_normalized`, the
-published ridge (λ_r = 2αζ with ζ = 3/(4M)) and the best batch size M*. The store is a tree,
+small M. Linear students at several loads, annealed to the end. The group of the store:
 
-    load_2/simulation, load_2/theory, load_2/ridge, load_2/best
+    simulation    training, over load × batch size; the same data for all sizes of a load
+
+Beside it `batch_normalized`, with and without uneven weights of the samples, and the published
+ridge (λ_r = 2αζ with ζ = 3/(4M)).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 
-LOADS = (2.0, 4.0, 8.0)
+LOADS = (3.0, 5.0, 10.0)
 LABEL_NOISE = 0.5
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"sizes": (3, 6, 12, 24, 48), "dimension": 50, "replicas": 8, "epochs": 150},
-    "paper": {
-        "sizes": (3, 4, 5, 7, 10, 15, 24, 40, 64),
-        "dimension": 200,
-        "replicas": 16,
-        "epochs": 500,
-    },
+THEORIES = {
+    "ridge": r"ridge, $\lambda_r = 2\alpha\zeta$",
+    "shrunken": "least squares, shrunken",
+    "uneven": "batch norm.",
 }
+"""Lines, and their titles in the figures."""
+NEAR = 3.0
+"""A parabola goes through sizes up to so many times larger or smaller than the theory's best."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """Generalization at batch sizes from 3 to 64, and figures of it."""
+class Options(sbn.study.Options):
+    """Generalization at batch sizes from 3 to 100, and figures of it."""
 
+    presets: ClassVar = {
+        "quick": {"sizes": (3, 6, 12, 24, 48, 96), "dimension": 50, "replicas": 8, "epochs": 60},
+        "paper": {
+            "sizes": (3, 4, 5, 7, 9, 12, 16, 22, 30, 45, 65, 100),
+            "dimension": 150,
+            "replicas": 16,
+            "epochs": 250,
+        },
+    }
     store: Path = Path("results/batch_size.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a few minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     sizes: tuple[int, ...] | None = None
     """M; this and the following are the preset's unless given."""
     dimension: int | None = None
@@ -54,12 +57,7 @@ class Options:
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None
-    """Epochs at α = 2; at other loads in proportion to the time of the slowest mode."""
-
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
+    """Epochs at α = 3; at other loads in proportion to the time of the slowest mode."""
 
 
 def cosine(done: float) -> float:
@@ -67,103 +65,120 @@ def cosine(done: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Train at all loads and batch sizes; the same data for all sizes of a load."""
-    sizes = np.array(options.size("sizes"))
-    dimension, replicas = options.size("dimension"), options.size("replicas")
-    axis = xr.DataArray(
-        sizes, dims="batch_size", attrs={"long_name": "batch size", "symbol": "$M$", "units": "1"}
+def train(
+    load: float, batch_size: int, dimension: int, replicas: int, epochs: int, seed: int
+) -> xr.Dataset:
+    """Anneal at one load and batch size."""
+    slowness = LOADS[0] * (1 - LOADS[0] ** -0.5) ** 2 / (load * (1 - load**-0.5) ** 2)
+    setup = sbn.TeacherStudent("linear", "batch", batch_size, LABEL_NOISE)
+    found = sbn.offline.train(
+        setup,
+        load,
+        0.5 * batch_size,
+        dimension,
+        replicas,
+        int(max(40, slowness * epochs)),
+        seed,
+        schedule=cosine,
+        workers=1,
     )
-    fine = np.geomspace(sizes[0], sizes[-1], 80)
-    curve = xr.DataArray(fine, dims="batch_size", attrs=axis.attrs)
-    results: dict[str, xr.Dataset] = {}
-    for load in tqdm(LOADS, desc="loads", disable=None):
-        slowness = (2 * (1 - 2**-0.5) ** 2) / (load * (1 - load**-0.5) ** 2)
-        runs = []
-        for size in sizes:
-            setup = sbn.TeacherStudent("linear", "batch", int(size), LABEL_NOISE)
-            epochs = int(max(40, slowness * options.size("epochs")))
-            found = sbn.offline.train(
-                setup, load, 0.5 * size, dimension, replicas, epochs, options.seed, schedule=cosine
-            )
-            runs.append(found.squeeze(["load", "learning_rate"], drop=True))
-        group = f"load_{load:g}"
-        simulation = xr.concat(runs, "batch_size").assign_coords(batch_size=axis)
-        results[f"{group}/simulation"] = simulation
-        attributes = simulation["generalization_error"].attrs
-
-        def line(error: np.ndarray, x: xr.DataArray = curve, about: Any = attributes) -> xr.Dataset:
-            coordinates = {"batch_size": x}
-            values = xr.DataArray(np.atleast_1d(error), coordinates, ("batch_size",), attrs=about)
-            return xr.Dataset({"generalization_error": values})
-
-        results[f"{group}/theory"] = line(sbn.offline.batch_normalized(load, fine, LABEL_NOISE))
-        results[f"{group}/ridge"] = line(
-            sbn.offline.ridge(load, 2 * load * 3 / (4 * fine), LABEL_NOISE)
-        )
-        best = sbn.offline.best_batch_size(load, LABEL_NOISE)
-        results[f"{group}/best"] = line(
-            sbn.offline.batch_normalized(load, best, LABEL_NOISE),
-            xr.DataArray(np.atleast_1d(best), dims="batch_size"),
-        )
-    return xr.DataTree.from_dict(results)
+    found = found.isel(load=0, learning_rate=0)
+    return found.drop_vars(["load", "samples", "learning_rate", "gamma_learning_rate"])
 
 
-def optimum(simulation: xr.Dataset) -> tuple[float, float]:
-    """Return the best batch size of the simulation and its standard error over training sets.
+def predict(load: float, theory: str, batch_sizes: np.ndarray) -> xr.Dataset:
+    """Evaluate a theory at many batch sizes."""
+    if theory == "ridge":
+        error = sbn.offline.ridge(load, 2 * load * 3 / (4 * batch_sizes), LABEL_NOISE)
+    else:
+        uneven = theory == "uneven"
+        error = sbn.offline.batch_normalized(load, batch_sizes, LABEL_NOISE, uneven_weights=uneven)
+    found = xr.Dataset({"generalization_error": ("batch_size", error)}, {"batch_size": batch_sizes})
+    return sbn.dataset.describe(found)
 
-    The vertex of a parabola in log M through the smallest mean and its neighbours, for each
-    training set left out in turn (jackknife).
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: all loads and batch sizes."""
+    run = {name: options.size(name) for name in ("dimension", "replicas", "epochs")}
+    grid = {"load": LOADS, "batch_size": options.size("sizes")}
+    return {"simulation": (partial(train, seed=options.seed, **run), grid)}
+
+
+def vertex(batch_size: np.ndarray, error: np.ndarray, centre: float) -> float:
+    """Return where a parabola in log M is least, within the range of batch sizes."""
+    logs = np.log(batch_size)
+    distance = np.abs(logs - np.log(centre))
+    near = distance <= max(np.log(NEAR), np.sort(distance)[2])  # no fewer than three
+    square, slope, _ = np.polyfit(logs[near], error[near], 2)
+    best = -slope / (2 * square) if square > 0 else logs[error.argmin()]
+    return float(np.exp(np.clip(best, logs[0], logs[-1])))
+
+
+def optimum(simulation: xr.Dataset, centre: float) -> tuple[float, float]:
+    """Return the best batch size of one load and its standard error over training sets.
+
+    The logarithm's error is found by leaving out each training set in turn (jackknife).
     """
+    size = simulation["batch_size"].values
     error = simulation["generalization_error"].transpose("replica", "batch_size").values
-    logs = np.log(simulation["batch_size"].values)
-
-    def vertex(mean: np.ndarray) -> float:
-        centre = int(mean.argmin())
-        if centre in (0, mean.size - 1):
-            return float(logs[centre])
-        near = slice(centre - 1, centre + 2)
-        square, slope, _ = np.polyfit(logs[near], mean[near], 2)
-        return float(-slope / (2 * square))
-
     number = len(error)
-    left_out = np.array([vertex(np.delete(error, k, axis=0).mean(axis=0)) for k in range(number)])
-    spread = np.sqrt((number - 1) * left_out.var())
-    best = np.exp(vertex(error.mean(axis=0)))
-    return best, best * spread
+    means = (np.delete(error, k, axis=0).mean(axis=0) for k in range(number))
+    left_out = np.log([vertex(size, mean, centre) for mean in means])
+    best = vertex(size, error.mean(axis=0), centre)
+    return best, float(best * np.sqrt((number - 1) * left_out.var()))
 
 
 def markdown(tree: xr.DataTree) -> str:
     """Write the best batch sizes, one row for each load."""
-    lines = ["| α | M, simulation | M*, theory |", "|---|---|---|"]
-    for load in LOADS:
-        best, error = optimum(tree[f"load_{load:g}/simulation"].to_dataset())
-        expected = float(tree[f"load_{load:g}/best"].to_dataset()["batch_size"][0])
-        lines.append(f"| {load:g} | {best:.1f} ± {error:.1f} | {expected:.1f} |")
+    lines = [
+        "| α | M, simulation | off by (σ) | M, theory, same parabola | its minimum | M* |",
+        "|" + "---|" * 6,
+    ]
+    simulation = tree["simulation"].to_dataset()
+    sizes = simulation["batch_size"].values
+    for load in simulation["load"].values:
+        curve = predict(load, "uneven", np.geomspace(sizes[0], sizes[-1], 400))
+        least = float(curve["generalization_error"].idxmin("batch_size"))
+        best, error = optimum(simulation.sel(load=load), least)
+        own = predict(load, "uneven", sizes)["generalization_error"].values
+        expected = vertex(sizes, own, least)
+        shrunken = float(sbn.offline.best_batch_size(load, LABEL_NOISE))
+        off = (best - expected) / error if error > 0 else np.inf
+        lines.append(
+            f"| {load:g} | {best:.1f} ± {error:.1f} | {off:+.1f} | {expected:.1f} | {least:.1f} "
+            f"| {shrunken:.1f} |"
+        )
     return "\n".join(lines)
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the errors against the batch size."""
+    simulation = tree["simulation"].to_dataset()
+    sizes = simulation["batch_size"].values
+    fine = np.geomspace(sizes[0], sizes[-1], 200)
     panels: dict[str, Any] = {}
-    for load in LOADS:
-        group = {name: node.to_dataset() for name, node in tree[f"load_{load:g}"].children.items()}
+    for load in simulation["load"].values:
+        lines = {name: predict(load, name, fine) for name in THEORIES}
+        best = lines["uneven"]["generalization_error"].argmin("batch_size").item()
         panels[rf"$\alpha = {load:g}$"] = {
-            r"ridge, $\lambda_r = 2\alpha\zeta$": (group["ridge"], None),
-            "batch norm.": (group["theory"], group["simulation"]),
-            r"best batch size $M^\ast$": (None, group["best"]),
+            THEORIES["ridge"]: (lines["ridge"], None),
+            THEORIES["shrunken"]: (lines["shrunken"], None),
+            THEORIES["uneven"]: (lines["uneven"], simulation.sel(load=load)),
+            "best batch size": (None, lines["uneven"].isel(batch_size=[best])),
         }
     return {"error": sbn.plot.against("batch_size", panels)}
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw, print the best batch sizes."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in figures(tree).items():
-        sbn.plot.save_figure(figure, options.figures / f"batch_size_{name}")
-    print(markdown(tree))
-    print(f"results: {store}\nfigures: {options.figures}")
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is not None:
+        print(markdown(tree))
 
 
 if __name__ == "__main__":

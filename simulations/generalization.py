@@ -1,82 +1,88 @@
 """How well students generalize from P = αN samples, and where batch normalization is a ridge.
 
-Linear and ReLU students with label noise, trained to the end: without normalization, with weight
-or population normalization and gamma decay, with batch normalization at several M. Theory beside
-each. The store is a tree,
+Students with label noise, trained to the end: without normalization, with weight or population
+normalization and gamma decay, with batch normalization at several M. The groups of the store:
 
-    linear/batch_10/simulation      activation / student / simulation or theory
-    table                           batch normalization beside ridge regression of the same data
+    unbatched           linear and ReLU, all samples a batch, over activation × student × load
+    batch_10            batch normalization, over activation × load
+    replica_symmetric   theory of a ReLU student with the gamma decay of M = 10, over load
+    digits              held-out images, over labels × student × load
 
-and the table is printed: in the published picture (Luo et al. 2019) batch normalization is
-population normalization with the gamma decay ζ = 3/(4M), that is ridge regression, λ_r = 2αζ.
+Beside them a table: in the published picture (Luo et al. 2019) batch normalization is population
+normalization with the gamma decay ζ = 3/(4M), that is ridge regression, λ_r = 2αζ.
+
+The digits are whitened, so that a linear student's theory holds if only second moments matter. True
+labels (odd or even) are, for a linear student, a teacher of length ρ and noise: what the best
+linear function of all images leaves, √(1 − ρ²).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""The groups of the store, and their titles in the figures."""
+"""Values of the grid, and their titles in the figures."""
 BATCH_SIZES = (5, 10, 40)
 SHOWN = 10
 """The batch size whose gamma decay the figures show."""
 LABEL_NOISE = 0.5
 SHORT = sbn.OrderParameters(overlap=0.0, length=1e-3)
 """Without normalization the initial weights are not forgotten, so they are small."""
+UNBATCHED = ["none", f"weight_{SHOWN}", *(f"population_{size}" for size in BATCH_SIZES)]
 STUDENTS = {
     "none": "no normalization",
     f"weight_{SHOWN}": r"weight norm. + $\gamma$ decay",
     f"population_{SHOWN}": r"population norm. + $\gamma$ decay",
     **{f"batch_{size}": f"batch norm., $M = {size}$" for size in BATCH_SIZES},
 }
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"loads": (0.2, 0.5, 2.0, 5.0), "dimension": 50, "replicas": 4, "epochs": 100},
-    "paper": {
-        "loads": (0.1, 0.2, 0.35, 0.5, 0.7, 1.4, 2.0, 3.0, 4.0, 6.0, 10.0),
-        "dimension": 200,
-        "replicas": 16,
-        "epochs": 800,
-    },
-}
+LABELS = {"teacher": "digits, teacher", "true": "digits, odd or even"}
+ON_DIGITS = ["none", f"population_{SHOWN}", f"batch_{SHOWN}"]
+COMPONENTS = 40
+"""Principal components of the digits that are used, N."""
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Generalization at loads from 0.1 to 10, and figures of it."""
 
+    presets: ClassVar = {
+        "quick": {
+            "loads": (0.5, 2.0, 5.0),
+            "digit_loads": (0.5, 4.0, 16.0),
+            "dimension": 50,
+            "replicas": 4,
+            "epochs": 60,
+        },
+        "paper": {
+            "loads": (0.1, 0.2, 0.35, 0.5, 0.7, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0),
+            "digit_loads": (0.5, 0.7, 1.5, 2.0, 4.0, 8.0, 16.0, 32.0),
+            "dimension": 150,
+            "replicas": 16,
+            "epochs": 800,
+        },
+    }
     store: Path = Path("results/generalization.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a few minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     loads: tuple[float, ...] | None = None
     """α = P/N; this and the following are the preset's unless given."""
+    digit_loads: tuple[float, ...] | None = None
+    """α for the digits, at most 40."""
     dimension: int | None = None
     """N."""
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None
     """Epochs at most; far from α = 1 fewer are enough."""
-
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
 
 
 def gamma_decay(activation: str, batch_size: int) -> float:
@@ -89,35 +95,37 @@ def cosine(done: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
-def loads(student: str, options: Options) -> list[float]:
-    """Return the loads at which a training set has at least two batches."""
-    size = int(student.partition("_")[2]) if student.startswith("batch") else 1
-    fewest = 2 * size / options.size("dimension")
-    return [load for load in options.size("loads") if load >= fewest]
-
-
-def train(activation: str, student: str, load: float, options: Options) -> xr.Dataset:
+def train(
+    activation: str,
+    student: str,
+    load: float,
+    dimension: int,
+    replicas: int,
+    epochs: int,
+    seed: int,
+    label_noise: float = LABEL_NOISE,
+    **data: Any,
+) -> xr.Dataset:
     """Train one student at one load until it has converged.
 
     Batches of all samples for students that need no small ones; their learning rate is two thirds
     of the largest stable one. Epochs in proportion to the slowest mode of a linear student.
     """
     normalization, _, size = student.partition("_")
-    dimension, most = options.size("dimension"), options.size("epochs")
     samples = round(load * dimension)
     slowest, fastest = (1 - load**-0.5) ** 2, (1 + load**-0.5) ** 2
     if normalization == "batch":
-        batch_size, rate, schedule = int(size), 0.5 * int(size), cosine
-        epochs = 40 / (load * slowest)
+        batch_size, rate, schedule, most = int(size), 0.5 * int(size), cosine, epochs
+        wanted = 40 / (load * slowest)
     else:
-        batch_size, rate, schedule = samples, dimension / fastest, None
-        epochs = 12 * fastest / slowest
+        batch_size, rate, schedule, most = samples, dimension / fastest, None, 5 * epochs
+        wanted = 12 * fastest / slowest
     decays = normalization in ("weight", "population")
     setup = sbn.TeacherStudent(
         activation,
         normalization,
         batch_size,
-        LABEL_NOISE,
+        label_noise,
         gamma_decay=gamma_decay(activation, int(size)) if decays else 0.0,
     )
     found = sbn.offline.train(
@@ -125,147 +133,234 @@ def train(activation: str, student: str, load: float, options: Options) -> xr.Da
         load,
         rate,
         dimension,
-        options.size("replicas"),
-        int(np.clip(epochs, 60, most if normalization == "batch" else 5 * most)),
-        options.seed,
+        replicas,
+        int(np.clip(wanted, 60, most)),
+        seed,
         start=SHORT if normalization == "none" else sbn.OrderParameters(0.0),
         schedule=schedule,
+        workers=1,
+        **data,
     )
-    return found.isel(learning_rate=0).drop_vars(["learning_rate", "gamma_learning_rate"])
+    found = found.isel(load=0, learning_rate=0)
+    return found.drop_vars(["load", "samples", "learning_rate", "gamma_learning_rate"])
 
 
 @cache
-def replica_symmetric_error(load: float, ridge: float) -> float:
-    """Return ε_g of the ReLU student, NaN where the equations do not converge."""
-    found = sbn.offline.replica_symmetric("relu", load, ridge, LABEL_NOISE)
-    return float(found["generalization_error"].where(found["converged"])[0])
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return the whitened components of scikit-learn's digits, and odd (1) or even (−1)."""
+    from sklearn.datasets import load_digits  # nothing else needs the extra `data`
+
+    images, digit = load_digits(return_X_y=True)
+    left = np.linalg.svd(images - images.mean(axis=0), full_matrices=False)[0]
+    labels = 2.0 * (digit % 2) - 1
+    return left[:, :COMPONENTS] * np.sqrt(len(images)), labels - labels.mean()
 
 
-def theory(activation: str, student: str, simulation: xr.Dataset) -> xr.Dataset | None:
-    """Return ε_g for N → ∞ where there is a theory; BN below α = 1 with the measured growth."""
-    normalization, _, size = student.partition("_")
-    decay = gamma_decay(activation, int(size)) if normalization in ("weight", "population") else 0.0
-    alpha = simulation["load"].values
-    if activation == "linear":
-        alpha = np.union1d(alpha, np.geomspace(alpha[0], alpha[-1], 120))
-        error = sbn.offline.ridge(alpha, 2 * alpha * decay, LABEL_NOISE)
-        if normalization == "batch":
-            measured = simulation["growth"].mean("replica")
-            growth = np.interp(np.log(alpha), np.log(measured["load"]), measured)
-            error = sbn.offline.batch_normalized(alpha, int(size), LABEL_NOISE, growth)
-    elif decay > 0:
-        error = np.array([replica_symmetric_error(load, 2 * load * decay) for load in alpha])
-    else:
-        return None
-    attributes = simulation["generalization_error"].attrs
-    values = xr.DataArray(error, {"load": alpha}, ("load",), attrs=attributes)
-    return xr.Dataset({"generalization_error": values})
+def train_on_digits(labels: str, student: str, load: float, **run: Any) -> xr.Dataset:
+    """Train a linear student on images; the true labels are noisy enough."""
+    images, true = digits()
+    more: dict[str, Any] = {"label_noise": 0.0, "labels": true} if labels == "true" else {}
+    found = train(
+        "linear", student, load, COMPONENTS, inputs=sbn.Inputs(images, name="digits"), **more, **run
+    )
+    return found.drop_vars("overlap", errors="ignore")
 
 
-def table(tree: dict[str, xr.Dataset]) -> xr.Dataset:
-    """Compare linear batch normalization with both theories, in standard errors over data sets.
+def replica_symmetric(load: float) -> xr.Dataset:
+    """Solve for a ReLU student with the gamma decay that the figures show."""
+    penalty = 2 * load * gamma_decay("relu", SHOWN)
+    found = sbn.offline.replica_symmetric("relu", load, penalty, LABEL_NOISE)
+    return found.isel(load=0, drop=True)[["generalization_error", "residual", "converged"]]
 
-    `from_ridge` is that of the differences to population normalization with gamma decay on the
-    same data; `from_theory` that of the mean to `batch_normalized`.
-    """
-    rows = []
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed; batch normalization where a training set has at least two batches."""
+    run = {name: options.size(name) for name in ("dimension", "replicas", "epochs")}
+    loads, activations = options.size("loads"), list(ACTIVATIONS)
+    one = partial(train, seed=options.seed, **run)
+    found: dict[str, sbn.study.Part] = {
+        "unbatched": (one, {"activation": activations, "student": UNBATCHED, "load": loads}),
+        "replica_symmetric": (replica_symmetric, {"load": loads}),
+    }
     for size in BATCH_SIZES:
-        found = tree[f"linear/batch_{size}/simulation"].reset_coords(drop=True)
-        other = tree[f"linear/population_{size}/simulation"].reset_coords(drop=True)
-        batch, ridge = found["generalization_error"], other["generalization_error"]
-        ridge = ridge.sel(load=batch["load"])
-        theory = tree[f"linear/batch_{size}/theory"]["generalization_error"]
-        own = theory.sel(load=batch["load"])
-        number = np.sqrt(batch.sizes["replica"])
-        error = batch.std("replica", ddof=1) / number
-        paired = (batch - ridge).std("replica", ddof=1) / number
-        rows.append(
-            xr.Dataset(
-                {
-                    "growth": found["growth"].mean("replica"),
-                    "batch": batch.mean("replica"),
-                    "error": error,
-                    "batch_normalized": own,
-                    "from_theory": (batch.mean("replica") - own) / error,
-                    "ridge": ridge.mean("replica"),
-                    "from_ridge": (batch - ridge).mean("replica") / paired,
-                }
-            )
+        kept = [load for load in loads if load >= 2 * size / run["dimension"]]
+        found[f"batch_{size}"] = (
+            partial(one, student=f"batch_{size}"),
+            {"activation": activations, "load": kept},
         )
-    sizes = xr.DataArray(list(BATCH_SIZES), dims="batch_size", name="batch_size")
-    return xr.concat(rows, sizes, join="outer", coords="minimal", compat="override")
+    del run["dimension"]
+    found["digits"] = (
+        partial(train_on_digits, seed=options.seed, **run),
+        {"labels": list(LABELS), "student": ON_DIGITS, "load": options.size("digit_loads")},
+    )
+    return found
 
 
-def markdown(found: xr.Dataset) -> str:
-    """Write the table, one row for each load and batch size."""
+def simulation(tree: xr.DataTree, activation: str, student: str) -> xr.Dataset:
+    """Select one student's training."""
+    if student in UNBATCHED:
+        return tree["unbatched"].to_dataset().sel(activation=activation, student=student)
+    return tree[student].to_dataset().sel(activation=activation)
+
+
+def error_over_loads(load: np.ndarray, error: np.ndarray) -> xr.Dataset:
+    """Make a line of theory."""
+    found = xr.Dataset({"generalization_error": ("load", error)}, {"load": load})
+    return sbn.dataset.describe(found)
+
+
+def linear_theory(student: str, run: xr.Dataset, label_noise: float = LABEL_NOISE) -> xr.Dataset:
+    """Evaluate ε_g for N → ∞; batch normalization below α = 1 with the measured growth."""
+    normalization, _, size = student.partition("_")
+    measured = run["growth"].mean("replica")
+    alpha = np.union1d(run["load"], np.geomspace(run["load"][0], run["load"][-1], 120))
+    if normalization == "batch":
+        growth = np.interp(np.log(alpha), np.log(measured["load"]), measured)
+        error = sbn.offline.batch_normalized(
+            alpha, int(size), label_noise, growth, uneven_weights=True
+        )
+    else:
+        decay = 0.0 if normalization == "none" else gamma_decay("linear", int(size))
+        error = sbn.offline.ridge(alpha, 2 * alpha * decay, label_noise)
+    return error_over_loads(alpha, error)
+
+
+def theory(tree: xr.DataTree, activation: str, student: str) -> xr.Dataset | None:
+    """Return ε_g for N → ∞ where there is a theory."""
+    if activation == "linear":
+        return linear_theory(student, simulation(tree, activation, student))
+    if student in (f"weight_{SHOWN}", f"population_{SHOWN}"):
+        solved = tree["replica_symmetric"].to_dataset()
+        return solved.where(solved["converged"].astype(bool), drop=True)
+    return None
+
+
+def digit_theory(labels: str, student: str, run: xr.Dataset) -> xr.Dataset:
+    """Evaluate the held-out error of a linear student if only second moments of images matter."""
+    if labels == "teacher":
+        return linear_theory(student, run)
+    images, true = digits()
+    square = float(np.sum((images.T @ true / len(true)) ** 2))  # ρ² of white images
+    left = float(true.var()) - square
+    found = linear_theory(student, run, np.sqrt(left / square))
+    found["generalization_error"] = square * found["generalization_error"] + left / 2
+    return sbn.dataset.describe(found)
+
+
+def z_scores(difference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the mean over replicas in standard errors, and the standard error."""
+    error = difference.std("replica", ddof=1) / np.sqrt(difference.sizes["replica"])
+    return difference.mean("replica") / error, error
+
+
+def table(tree: xr.DataTree) -> str:
+    """Compare linear batch normalization with its theory and with ridge regression.
+
+    Ridge regression is population normalization with gamma decay on the same data.
+    """
     lines = [
-        "| α | M | Q/Q₀ | batch norm. | theory | off by (σ) "
-        "| ridge, same data | off by (σ) | ridge? |",
-        "|" + "---|" * 9,
+        "| α | M | Q/Q₀ | batch norm. | least squares, shrunken | off by (σ) "
+        "| with uneven weights | off by (σ) | ridge, same data | off by (σ) | ridge? |",
+        "|" + "---|" * 11,
     ]
-    for load in found["load"].values:
-        for size in found["batch_size"].values:
-            row = found.sel(load=load, batch_size=size)
-            v = {name: float(value) for name, value in row.data_vars.items()}
-            if np.isnan(v["batch"]):
-                continue  # fewer than two batches
-            lines.append(
-                f"| {load:g} | {size} | {v['growth']:.2f} | {v['batch']:.4f} ± {v['error']:.4f} "
-                f"| {v['batch_normalized']:.4f} | {v['from_theory']:+.1f} | {v['ridge']:.4f} "
-                f"| {v['from_ridge']:+.1f} | {'yes' if abs(v['from_ridge']) < 3 else 'no'} |"
-            )
+    for size in BATCH_SIZES:
+        found = simulation(tree, "linear", f"batch_{size}")
+        ridge = simulation(tree, "linear", f"population_{size}")["generalization_error"]
+        for load in found["load"].values:
+            one = found.sel(load=load)
+            growth = float(one["growth"].mean())
+            error, beside = one["generalization_error"], ridge.sel(load=load)
+            cells = [f"{load:g}", f"{size}", f"{growth:.2f}"]
+            cells.append(f"{float(error.mean()):.4f} ± {float(z_scores(error)[1]):.4f}")
+            for uneven in (False, True):
+                own = float(
+                    sbn.offline.batch_normalized(
+                        load, size, LABEL_NOISE, growth, uneven_weights=uneven
+                    )
+                )
+                cells += [f"{own:.4f}", f"{float(z_scores(error - own)[0]):+.1f}"]
+            off = float(z_scores((error - beside).reset_coords(drop=True))[0])
+            cells += [f"{float(beside.mean()):.4f}", f"{off:+.1f}", "yes" if abs(off) < 3 else "no"]
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Train all students at all loads."""
-    results: dict[str, xr.Dataset] = {}
-    students = {
-        "linear": [*STUDENTS, *(f"population_{size}" for size in BATCH_SIZES if size != SHOWN)],
-        "relu": list(STUDENTS),
-    }
-    jobs = [(activation, student) for activation, names in students.items() for student in names]
-    for activation, student in tqdm(jobs, desc="students", disable=None):
-        kept = loads(student, options)
-        runs = [train(activation, student, load, options) for load in kept]
-        found = xr.concat(runs, "load")
-        results[f"{activation}/{student}/simulation"] = found
-        expected = theory(activation, student, found)
-        if expected is not None:
-            results[f"{activation}/{student}/theory"] = expected
-    results["table"] = table(results)
-    return xr.DataTree.from_dict(results)
+def replica_table(tree: xr.DataTree) -> str:
+    """Compare ReLU students with gamma decay with the replica-symmetric equations."""
+    lines = [
+        "| α | population norm. + γ decay | replica symmetric | off by (σ) |",
+        "|---|---|---|---|",
+    ]
+    solved = tree["replica_symmetric"].to_dataset()
+    error = simulation(tree, "relu", f"population_{SHOWN}")["generalization_error"]
+    for load in error["load"].values:
+        one, own = error.sel(load=load), solved.sel(load=load)
+        measured = f"| {load:g} | {float(one.mean()):.4f} ± {float(z_scores(one)[1]):.4f} |"
+        if not own["converged"]:
+            lines.append(f"{measured} not converged | |")
+            continue
+        expected = float(own["generalization_error"])
+        off = float(z_scores(one - expected)[0])
+        lines.append(f"{measured} {expected:.4f} | {off:+.1f} |")
+    return "\n".join(lines)
+
+
+def digit_table(tree: xr.DataTree) -> str:
+    """Compare students of digits with the theory of Gaussian inputs."""
+    lines = ["| labels | student | α | held-out error | theory | ratio |", "|" + "---|" * 6]
+    runs = tree["digits"].to_dataset()
+    for labels in LABELS:
+        for student in ON_DIGITS:
+            run = runs.sel(labels=labels, student=student)
+            expected = digit_theory(labels, student, run)["generalization_error"]
+            for load in run["load"].values:
+                one = run["generalization_error"].sel(load=load)
+                own = float(expected.sel(load=load))
+                lines.append(
+                    f"| {labels} | {STUDENTS[student]} | {load:g} "
+                    f"| {float(one.mean()):.4f} ± {float(z_scores(one)[1]):.4f} | {own:.4f} "
+                    f"| {float(one.mean()) / own:.2f} |"
+                )
+    return "\n".join(lines)
+
+
+def markdown(tree: xr.DataTree) -> str:
+    """Write all tables."""
+    return "\n\n".join(write(tree) for write in (table, replica_table, digit_table))
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the errors against the load."""
-
-    def found(activation: str, student: str) -> Any:
-        group = tree[f"{activation}/{student}"]
-        return tuple(
-            group[kind].to_dataset() if kind in group.children else None
-            for kind in ("theory", "simulation")
-        )
-
+    gaussian: dict[str, Any] = {
+        title: {
+            label: (theory(tree, activation, name), simulation(tree, activation, name))
+            for name, label in STUDENTS.items()
+        }
+        for activation, title in ACTIVATIONS.items()
+    }
+    runs = tree["digits"].to_dataset()
+    images: dict[str, Any] = {}
+    for labels, title in LABELS.items():
+        images[title] = {}
+        for student in ON_DIGITS:
+            run = runs.sel(labels=labels, student=student)
+            images[title][STUDENTS[student]] = (digit_theory(labels, student, run), run)
     return {
-        "error": sbn.plot.against(
-            "load",
-            {
-                title: {label: found(activation, name) for name, label in STUDENTS.items()}
-                for activation, title in ACTIVATIONS.items()
-            },
-        )
+        "error": sbn.plot.against("load", gaussian),
+        "digits": sbn.plot.against("load", images),
     }
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
-    """Simulate, write the store, draw, print the table."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in figures(tree).items():
-        sbn.plot.save_figure(figure, options.figures / f"generalization_{name}")
-    print(markdown(tree["table"].to_dataset()))
-    print(f"results: {store}\nfigures: {options.figures}")
+    """Simulate, write the store, draw, print the tables."""
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is not None:
+        print(markdown(tree))
 
 
 if __name__ == "__main__":

@@ -4,22 +4,23 @@ Below α = 1 a student interpolates, and keeps what its initial weights have out
 large learning rate makes |w| longer, Q_∞/Q₀, next to which that part is small: it is forgotten.
 ε_g against η for several M, with the growth beside it and the error predicted from the growth.
 Above α = 1 nothing is kept; what a finite η adds to the annealed error is the first correction.
-The store is a tree,
+The groups of the store:
 
-    load_0.5/batch_10/simulation, load_0.5/batch_10/theory, correction/batch_10
+    load_0.5      training below α = 1, over batch size × η/M
+    correction    constant learning rates above α = 1 beside annealing, over batch size × epoch
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 
@@ -28,24 +29,17 @@ BATCH_SIZES = (5, 10, 40)
 LABEL_NOISE = 0.5
 CORRECTION_LOAD = 2.0
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"rates": 4, "dimension": 150, "replicas": 6, "epochs": 100},
-    "paper": {"rates": 7, "dimension": 300, "replicas": 12, "epochs": 600},
-}
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Learning rates over more than two decades, and figures of what they do."""
 
+    presets: ClassVar = {
+        "quick": {"rates": 4, "dimension": 150, "replicas": 6, "epochs": 100},
+        "paper": {"rates": 7, "dimension": 200, "replicas": 12, "epochs": 500},
+    }
     store: Path = Path("results/large_learning_rate.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a few minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     rates: int | None = None
     """Number of learning rates; this and the following are the preset's unless given."""
     dimension: int | None = None
@@ -54,11 +48,6 @@ class Options:
     """Training sets."""
     epochs: int | None = None
     """Epochs at α = 0.5; at larger loads up to three times as many."""
-
-    def size(self, name: str) -> int:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
 
 
 def cosine(done: float) -> float:
@@ -71,78 +60,92 @@ def setup(batch_size: int) -> sbn.TeacherStudent:
     return sbn.TeacherStudent("linear", "batch", batch_size, LABEL_NOISE)
 
 
-def interpolating(load: float, batch_size: int, options: Options) -> xr.Dataset:
-    """Train at all learning rates, from η/M = 0.1 (0.3 near α = 1, where learning is slow) to 10.
+def interpolating(
+    batch_size: int,
+    load: float,
+    relative_rates: np.ndarray,
+    dimension: int,
+    replicas: int,
+    epochs: int,
+    seed: int,
+) -> xr.Dataset:
+    """Train at all learning rates, given as η/M.
 
     γ gets a small learning rate of its own: at finite N it jitters by η_γ/N.
     """
-    dimension = options.size("dimension")
-    rates = np.geomspace(0.1 if load < 0.7 else 0.5, 10, options.size("rates")) * batch_size
-    return sbn.offline.train(
+    rates = relative_rates * batch_size
+    found = sbn.offline.train(
         setup(batch_size),
         load,
         rates,
         dimension,
-        options.size("replicas"),
-        options.size("epochs") * (3 if load > 0.7 else 1),
-        options.seed,
+        replicas,
+        epochs,
+        seed,
         gamma_learning_rate=np.minimum(rates, dimension / 40),
         initializations=2,
-    ).squeeze("load", drop=True)
+        workers=1,
+    ).isel(load=0)
+    found = found.drop_vars(["load", "samples", "learning_rate", "gamma_learning_rate"])
+    found = found.rename(learning_rate="relative_rate").assign_coords(relative_rate=relative_rates)
+    return sbn.dataset.describe(found.assign_attrs(load=load))
 
 
-def correction(batch_size: int, options: Options) -> xr.Dataset:
+def correction(
+    batch_size: int, dimension: int, replicas: int, epochs: int, seed: int
+) -> xr.Dataset:
     """Compare constant learning rates above α = 1 with annealing, on the same data.
 
-    `excess` is the difference of ε_g at the last epoch, for the effective learning rate
+    `excess` is the difference of ε_g at an epoch, for the effective learning rate
     η_eff/M = ηγ/(QM) at that epoch.
     """
-    run: dict[str, Any] = {
-        "setup": setup(batch_size),
-        "load": CORRECTION_LOAD,
-        "dimension": options.size("dimension"),
-        "replicas": options.size("replicas"),
-        "seed": options.seed,
-    }
-    epochs = options.size("epochs")
-    annealed = sbn.offline.train(
-        learning_rate=0.3 * batch_size, epochs=epochs, schedule=cosine, **run
-    ).isel(learning_rate=0, drop=True)
+    run = partial(
+        sbn.offline.train,
+        setup(batch_size),
+        CORRECTION_LOAD,
+        dimension=dimension,
+        replicas=replicas,
+        epochs=epochs,
+        seed=seed,
+        workers=1,
+    )
     last = [round(epochs / 2**k) for k in (4, 3, 2, 1, 0)]
-    constant = sbn.offline.train(
-        learning_rate=3.0 * batch_size, epochs=epochs, history=last, **run
-    ).isel(learning_rate=0)
-    rate = constant["learning_rate"] * constant["gamma"] / constant["length"] ** 2 / batch_size
-    effective = rate.mean("replica").squeeze().values
+    annealed = run(learning_rate=0.3 * batch_size, schedule=cosine).isel(load=0, learning_rate=0)
+    constant = run(learning_rate=3.0 * batch_size, history=last).isel(load=0, learning_rate=0)
+    rate = 3.0 * constant["gamma"] / constant["length"] ** 2
     excess = constant["generalization_error"] - annealed["generalization_error"]
-    found = xr.Dataset({"excess": excess.squeeze("load", drop=True)}, attrs=constant.attrs)
-    found = found.drop_vars(["learning_rate", "gamma_learning_rate"], errors="ignore")
-    found = found.rename(epoch="effective_rate").assign_coords(effective_rate=effective)
-    found["excess"].attrs = {"long_name": "excess error", "symbol": r"$\Delta\varepsilon_g$"}
-    found["effective_rate"].attrs = {
-        "long_name": "effective learning rate",
-        "symbol": r"$\eta_\mathrm{eff}/M$",
-    }
-    return found
+    found = xr.Dataset(
+        {"excess_error": excess, "effective_relative_rate": rate}, attrs=constant.attrs
+    )
+    found = found.drop_vars(["load", "samples", "learning_rate", "gamma_learning_rate"])
+    return sbn.dataset.describe(found.assign_attrs(load=CORRECTION_LOAD))
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Train at all loads, batch sizes and learning rates."""
-    results: dict[str, xr.Dataset] = {}
-    jobs = [(load, size) for load in LOADS for size in BATCH_SIZES]
-    for load, size in tqdm(jobs, desc="loads and batch sizes", disable=None):
-        group = f"load_{load:g}/batch_{size}"
-        found = interpolating(load, size, options)
-        results[f"{group}/simulation"] = found
-        growth = found["growth"].mean(("replica", "initialization"))
-        error = sbn.offline.batch_normalized(load, size, LABEL_NOISE, growth.values)
-        expected = growth.to_dataset(name="generalization_error")
-        expected["generalization_error"].values[:] = error
-        expected["generalization_error"].attrs = found["generalization_error"].attrs
-        results[f"{group}/theory"] = expected
-    for size in BATCH_SIZES:
-        results[f"correction/batch_{size}"] = correction(size, options)
-    return xr.DataTree.from_dict(results)
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: η/M from 0.1 (0.5 near α = 1, where learning is slow) to 10."""
+    run = {name: options.size(name) for name in ("dimension", "replicas")}
+    epochs = options.size("epochs")
+    found: dict[str, sbn.study.Part] = {}
+    for load in LOADS:
+        lowest, longer = (0.5, 3) if load > 0.7 else (0.1, 1)
+        function = partial(
+            interpolating,
+            load=load,
+            relative_rates=np.geomspace(lowest, 10, options.size("rates")),
+            epochs=longer * epochs,
+            seed=options.seed,
+            **run,
+        )
+        found[f"load_{load:g}"] = (function, {"batch_size": BATCH_SIZES})
+    function = partial(correction, epochs=epochs, seed=options.seed, **run)
+    return {**found, "correction": (function, {"batch_size": BATCH_SIZES})}
+
+
+def predicted(load: float, run: xr.Dataset) -> xr.Dataset:
+    """Evaluate ε_g for the growth that was measured."""
+    growth = run["growth"].mean(("replica", "initialization"))
+    error = sbn.offline.batch_normalized(load, run["batch_size"].item(), LABEL_NOISE, growth.values)
+    return sbn.dataset.describe(growth.copy(data=error).to_dataset(name="generalization_error"))
 
 
 def first_correction(found: xr.Dataset) -> tuple[float, float]:
@@ -150,10 +153,10 @@ def first_correction(found: xr.Dataset) -> tuple[float, float]:
 
     From the three smallest effective learning rates, by least squares through the origin.
     """
-    rates = found["effective_rate"].values
-    smallest = np.argsort(rates)[:3]
-    values = found["excess"].transpose("replica", ...).values[:, smallest]
-    slopes = values @ rates[smallest] / (rates[smallest] @ rates[smallest])
+    last = found.isel(epoch=slice(-3, None))  # the effective rate falls
+    rates = last["effective_relative_rate"].mean("replica").values
+    values = last["excess_error"].transpose("replica", "epoch").values
+    slopes = values @ rates / (rates @ rates)
     return float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(slopes.size))
 
 
@@ -164,52 +167,50 @@ def markdown(tree: xr.DataTree) -> str:
         "|" + "---|" * 7,
     ]
     for load in LOADS:
+        runs = tree[f"load_{load:g}"].to_dataset()
         for size in BATCH_SIZES:
-            found = tree[f"load_{load:g}/batch_{size}/simulation"].to_dataset()
-            theory = tree[f"load_{load:g}/batch_{size}/theory"].to_dataset()
-            error = found["generalization_error"].mean("initialization")
-            expected = theory["generalization_error"].values
-            growth = found["growth"].mean(("replica", "initialization")).values
+            run = runs.sel(batch_size=size)
+            expected = predicted(load, run)["generalization_error"].values
+            growth = run["growth"].mean(("replica", "initialization")).values
             for k in (0, expected.size // 2, expected.size - 1):
-                values = error.isel(learning_rate=k).values
+                one = run.isel(relative_rate=k)
+                values = one["generalization_error"].mean("initialization").values
                 spread = values.std(ddof=1) / np.sqrt(values.size)
-                rate = float(error["learning_rate"][k]) / size
                 lines.append(
-                    f"| {load:g} | {size} | {rate:.2g} | {growth[k]:.2f} "
+                    f"| {load:g} | {size} | {float(one['relative_rate']):.2g} | {growth[k]:.2f} "
                     f"| {values.mean():.4f} ± {spread:.4f} | {expected[k]:.4f} "
                     f"| {(values.mean() - expected[k]) / spread:+.1f} |"
                 )
     lines += ["", f"First correction at α = {CORRECTION_LOAD:g}, dε_g/d(η_eff/M):", ""]
     for size in BATCH_SIZES:
-        slope, spread = first_correction(tree[f"correction/batch_{size}"].to_dataset())
+        slope, spread = first_correction(tree["correction"].to_dataset().sel(batch_size=size))
         lines.append(f"- M = {size}: {slope:+.4f} ± {spread:.4f}")
     return "\n".join(lines)
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw error and growth against the learning rate."""
-    panels = {
-        rf"$\alpha = {load:g}$": {
-            f"$M = {size}$": tuple(
-                tree[f"load_{load:g}/batch_{size}/{kind}"].to_dataset()
-                for kind in ("theory", "simulation")
-            )
-            for size in BATCH_SIZES
+    panels: dict[str, Any] = {}
+    for load in LOADS:
+        runs = tree[f"load_{load:g}"].to_dataset()
+        curves = {f"$M = {size}$": runs.sel(batch_size=size) for size in BATCH_SIZES}
+        panels[rf"$\alpha = {load:g}$"] = {
+            label: (predicted(load, run), run) for label, run in curves.items()
         }
-        for load in LOADS
-    }
-    shown: Any = panels
-    return {"error": sbn.plot.against("learning_rate", shown, ["generalization_error", "growth"])}
+    rows = ["generalization_error", "growth"]
+    return {"error": sbn.plot.against("relative_rate", panels, rows)}
+
+
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
 
 
 def main(options: Options) -> None:
     """Simulate, write the store, draw, print the table."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in figures(tree).items():
-        sbn.plot.save_figure(figure, options.figures / f"large_learning_rate_{name}")
-    print(markdown(tree))
-    print(f"results: {store}\nfigures: {options.figures}")
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is not None:
+        print(markdown(tree))
 
 
 if __name__ == "__main__":

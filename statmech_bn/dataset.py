@@ -89,6 +89,13 @@ DESCRIPTIONS = {
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
     "maximum_rate": ("maximum learning rate", r"$\eta_\mathrm{max}$", "1"),
     "effective_rate": ("effective learning rate", r"$\eta_\mathrm{eff}$", "1"),
+    "relative_rate": ("learning rate by batch size", r"$\eta/M$", "1"),
+    "effective_relative_rate": (
+        "effective learning rate by batch size",
+        r"$\eta_\mathrm{eff}/M$",
+        "1",
+    ),
+    "excess_error": ("excess error", r"$\Delta\varepsilon_g$", "1"),
     "misalignment": ("misalignment", "$1 - R$", "1"),
     "length_per_root_rate": ("rescaled length", r"$L/\sqrt{\eta}$", "1"),
     "divergence_rate": ("learning rate of divergence", r"$\eta_\infty$", "1"),

@@ -22,11 +22,13 @@ from scipy.special import poch
 
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
-from statmech_bn.symbolic import Delta, offline
+from statmech_bn.symbolic import Delta, M, offline
 
 LARGEST = 1e100
 """Beyond it squares overflow."""
 SMALLEST_BATCH = 3.0
+TERMS = 60
+"""Of the series for uneven weights, which falls by (1 − 1/M)² and faster."""
 
 
 def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarray:
@@ -103,7 +105,11 @@ def least_squares(load: ArrayLike, label_noise: ArrayLike) -> np.ndarray:
 
 
 def batch_normalized(
-    load: ArrayLike, batch_size: ArrayLike, label_noise: ArrayLike, growth: ArrayLike = 1.0
+    load: ArrayLike,
+    batch_size: ArrayLike,
+    label_noise: ArrayLike,
+    growth: ArrayLike = 1.0,
+    uneven_weights: bool = False,
 ) -> np.ndarray:
     """Return ε_g of batch normalization trained at small learning rates.
 
@@ -118,6 +124,10 @@ def batch_normalized(
     growth : array_like
         Q_∞/Q₀ ≥ 1, by how much training has made |w|² longer; it matters for α < 1 only. 1 is
         the limit of small learning rates, inf forgets the initial weights.
+    uneven_weights : bool
+        Count what batches lose for α > 1 by weighting samples unevenly, an error of order M⁻²
+        (`statmech_bn.symbolic.offline.uneven_weights_error`, to first order in the variance of the
+        weights); otherwise it is least squares shrunken by s_M.
 
     Returns
     -------
@@ -132,8 +142,7 @@ def batch_normalized(
 
     Notes
     -----
-    Valid for η → 0 at given growth: the noise of the batches at finite η is left out, and so is
-    what `statmech_bn.symbolic.offline.uneven_weights_error` adds for α > 1 at order M⁻².
+    Valid for η → 0 at given growth: the noise of the batches at finite η is left out.
 
     Examples
     --------
@@ -147,7 +156,7 @@ def batch_normalized(
         ("growth", growth, 1.0),
     )
     shrinkage = _shrinkage(size)
-    return _on_both_sides(
+    error = _on_both_sides(
         _batch_errors(),
         alpha,
         noise,
@@ -157,6 +166,11 @@ def batch_normalized(
         noise,
         chi,
     )
+    if not uneven_weights:
+        return error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        more = _uneven_weights_error()(alpha, shrinkage, noise, _weight_variance(size))[0]
+    return error + np.where(alpha > 1, more, 0.0)
 
 
 def best_batch_size(load: ArrayLike, label_noise: ArrayLike, growth: ArrayLike = 1.0) -> np.ndarray:
@@ -198,6 +212,12 @@ def _shrinkage(size: np.ndarray) -> np.ndarray:
     return np.sqrt(2.0 / finite) * poch((finite - 1.0) / 2.0, 0.5)
 
 
+def _weight_variance(size: np.ndarray) -> np.ndarray:
+    """Var ψ/(E ψ)² of the weights that batches give samples."""
+    ratios = _weight_variance_ratio()(np.arange(TERMS), np.minimum(size, 1e16)[..., None])[0]
+    return np.cumprod(ratios, axis=-1).sum(axis=-1)
+
+
 def _size_of_shrinkage(shrinkage: float) -> float:
     if shrinkage <= _shrinkage(np.array(SMALLEST_BATCH)):
         return SMALLEST_BATCH
@@ -224,6 +244,19 @@ def _least_squares_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
 def _batch_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
     arguments = (offline.alpha, offline.scale, Delta, offline.growth)
     return _branches(offline.batch_normalized_error(), *arguments)
+
+
+@lru_cache(maxsize=1)
+def _weight_variance_ratio() -> Callable[..., tuple[np.ndarray, ...]]:
+    ratio, n = offline.weight_variance_ratio()
+    return numpy_function([ratio], [n, M])
+
+
+@lru_cache(maxsize=1)
+def _uneven_weights_error() -> Callable[..., tuple[np.ndarray, ...]]:
+    variance = sp.Symbol("variance", positive=True)
+    arguments = (offline.alpha, offline.scale, Delta, variance)
+    return numpy_function([offline.uneven_weights_error(variance)], arguments)
 
 
 @lru_cache(maxsize=1)

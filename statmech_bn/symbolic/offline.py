@@ -19,8 +19,9 @@ data's span changes. In the limit of small learning rates (this project's)
   the span. The scale that makes the inside, Q_∞ − (1 − α)Q₀, equal to the |v|²/N of least squares
   multiplies the outside too: it adds ½s_M²κ, κ = |v|²(1 − α)Q₀/(N (Q_∞ − (1 − α)Q₀)).
 
-For α > 1 the next order in 1/M comes from w: it stops where the batches' mean gradient vanishes,
-which weights a sample by E[(1 − 1/M − û²/M)/s | u] instead of evenly (`uneven_weights_error`).
+For α > 1 there is one more effect of small batches, of order M⁻²: w stops where the batches' mean
+gradient vanishes, which weights a sample by E[(1 − 1/M − û²/M)/s | u] instead of evenly
+(`weight_variance`, `uneven_weights_error`).
 
 References
 ----------
@@ -36,7 +37,7 @@ import sympy as sp
 
 from statmech_bn.symbolic.gamma_decay import linear_scale
 from statmech_bn.symbolic.gaussian import gaussian_average
-from statmech_bn.symbolic.symbols import Delta, M, u
+from statmech_bn.symbolic.symbols import Delta, M
 
 alpha = sp.Symbol("alpha", positive=True)
 """Load, samples of the training set by input dimension, P/N."""
@@ -156,23 +157,67 @@ def batch_normalized_error() -> sp.Piecewise:
     return _piecewise(errors)
 
 
-def uneven_weights_error() -> sp.Expr:
-    """Derive by how much batches make least squares worse at order M⁻², for α > 1.
+@lru_cache(maxsize=1)
+def weight_variance_ratio() -> tuple[sp.Expr, sp.Symbol]:
+    """Derive the ratio of successive terms in Var ψ, with ψ the weights that batches give samples.
 
-    With weights ψ of the samples, v changes by C⁻¹ Σ (ψ − 1) e x/√N. The residuals e keep
-    Δ²(1 − 1/α) of the noise, so that the noise of least squares grows by Var ψ (1 − 1/α).
+    ψ(u) = ∂E[û | u]/∂u has E[ψ He_2n] = E[û He_2n+1(u)]. In a batch u = ū + d, and the mean over
+    ū leaves σ^(2n+1) He_2n+1(d/σ), σ² = 1 − 1/M. The unit Gaussian d/σ is one coordinate g of
+    M − 1, their length is r, and û ∝ g/r. With 1/r = √(2/π) ∫ exp(−x²r²/2) dx all averages are
+    Gaussian: (1 + x²)^(−(M + 1)/2), times E[g He_2n+1(g/√(1 + x²))], which is proportional to
+    (2n + 1)!! (−x²/(1 + x²))^n.
+
+    Returns
+    -------
+    tuple of sympy.Expr
+        Term n + 1 over term n of Σ E[ψ He_2n]²/(2n)!, and n. The term n = 0 is (E ψ)² = s_M².
+    """
+    n = sp.Symbol("n", integer=True, nonnegative=True)
+    return sp.factor(sp.hypersimp(_weight_term(n), n)), n
+
+
+def weight_variance() -> sp.Expr:
+    """Sum :func:`weight_variance_ratio` to Var ψ/(E ψ)².
 
     Examples
     --------
-    >>> sp.factor(uneven_weights_error() / _noise_in_span(1))
-    9*s_M**2*(alpha - 1)/(4*M**2*alpha)
+    >>> weight_variance()
+    hyper((1/2, 3/2, 3/2), (M/2 + 1/2, M/2 + 1/2), (M - 1)**2/M**2) - 1
     """
-    # what depends on u, to order 1/M: 1/s from s² − 1 ∋ (u² − 1)/M, and û² ≈ u² from P
-    weight = 1 - (u**2 - 1) / (2 * M) - u**2 / M
-    unit = sp.eye(1)
-    variance = gaussian_average(sp.expand(weight**2), (u,), unit)
-    variance = sp.factor(variance - gaussian_average(weight, (u,), unit) ** 2)
-    return scale**2 * _noise_in_span(1) * variance * (1 - 1 / alpha) / 2
+    n = sp.Symbol("n", integer=True, nonnegative=True)
+    term = _weight_term(n)
+    total = sp.summation(term, (n, 0, sp.oo))
+    (square,) = total.atoms(sp.hyper)  # its first term is 1, as it is here
+    return square - 1
+
+
+def _weight_term(n: sp.Symbol) -> sp.Expr:
+    """E[ψ He_2n]²/(2n)!, up to a factor."""
+    x = sp.Symbol("x", positive=True)
+    kernel = x ** (2 * n) * (1 + x**2) ** (-(M + 1) / 2 - n)
+    integral = sp.integrate(kernel, (x, 0, sp.oo), conds="none")
+    projection = (1 - 1 / M) ** n * sp.factorial2(2 * n + 1) * integral
+    return (projection**2 / sp.factorial(2 * n)).rewrite(sp.gamma)
+
+
+def uneven_weights_error(variance: sp.Expr | None = None) -> sp.Expr:
+    """Derive by how much uneven weights of the samples make least squares worse, for α > 1.
+
+    With weights ψ, v changes by C⁻¹ Σ (ψ − 1) e x/√N. The residuals e keep Δ²(1 − 1/α) of the
+    noise, so that the noise of least squares grows by Var ψ (1 − 1/α), to first order in Var ψ.
+
+    Parameters
+    ----------
+    variance : sympy.Expr, optional
+        Var ψ/(E ψ)², by default :func:`weight_variance`, that is 9/(2M²) for large M.
+
+    Examples
+    --------
+    >>> sp.factor(uneven_weights_error(1) / _noise_in_span(1))
+    s_M**2*(alpha - 1)/(2*alpha)
+    """
+    spread = weight_variance() if variance is None else variance
+    return scale**2 * _noise_in_span(1) * spread * (1 - 1 / alpha) / 2
 
 
 def best_scale() -> sp.Piecewise:

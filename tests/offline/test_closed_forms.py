@@ -1,5 +1,6 @@
 """The numeric functions against the derived expressions in many digits, and at their limits."""
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -66,6 +67,22 @@ def test_batch_normalization_by_hand():
     shrinkage = np.sqrt(2 / size) * np.exp(gammaln(size / 2) - gammaln((size - 1) / 2))
     known = 0.5 * ((1 - shrinkage) ** 2 + shrinkage**2 * 0.25 / 3)
     np.testing.assert_allclose(batch_normalized(4.0, size, 0.5, 7.0), known, rtol=1e-11)
+
+
+def test_uneven_weights_add_to_batch_normalization():
+    size = np.array([3.0, 5.5, 40.0, 1e6])
+    plain, uneven = (batch_normalized(3.0, size, 0.5, uneven_weights=w) for w in (False, True))
+    shrinkage = np.sqrt(2 / size) * np.exp(gammaln(size / 2) - gammaln((size - 1) / 2))
+    variance = [float(mpmath.hyp3f2(0.5, 1.5, 1.5, *2 * [(m + 1) / 2], (1 - 1 / m) ** 2)) - 1
+                for m in size]  # fmt: skip
+    known = np.array(variance) * shrinkage**2 * 0.125 / 2 * (2 / 3)
+    np.testing.assert_allclose(uneven - plain, known, rtol=1e-8, atol=1e-15)
+    for load in (0.5, 1.0):
+        assert batch_normalized(load, 5, 0.5, 2.0, uneven_weights=True) == batch_normalized(
+            load, 5, 0.5, 2.0
+        )
+    without = batch_normalized(2.0, np.inf, 0.5)
+    assert batch_normalized(2.0, np.inf, 0.5, uneven_weights=True) == without
 
 
 def test_batch_normalization_at_the_peak():

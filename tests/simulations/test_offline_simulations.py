@@ -5,12 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import statmech_bn as sbn
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
-    "generalization": {"loads": (1.2, 4.0), "dimension": 60, "replicas": 3, "epochs": 20},
+    "generalization": {
+        "loads": (0.5, 4.0),
+        "digit_loads": (0.5, 4.0),
+        "dimension": 60,
+        "replicas": 3,
+        "epochs": 20,
+    },
     "batch_size": {"sizes": (3, 6, 12), "dimension": 30, "replicas": 3, "epochs": 20},
     "large_learning_rate": {"rates": 3, "dimension": 140, "replicas": 3, "epochs": 30},
 }
@@ -24,37 +31,74 @@ def run(request, tmp_path_factory):
         patch.syspath_prepend(FOLDER)
         script = importlib.import_module(request.param)
         options = script.Options(
-            store=folder / "a.zarr", figures=folder / "figures", **TINY[request.param]
+            store=folder / f"{request.param}.zarr",
+            figures=folder / "figures",
+            **TINY[request.param],
         )
         script.main(options)
         yield request.param, script, options
 
 
-def test_a_store_holds_results_with_their_setups(run):
-    with sbn.open(run[2].store) as tree:
-        simulations = [node for node in tree.leaves if node.name == "simulation"]
-        assert simulations
-        for node in simulations:
-            error = node["generalization_error"]
+def test_a_store_holds_every_part(run):
+    _, script, options = run
+    with sbn.open(options.store) as tree:
+        assert {node.name for node in tree.leaves} == set(script.parts(options))
+        for node in tree.leaves:
+            error = node["excess" if node.name == "correction" else "generalization_error"]
             assert np.isfinite(error).all()
-            assert error.attrs["symbol"] == r"$\varepsilon_g$"
-            setup = sbn.TeacherStudent.from_attrs(node.attrs)
-            assert setup.label_noise == run[1].LABEL_NOISE
+            assert "varepsilon_g" in error.attrs["symbol"]
 
 
 def test_figures_are_written(run):
     name, _, options = run
+    names = ["digits", "error"] if name == "generalization" else ["error"]
     assert sorted(path.name for path in options.figures.iterdir()) == [
-        f"{name}_error.pdf",
-        f"{name}_error.png",
+        f"{name}_{figure}.{kind}" for figure in names for kind in ("pdf", "png")
     ]
 
 
-def test_the_table_can_be_made_from_the_store(run):
-    name, script, options = run
+def test_tables_can_be_made_from_the_store(run):
+    _, script, options = run
     with sbn.open(options.store) as tree:
-        table = script.markdown(tree["table"].to_dataset() if name == "generalization" else tree)
-    lines = [line for line in table.splitlines() if line.startswith("|")]
-    assert len(lines) > 3
-    assert len({line.count("|") for line in lines}) == 1
+        table = script.markdown(tree)
+    blocks = [block.splitlines() for block in table.split("\n\n") if block.startswith("|")]
+    assert blocks
+    for lines in blocks:
+        assert len(lines) > 3
+        assert len({line.count("|") for line in lines}) == 1
     assert "nan" not in table
+
+
+@pytest.fixture
+def script(monkeypatch, request):
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module(request.param)
+
+
+@pytest.mark.parametrize("script", ["batch_size"], indirect=True)
+def test_the_optimum_is_found_with_its_error(script):
+    """Parabolas in log M with noise: within 4 standard errors, which the noise predicts."""
+    rng = np.random.default_rng(0)
+    size, number, noise = np.array([3, 5, 8, 12, 18, 27, 40]), 400, 0.05
+    truth = np.log(size / 10) ** 2
+    error = truth + noise * rng.standard_normal((number, size.size))
+    run = xr.Dataset(
+        {"generalization_error": (("replica", "batch_size"), error)}, {"batch_size": size}
+    )
+    best, spread = script.optimum(run, 10.0)
+    assert abs(best - 10) < 4 * spread
+    logs = np.log(size)
+    near = np.abs(logs - np.log(10)) < np.log(script.NEAR)
+    slopes = np.linalg.pinv(np.vander(logs[near], 3))[:2]  # of the fit: a x² + b x
+    gradient = -slopes[1] / 2 - slopes[0] * np.log(10)  # of −b/(2a) at a = 1, b = −2 log 10
+    expected = 10 * noise / np.sqrt(number) * np.linalg.norm(gradient)
+    assert spread == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize("script", ["generalization"], indirect=True)
+def test_digits_are_white(script):
+    pytest.importorskip("sklearn")
+    images, labels = script.digits()
+    covariance = images.T @ images / len(images)
+    np.testing.assert_allclose(covariance, np.eye(script.COMPONENTS), atol=1e-10)
+    assert labels.mean() == pytest.approx(0, abs=1e-12)

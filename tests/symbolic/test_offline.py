@@ -135,24 +135,53 @@ def test_best_scale_and_batch_size():
 def test_uneven_weights_make_least_squares_worse():
     """Weights ψ(u) of samples, solved directly; within 3 standard errors."""
     rng = np.random.default_rng(9)
-    load, dimension, noise, size = 2.0, 120, 0.5, 24
+    load, dimension, noise, variance = 2.0, 120, 0.5, 0.008
     found = []
     for _ in range(200):
         x = rng.standard_normal((round(load * dimension), dimension)) / np.sqrt(dimension)
         labels = noise * rng.standard_normal(len(x))  # by linearity the teacher may be zero
         field = x @ rng.standard_normal(dimension)
-        change = 3 / (2 * size) * (field**2 / np.mean(field**2) - 1)
+        change = np.sqrt(variance / 2) * (field**2 / np.mean(field**2) - 1)
         # the mean of both signs is free of the term linear in the change, whose mean is zero
         lower, even, upper = (
             (np.linalg.solve((x.T * psi) @ x, (x.T * psi) @ labels) ** 2).mean() / 2
             for psi in (1 - change, np.ones(len(x)), 1 + change)
         )
         found.append((lower + upper) / 2 - even)
-    numbers = {alpha: load, Delta: noise, M: size, scale: 1}
-    expected = float(offline.uneven_weights_error().subs(numbers))
+    numbers = {alpha: load, Delta: noise, scale: 1}
+    expected = float(offline.uneven_weights_error(variance).subs(numbers))
     error = np.std(found, ddof=1) / np.sqrt(len(found))
     assert error < 0.08 * expected
     assert abs(np.mean(found) - expected) < 3 * error
+
+
+@pytest.mark.parametrize("size", [3, 5, 12])
+def test_weight_variance_is_that_of_batches(size):
+    """Two batches that share a sample have E[ψ(u)²] = E[w w'], w = (1 − 1/M − û²/M)/s."""
+    rng = np.random.default_rng(4)
+    found = []
+    for _ in range(20):
+        shared = rng.standard_normal((100_000, 1))
+        weights = []
+        for _ in range(2):
+            batch = np.hstack([shared, rng.standard_normal((len(shared), size - 1))])
+            spread = batch.std(axis=1)
+            unit = (batch[:, 0] - batch.mean(axis=1)) / spread
+            weights.append((1 - 1 / size - unit**2 / size) / spread)
+        a, b = weights
+        found.append((a * b).mean() / (a.mean() * b.mean()) - 1)
+    expected = float(offline.weight_variance().subs(M, size))
+    error = np.std(found, ddof=1) / np.sqrt(len(found))
+    assert error < 0.04 * expected
+    assert abs(np.mean(found) - expected) < 3 * error
+
+
+def test_weight_variance_of_large_batches():
+    """1/s and û² depend on u to order 1/M as −(u² − 1)/(2M) and −u²/M: a variance of 9/(2M²)."""
+    (square,) = offline.weight_variance().atoms(sp.hyper)
+    for size in (100, 1000):
+        variance = float(square.subs(M, size).evalf(20) - 1)
+        assert size**2 * variance == pytest.approx(4.5, rel=10 / size)
 
 
 def test_everything_prints():
