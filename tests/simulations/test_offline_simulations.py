@@ -44,7 +44,7 @@ def test_a_store_holds_every_part(run):
     with sbn.open(options.store) as tree:
         assert {node.name for node in tree.leaves} == set(script.parts(options))
         for node in tree.leaves:
-            error = node["excess" if node.name == "correction" else "generalization_error"]
+            error = node["excess_error" if node.name == "correction" else "generalization_error"]
             assert np.isfinite(error).all()
             assert "varepsilon_g" in error.attrs["symbol"]
 
