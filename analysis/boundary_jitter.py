@@ -77,10 +77,12 @@ show(r"p_\mathrm{out}", sbn.symbolic.flip_rate("outside"))
 
 # %%
 store = ROOT / "results" / "boundary_jitter.zarr"
-if not store.exists():
-    small = boundary_jitter.simulate(boundary_jitter.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "boundary_jitter.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = boundary_jitter.Options(preset="quick", store=new)
+    tree = boundary_jitter.simulate(quick)
 figures = boundary_jitter.figures(tree)
 figures["jitter"]
 

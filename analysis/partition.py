@@ -78,10 +78,12 @@ show("c^*", sbn.symbolic.least_squares_offset(folded=True).minimizer)
 
 # %%
 store = ROOT / "results" / "partition.zarr"
-if not store.exists():
-    small = partition.simulate(partition.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "partition.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = partition.Options(preset="quick", store=new)
+    tree = partition.simulate(quick)
 figures = partition.figures(tree)
 
 # %% [markdown]

@@ -66,10 +66,12 @@ for name in ("weight", "batch"):
 
 # %%
 store = ROOT / "results" / "update_noise.zarr"
-if not store.exists():
-    small = update_noise.simulate(update_noise.Options(preset="quick"))
-    store = sbn.save(small, Path(tempfile.mkdtemp()) / "update_noise.zarr")
-tree = sbn.open(store)
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = update_noise.Options(preset="quick", store=new)
+    tree = update_noise.simulate(quick)
 figures = update_noise.figures(tree)
 
 # %%
@@ -84,7 +86,7 @@ figures["network"]
 # %%
 print("Noise is η²C/M: reproduced, in standard errors from theory at most")
 for name, title in update_noise.STUDENTS.items():
-    found = tree[f"step/{name}"].to_dataset()
+    found = tree["step"].to_dataset().sel(student=name)
     print(f"  one step, {title}: {update_noise.largest_score(found.step_noise, found.theory):.1f}")
 found = tree["network/none"].to_dataset()
 for way in ("with", "without"):

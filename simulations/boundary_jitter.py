@@ -1,31 +1,27 @@
 """Boundaries that jitter from batch to batch, and whether that widens a classifier's margin.
 
 A boundary whose place is the mean of a mini-batch moves by σ/(√M|w|), and the batch's own samples
-change sides with it. The store is a tree:
+change sides with it. The groups of the store:
 
-    unit/gaussian          jitter and flip rates of one unit with Gaussian fields
-    unit/gaussian_shifted  the same for a boundary one σ off the mean (β/γ = 1)
-    unit/digits            a random unit on handwritten digits, drawn without replacement
-    unit/digits_shifted
-    network                flip rates in the layers of a random network on digits
-    margin/batch           margin of a trained classifier, normalized by the batch of the step,
-    margin/set             or by the whole training set: the same noise of the gradient, no jitter
+    unit       jitter and flip rates of one unit, whose fields are Gaussian or those of a random
+               unit on handwritten digits, drawn without replacement; also one σ off the mean
+    network    flip rates in the layers of random networks on digits
+    margin     margins of trained classifiers, normalized by the batch of the step, or by the whole
+               training set: the same noise of the gradient, no jitter
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -36,6 +32,7 @@ UNITS = {
     "digits": "digits",
     "digits_shifted": r"digits, $\beta=\gamma$",
 }
+AT_MEAN = ("gaussian", "digits")
 STATISTICS = {"batch": "statistics of the batch", "set": "of the training set"}
 UNIT_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 NETWORK_SIZES = (4, 8, 16, 32, 64, 128, 256)
@@ -46,24 +43,17 @@ TRAINING_SAMPLES, TEST_SAMPLES, NOISE = 256, 2000, 0.15
 LEARNING_RATE = 0.1
 ARCSINE = "arcsin(M^−½)/π change sides"
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"batches": 300, "networks": 4, "steps": 200, "replicas": 2},
-    "paper": {"batches": 8_000, "networks": 16, "steps": 2000, "replicas": 16},
-}
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Boundaries that move with the mini-batch, and margins."""
 
+    presets: ClassVar = {
+        "quick": {"batches": 300, "networks": 4, "steps": 200, "replicas": 2},
+        "paper": {"batches": 8_000, "networks": 16, "steps": 2000, "replicas": 16},
+    }
     store: Path = Path("results/boundary_jitter.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     batches: int | None = None
     """Batches of each replica of one unit; this and the following are the preset's unless given."""
     networks: int | None = None
@@ -73,12 +63,8 @@ class Options:
     replicas: int | None = None
     """Trained classifiers."""
 
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
 
-
+@cache
 def digits() -> np.ndarray:
     """Return the handwritten digits of scikit-learn, 64 pixels from 0 to 1."""
     from sklearn.datasets import load_digits  # not needed by Gaussian fields
@@ -86,87 +72,88 @@ def digits() -> np.ndarray:
     return load_digits().data / 16
 
 
-def unit(name: str, options: Options) -> xr.Dataset:
+def unit(unit: str, batch_size: int, batches: int, seed: int) -> xr.Dataset:
     """Move the boundary of one unit."""
-    images = digits() if name.startswith("digits") else None
+    images = digits() if unit.startswith("digits") else None
     fields = None
     if images is not None:
-        fields = images @ np.random.default_rng(options.seed).standard_normal(images.shape[1])
+        fields = images @ np.random.default_rng(seed).standard_normal(images.shape[1])
     return sbn.geometry.boundary_jitter(
-        UNIT_SIZES,
+        [batch_size],
         fields,
-        shift=1.0 if name.endswith("shifted") else 0.0,
-        batches=max(2, options.size("batches") // (1 if images is None else 10)),
+        shift=0.0 if unit in AT_MEAN else 1.0,
+        batches=max(2, batches // (1 if images is None else 10)),
         replicas=UNIT_REPLICAS,
-        seed=options.seed,
+        seed=seed,
     )
 
 
-def network(options: Options) -> xr.Dataset:
-    """Count the units of random networks that change sides between a batch and all digits."""
-    images, networks = digits(), options.size("networks")
-    rate = np.empty((len(NETWORK_SIZES), networks, len(WIDTHS)))
-    for replica in range(networks):
-        plain = sbn.geometry.ReluNetwork.random(
-            (images.shape[1], *WIDTHS), options.seed + 1000 * replica
-        )
-        population = plain.with_batch_statistics(images)
-        generator = np.random.default_rng(np.random.SeedSequence((options.seed, replica)))
-        for k, size in enumerate(NETWORK_SIZES):
-            flips = []
-            for _ in range(1024 // size + 1):
-                batch = images[generator.choice(len(images), size, replace=False)]
-                jittered = plain.with_batch_statistics(batch)
-                changed = population.pattern(batch) != jittered.pattern(batch)
-                flips.append(np.split(changed.mean(axis=0), np.cumsum(WIDTHS)[:-1]))
-            rate[k, replica] = np.mean(flips, axis=(0, 2))
-    data = {
-        "flip_rate": (("batch_size", "replica", "layer"), rate),
-        "predicted_inside": ("batch_size", sbn.geometry.flip_rate(NETWORK_SIZES)),
-    }
+def network(replica: int, seed: int) -> xr.Dataset:
+    """Count the units of a random network that change sides between a batch and all digits."""
+    images = digits()
+    plain = sbn.geometry.ReluNetwork.random((images.shape[1], *WIDTHS), seed + 1000 * replica)
+    population = plain.with_batch_statistics(images)
+    generator = np.random.default_rng(np.random.SeedSequence((seed, replica)))
+    rate = np.empty((len(NETWORK_SIZES), len(WIDTHS)))
+    for k, size in enumerate(NETWORK_SIZES):
+        flips = []
+        for _ in range(1024 // size + 1):
+            batch = images[generator.choice(len(images), size, replace=False)]
+            jittered = plain.with_batch_statistics(batch)
+            changed = population.pattern(batch) != jittered.pattern(batch)
+            flips.append(np.split(changed.mean(axis=0), np.cumsum(WIDTHS)[:-1]))
+        rate[k] = np.mean(flips, axis=(0, 2))
     coordinates = {"batch_size": list(NETWORK_SIZES), "layer": np.arange(len(WIDTHS)) + 1}
-    return describe(xr.Dataset(data, coordinates))
+    return describe(xr.Dataset({"flip_rate": (("batch_size", "layer"), rate)}, coordinates))
 
 
-def margin(statistics: str, options: Options) -> xr.Dataset:
-    """Train classifiers of two moons at each batch size, and measure their margins."""
-    samples, labels = sbn.geometry.point_cloud("moons", TRAINING_SAMPLES, options.seed, NOISE)
-    fresh, truth = sbn.geometry.point_cloud("moons", TEST_SAMPLES, options.seed + 1, NOISE)
+def margin(statistics: str, batch_size: int, steps: int, replicas: int, seed: int) -> xr.Dataset:
+    """Train classifiers of two moons, and measure their margins."""
+    samples, labels = sbn.geometry.point_cloud("moons", TRAINING_SAMPLES, seed, NOISE)
+    fresh, truth = sbn.geometry.point_cloud("moons", TEST_SAMPLES, seed + 1, NOISE)
+    trained = sbn.geometry.train_classifier(
+        samples, labels, batch_size, statistics,
+        learning_rate=LEARNING_RATE, steps=steps, replicas=replicas, seed=seed,
+    )  # fmt: skip
     names = ("margin", "low_margin", "accuracy")
-    values = np.empty((len(names), len(MARGIN_SIZES), options.size("replicas")))
-    for k, size in enumerate(tqdm(MARGIN_SIZES, desc=statistics, disable=None, leave=False)):
-        trained = sbn.geometry.train_classifier(
-            samples, labels, size, statistics,
-            learning_rate=LEARNING_RATE, steps=options.size("steps"),
-            replicas=options.size("replicas"), seed=options.seed,
-        )  # fmt: skip
-        for replica, classifier in enumerate(trained):
-            found = sbn.geometry.margins(classifier, samples, labels)
-            right = np.sign(classifier.fields(fresh)[-1][:, 0]) == truth
-            values[:, k, replica] = found.mean(), np.quantile(found, 0.1), right.mean()
-    dims = ("batch_size", "replica")
-    data = {name: (dims, found) for name, found in zip(names, values, strict=True)}
-    attributes = {"learning_rate": LEARNING_RATE, "steps": options.size("steps")}
-    return describe(xr.Dataset(data, {"batch_size": list(MARGIN_SIZES)}, attributes))
+    values = np.empty((len(names), replicas))
+    for replica, classifier in enumerate(trained):
+        found = sbn.geometry.margins(classifier, samples, labels)
+        right = np.sign(classifier.fields(fresh)[-1][:, 0]) == truth
+        values[:, replica] = found.mean(), np.quantile(found, 0.1), right.mean()
+    data = {name: ("replica", found) for name, found in zip(names, values, strict=True)}
+    return describe(xr.Dataset(data, attrs={"learning_rate": LEARNING_RATE, "steps": steps}))
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Measure all of it."""
-    jobs: dict[str, Callable[[], xr.Dataset]] = {
-        f"unit/{name}": partial(unit, name, options) for name in UNITS
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: one unit, random networks, and trained classifiers."""
+    moved = partial(unit, batches=options.size("batches"), seed=options.seed)
+    trained = partial(
+        margin,
+        steps=options.size("steps"),
+        replicas=options.size("replicas"),
+        seed=options.seed,
+    )
+    return {
+        "unit": (moved, {"unit": list(UNITS), "batch_size": UNIT_SIZES}),
+        "network": (
+            partial(network, seed=options.seed),
+            {"replica": range(options.size("networks"))},
+        ),
+        "margin": (trained, {"statistics": list(STATISTICS), "batch_size": MARGIN_SIZES}),
     }
-    jobs["network"] = partial(network, options)
-    jobs |= {f"margin/{name}": partial(margin, name, options) for name in STATISTICS}
-    results = {
-        group: job().assign_attrs(seed=options.seed)
-        for group, job in tqdm(jobs.items(), desc="boundary jitter", disable=None)
-    }
-    return xr.DataTree.from_dict(results)
+
+
+def with_arcsine(tree: xr.DataTree) -> xr.Dataset:
+    """Return the flip rates of the networks, and what they are for Gaussian fields."""
+    found = tree["network"].to_dataset()
+    law = sbn.geometry.flip_rate(found["batch_size"].values)
+    return found.assign(predicted_inside=("batch_size", law))
 
 
 def scores(tree: xr.DataTree, name: str) -> pd.DataFrame:
     """Jitter and flip rates of one unit, and by how many standard errors the theory misses them."""
-    found = tree[f"unit/{name}"].to_dataset()
+    found = tree["unit"].to_dataset().sel(unit=name)
     table: dict[str, np.ndarray] = {}
     for variable in ("jitter", "inside", "outside"):
         values, predicted = found[variable], found[f"predicted_{variable}"]
@@ -184,7 +171,8 @@ def margin_gain(tree: xr.DataTree, variable: str = "margin") -> pd.DataFrame:
 
     Pairs start from the same weights and see the same batches.
     """
-    batch, whole = (tree[f"margin/{name}"].to_dataset()[variable] for name in STATISTICS)
+    margins = tree["margin"].to_dataset()[variable]
+    batch, whole = (margins.sel(statistics=name) for name in STATISTICS)
     table: dict[str, np.ndarray] = {}
     gain = batch - whole
     for label, values in (("batch", batch), ("set", whole), ("gain", gain)):
@@ -213,23 +201,24 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
             verdict = ("reproduced" if away > 0 else "the opposite") if seen else "not seen"
         rows.append((claim, where, quantity, mean, error, expected, verdict))
 
-    units = {name: tree[f"unit/{name}"].to_dataset() for name in UNITS}
-    for name, found in units.items():
+    units = tree["unit"].to_dataset()
+    for name in UNITS:
+        found = units.sel(unit=name)
         scaled = (found["jitter"] * np.sqrt(found["batch_size"])).mean("batch_size")
         row("the jitter is σ/(√M|w|)", name, "√M jitter", scaled, "=1")
-        if found.attrs["shift"]:
+        if name not in AT_MEAN:
             continue
         law = xr.DataArray(sbn.geometry.flip_rate(found["batch_size"].values), dims="batch_size")
         counted = (found["inside"] / law).mean("batch_size")
         row(ARCSINE, name, "in the batch/law", counted, "=1")
         own = (found["inside"] / found["predicted_inside"]).sel(batch_size=slice(8, None))
         row("E Φ(−|u|√((M−1)/k)) change sides", name, "same, M ≥ 8", own.mean("batch_size"), "=1")
-    network = tree["network"].to_dataset()
-    relative = (network["flip_rate"] / network["predicted_inside"]).mean("batch_size")
-    for layer in network["layer"].values:
+    networks = with_arcsine(tree)
+    relative = (networks["flip_rate"] / networks["predicted_inside"]).mean("batch_size")
+    for layer in networks["layer"].values:
         deep = relative.sel(layer=layer)
         row(ARCSINE, f"network, layer {layer}", "in the batch/law", deep, "=1")
-    batch, whole = (tree[f"margin/{name}"].to_dataset() for name in STATISTICS)
+    batch, whole = (tree["margin"].to_dataset().sel(statistics=name) for name in STATISTICS)
     for variable, claim in (
         ("margin", "jitter widens the margin"),
         ("low_margin", "of the lowest tenth, too"),
@@ -244,30 +233,35 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw jitter, flip rates of a unit and of a network, and margins."""
-    units = {title: tree[f"unit/{name}"].to_dataset() for name, title in UNITS.items()}
-    at_mean = {title: found for title, found in units.items() if found.attrs["shift"] == 0}
+    units = {name: tree["unit"].to_dataset().sel(unit=name) for name in UNITS}
     margins = {
-        label: tree[f"margin/{statistics}"].to_dataset() for statistics, label in STATISTICS.items()
+        label: tree["margin"].to_dataset().sel(statistics=name)
+        for name, label in STATISTICS.items()
     }
     return {
-        "jitter": sbn.plot.boundary_jitter(units),
-        "flips": sbn.plot.flip_rates(at_mean, tree["network"].to_dataset()),
+        "jitter": sbn.plot.boundary_jitter({UNITS[name]: units[name] for name in UNITS}),
+        "flips": sbn.plot.flip_rates(
+            {UNITS[name]: units[name] for name in AT_MEAN}, with_arcsine(tree)
+        ),
         "margin": sbn.plot.margins(margins),
     }
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw, and print the tables."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"boundary_jitter_{name}")
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is None:
+        return
     for name in UNITS:
         print(f"\n{name}\n{scores(tree, name).round(4).to_string()}")
     for variable in ("margin", "low_margin", "accuracy"):
         print(f"\n{variable}\n{margin_gain(tree, variable).round(4).to_string()}")
     print(f"\nclaims\n{claims(tree).round(4).to_string(index=False)}")
-    print(f"\nresults: {store}\nfigures: {options.figures}")
 
 
 if __name__ == "__main__":

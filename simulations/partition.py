@@ -1,29 +1,30 @@
 """Boundaries of a ReLU network's units: where they are, and how batch normalization moves them.
 
 Random networks, before any training, on clouds of points in the plane and on handwritten digits
-in the plane through three of them. The store is a tree:
+in the plane through three of them. The groups of the store:
 
-    drawn/moons/batch      the partition of one network, and the points
-    density/moons/batch    how many units have a boundary near the points, and near others
-    offset/moons           squared distance against a unit's offset, and by how much the
-                           mean field misses the least one, layer by layer
-    spread/moons           density of the second layer's boundaries if the first one's σ are others
+    drawn/moons/batch    the partition of one network, and the points (each data set and student
+                         has a group, because the numbers of cells differ)
+    density/clouds       how many units have a boundary near the points, and near others
+    density/digits       the same for the digits, which are not shifted
+    offset               squared distance against a unit's offset, and by how much the mean field
+                         misses the least one, layer by layer
+    spread               density of the second layer's boundaries if the first one's σ are others
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -43,31 +44,18 @@ WINDOW = 3.0
 """Half the side of the square that is cut, around the centre."""
 SPREADS = ("batch", "equal", "shuffled")
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"networks": 3},
-    "paper": {"networks": 32},
-}
+ATTRIBUTES = {"widths": WIDTHS, "near": NEAR}
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Partitions of random networks, with and without batch normalization."""
 
+    presets: ClassVar = {"quick": {"networks": 3}, "paper": {"networks": 32}}
     store: Path = Path("results/partition.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     networks: int | None = None
     """Random networks for each point; the preset's unless given."""
-
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
 
 
 class Scene(NamedTuple):
@@ -83,18 +71,18 @@ class Scene(NamedTuple):
         return sbn.geometry.partition(self.network, bounds)
 
 
-def scene(name: str, student: str, shift: float, options: Options, number: int) -> Scene:
+def scene(data: str, student: str, shift: float, replica: int, seed: int) -> Scene:
     """Draw a network, with He's initialization and no biases, on one of the data sets.
 
     Coordinates are in units of the points' spread.
     """
-    seed = options.seed + 1000 * number
-    if name == "digits":
-        return _digits_scene(student, seed)
-    points, _ = sbn.geometry.point_cloud(name, SAMPLES, options.seed)
-    angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+    own = seed + 1000 * replica
+    if data == "digits":
+        return _digits_scene(student, own)
+    points, _ = sbn.geometry.point_cloud(data, SAMPLES, seed)
+    angle = np.random.default_rng(own).uniform(0, 2 * np.pi)
     centre = shift * np.array([np.cos(angle), np.sin(angle)])
-    network = sbn.geometry.ReluNetwork.random((2, *WIDTHS), seed)
+    network = sbn.geometry.ReluNetwork.random((2, *WIDTHS), own)
     if student == "batch":
         network = network.with_batch_statistics(points + centre)
     return Scene(network, points + centre, centre)
@@ -114,6 +102,7 @@ def _digits_scene(student: str, seed: int) -> Scene:
     return Scene(network.section(origin, scale * axes), points / scale, np.zeros(2))
 
 
+@cache
 def digits() -> np.ndarray:
     """Return the handwritten digits of scikit-learn, 64 pixels from 0 to 1."""
     from sklearn.datasets import load_digits  # not needed by the clouds
@@ -121,9 +110,9 @@ def digits() -> np.ndarray:
     return load_digits().data / 16
 
 
-def drawn(name: str, student: str, options: Options) -> xr.Dataset:
+def drawn(data: str, student: str, seed: int) -> xr.Dataset:
     """Cut the plane by one network, and keep the points with it."""
-    seen = scene(name, student, DRAWN, options, 0)
+    seen = scene(data, student, DRAWN, 0, seed)
     found = seen.cut()
     units = np.repeat(np.arange(len(WIDTHS)) + 1, WIDTHS)
     return found.assign(
@@ -134,58 +123,43 @@ def drawn(name: str, student: str, options: Options) -> xr.Dataset:
     )
 
 
-def density(name: str, student: str, options: Options) -> xr.Dataset:
+def density(data: str, student: str, replica: int, seed: int, shift: float = 0.0) -> xr.Dataset:
     """Count the units with a boundary within a radius of the points, and of any place around."""
-    shifts = (0.0,) if name == "digits" else SHIFTS
-    networks = options.size("networks")
-    counted = np.empty((2, len(shifts), networks, len(WIDTHS), RADII.size))
-    for k, shift in enumerate(shifts):
-        for number in range(networks):
-            seen = scene(name, student, shift, options, number)
-            found = seen.cut()
-            generator = np.random.default_rng(number)
-            anywhere = seen.centre + generator.uniform(1 - WINDOW, WINDOW - 1, (SAMPLES, 2))
-            for place, points in enumerate((seen.points, anywhere)):
-                distances = sbn.geometry.folded_distances(found, points)
-                near = (distances[..., None] < RADII).mean(axis=0)
-                layers = np.split(near, np.cumsum(WIDTHS)[:-1])
-                counted[place, k, number] = [layer.mean(axis=0) for layer in layers]
-    dims = ("shift", "replica", "layer", "radius")
-    coordinates = {"shift": list(shifts), "layer": np.arange(len(WIDTHS)) + 1, "radius": RADII}
-    data = {"density": (dims, counted[0]), "density_anywhere": (dims, counted[1])}
-    return describe(xr.Dataset(data, coordinates))
+    seen = scene(data, student, shift, replica, seed)
+    found = seen.cut()
+    generator = np.random.default_rng(replica)
+    anywhere = seen.centre + generator.uniform(1 - WINDOW, WINDOW - 1, (SAMPLES, 2))
+    counted = {}
+    for name, points in (("density", seen.points), ("density_anywhere", anywhere)):
+        distances = sbn.geometry.folded_distances(found, points)
+        near = (distances[..., None] < RADII).mean(axis=0)
+        layers = np.split(near, np.cumsum(WIDTHS)[:-1])
+        counted[name] = (("layer", "radius"), [layer.mean(axis=0) for layer in layers])
+    coordinates = {"layer": np.arange(len(WIDTHS)) + 1, "radius": RADII}
+    return describe(xr.Dataset(counted, coordinates, ATTRIBUTES))
 
 
-def offset(name: str, options: Options) -> xr.Dataset:
+def offset(data: str, replica: int, seed: int) -> xr.Dataset:
     """Move the boundaries of units about the mean field; compare the mean with the best offset."""
+    points = digits() if data == "digits" else scene(data, "none", DRAWN, replica, seed).points
+    widths = (points.shape[1], *WIDTHS, WIDTHS[-1])
+    plain = sbn.geometry.ReluNetwork.random(widths, seed + 1000 * replica)
+    network = plain.with_batch_statistics(points)
+    mean, deviation = statistics(network.layers[0], points)
     moved = np.linspace(-2, 2, 17)
-    networks, layers = options.size("networks"), len(WIDTHS) + 1
-    squares = np.empty((networks, moved.size))
-    excess = np.empty((networks, layers))
-    for number in range(networks):
-        if name == "digits":
-            points = digits()
-        else:
-            points = scene(name, "none", DRAWN, options, number).points
-        widths = (points.shape[1], *WIDTHS, WIDTHS[-1])
-        plain = sbn.geometry.ReluNetwork.random(widths, options.seed + 1000 * number)
-        network = plain.with_batch_statistics(points)
-        mean, deviation = statistics(network.layers[0], points)
-        for k, move in enumerate(moved):
-            layer = with_statistics(network.layers[0], mean + move * deviation, deviation)
-            distance = sbn.geometry.affine_distances(sbn.geometry.ReluNetwork((layer,)), points)
-            squares[number, k] = (distance**2).mean(axis=0)[0]
-        squares[number] /= squares[number, moved.size // 2]
-        for depth in range(layers):
-            found = sbn.geometry.least_squares_offset(network, points, depth)
-            excess[number, depth] = found["excess"].median()
-    data = {
-        "square_distance": (("replica", "displacement"), squares),
-        "excess": (("replica", "layer"), excess),
-        "predicted": ("displacement", 1 + moved**2),
+    squares = np.empty(moved.size)
+    for k, move in enumerate(moved):
+        layer = with_statistics(network.layers[0], mean + move * deviation, deviation)
+        distance = sbn.geometry.affine_distances(sbn.geometry.ReluNetwork((layer,)), points)
+        squares[k] = (distance**2).mean(axis=0)[0]
+    layers = range(len(network.layers))
+    misses = [sbn.geometry.least_squares_offset(network, points, depth) for depth in layers]
+    variables = {
+        "square_distance": ("displacement", squares / squares[moved.size // 2]),
+        "excess": ("layer", [float(missed["excess"].median()) for missed in misses]),
     }
-    coordinates = {"displacement": moved, "layer": np.arange(layers) + 1}
-    return describe(xr.Dataset(data, coordinates))
+    coordinates = {"displacement": moved, "layer": np.array(layers) + 1}
+    return describe(xr.Dataset(variables, coordinates, ATTRIBUTES))
 
 
 def statistics(layer: sbn.geometry.Layer, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -202,20 +176,18 @@ def with_statistics(
     return replace(layer, normalization=given)
 
 
-def spread(name: str, options: Options) -> xr.Dataset:
+def spread(data: str, replica: int, seed: int) -> xr.Dataset:
     """Give the first layer other σ, and count the second one's boundaries near the points."""
-    networks = options.size("networks")
-    near = np.empty((len(SPREADS), networks))
-    for number in range(networks):
-        seen = scene(name, "batch", DRAWN, options, number)
-        _, own = statistics(seen.network.layers[0], seen.points)
-        shuffled = np.random.default_rng(number).permutation(own)
-        choices = {"batch": own, "equal": np.full_like(own, own.mean()), "shuffled": shuffled}
-        for k, kind in enumerate(SPREADS):
-            found = seen._replace(network=with_first_spread(seen, choices[kind])).cut()
-            distances = sbn.geometry.folded_distances(found, seen.points)[:, WIDTHS[0] :]
-            near[k, number] = (distances < NEAR).mean()
-    return describe(xr.Dataset({kind: ("replica", near[k]) for k, kind in enumerate(SPREADS)}))
+    seen = scene(data, "batch", DRAWN, replica, seed)
+    _, own = statistics(seen.network.layers[0], seen.points)
+    shuffled = np.random.default_rng(replica).permutation(own)
+    choices = {"batch": own, "equal": np.full_like(own, own.mean()), "shuffled": shuffled}
+    near = {}
+    for kind in SPREADS:
+        found = seen._replace(network=with_first_spread(seen, choices[kind])).cut()
+        distances = sbn.geometry.folded_distances(found, seen.points)[:, WIDTHS[0] :]
+        near[kind] = (distances < NEAR).mean()
+    return xr.Dataset(near, attrs=ATTRIBUTES)
 
 
 def with_first_spread(seen: Scene, deviation: np.ndarray) -> sbn.geometry.ReluNetwork:
@@ -227,22 +199,32 @@ def with_first_spread(seen: Scene, deviation: np.ndarray) -> sbn.geometry.ReluNe
     return sbn.geometry.ReluNetwork((first, *later.layers))
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Measure all of it."""
-    jobs: dict[str, Callable[[], xr.Dataset]] = {}
-    for name in TITLES:
-        for student in STUDENTS:
-            jobs[f"drawn/{name}/{student}"] = partial(drawn, name, student, options)
-            jobs[f"density/{name}/{student}"] = partial(density, name, student, options)
-        jobs[f"offset/{name}"] = partial(offset, name, options)
-        if name in CLOUDS:
-            jobs[f"spread/{name}"] = partial(spread, name, options)
-    attributes = {"seed": options.seed, "widths": list(WIDTHS), "near": NEAR}
-    results = {
-        group: job().assign_attrs(attributes)
-        for group, job in tqdm(jobs.items(), desc="partition", disable=None)
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: networks to draw, and counts over many networks."""
+    students, replicas = list(STUDENTS), range(options.size("networks"))
+    counted: dict[str, sbn.study.Part] = {
+        "density/clouds": (
+            density,
+            {"data": CLOUDS, "student": students, "shift": SHIFTS, "replica": replicas},
+        ),
+        "density/digits": (
+            partial(density, "digits"),
+            {"student": students, "replica": replicas},
+        ),
+        "offset": (offset, {"data": list(TITLES), "replica": replicas}),
+        "spread": (spread, {"data": CLOUDS, "replica": replicas}),
     }
-    return xr.DataTree.from_dict(results)
+    return {
+        **{
+            f"drawn/{data}/{student}": (partial(drawn, data, student), {"seed": [options.seed]})
+            for data in TITLES
+            for student in students
+        },
+        **{
+            group: (partial(function, seed=options.seed), grid)
+            for group, (function, grid) in counted.items()
+        },
+    }
 
 
 def claims(tree: xr.DataTree) -> pd.DataFrame:
@@ -264,7 +246,7 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
         rows.append((claim, TITLES[name], quantity, mean, error, expected, verdict))
 
     for name in TITLES:
-        moved = tree[f"offset/{name}"].to_dataset()
+        moved = tree["offset"].to_dataset().sel(data=name)
         parabola = moved["square_distance"].polyfit("displacement", 2)["polyfit_coefficients"]
         least = -parabola.sel(degree=1) / (2 * parabola.sel(degree=2))
         row("μ minimizes Σd²", name, "(c* − μ)/σ, layer 1", least, "=0")
@@ -281,7 +263,7 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
             found = ratio(batch.sel(layer=layer), around.sel(layer=layer))
             row("nearer than to any place", name, f"data/anywhere, layer {layer}", found, ">1")
     for name in CLOUDS:
-        spreads = tree[f"spread/{name}"].to_dataset()
+        spreads = tree["spread"].to_dataset().sel(data=name)
         for kind in SPREADS[1:]:
             found = ratio(spreads["batch"], spreads[kind])
             row("σ bends boundaries to the data", name, f"σ_B/{kind} σ, layer 2", found, ">1")
@@ -303,7 +285,7 @@ def piece_errors(tree: xr.DataTree) -> pd.DataFrame:
     """
     rows = {}
     for name in CLOUDS:
-        found = tree[f"drawn/{name}/batch"].to_dataset()
+        found = tree[f"drawn/{name}/batch"].to_dataset().isel(seed=0)
         for layer in (1, 2):
             own = found.isel(unit=found["unit_layer"].values == layer)
             seen = np.isfinite(own["folded"].values) & np.isfinite(own["affine"].values)
@@ -316,52 +298,56 @@ def piece_errors(tree: xr.DataTree) -> pd.DataFrame:
 
 def near(tree: xr.DataTree, name: str, student: str, variable: str = "density") -> xr.DataArray:
     """Return the part of the units that are near, over replica and layer."""
-    found = tree[f"density/{name}/{student}"].to_dataset()[variable].sel(radius=NEAR)
-    return found.isel(shift=0) if name == "digits" else found.sel(shift=DRAWN)
+    return at_place(tree, name, student)[variable].sel(radius=NEAR)
+
+
+def at_place(tree: xr.DataTree, name: str, student: str) -> xr.Dataset:
+    """Return the densities where the shift is not varied."""
+    if name == "digits":
+        return tree["density/digits"].to_dataset().sel(student=student)
+    return tree["density/clouds"].to_dataset().sel(data=name, student=student, shift=DRAWN)
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw partitions, densities against radius and shift, and the squared distance."""
 
-    def results(kind: str, names: list[str]) -> dict[str, dict[str, xr.Dataset]]:
+    def results(
+        found: Callable[[str, str], xr.Dataset], names: Iterable[str]
+    ) -> dict[str, dict[str, xr.Dataset]]:
         return {
-            TITLES[name]: {
-                label: tree[f"{kind}/{name}/{student}"].to_dataset()
-                for student, label in STUDENTS.items()
-            }
+            TITLES[name]: {label: found(name, student) for student, label in STUDENTS.items()}
             for name in names
         }
 
-    at_place = {
-        title: {
-            label: found.sel(shift=DRAWN if found.sizes["shift"] > 1 else 0.0)
-            for label, found in students.items()
-        }
-        for title, students in results("density", list(TITLES)).items()
-    }
-    against_shift = {
-        title: {label: found.sel(radius=NEAR) for label, found in students.items()}
-        for title, students in results("density", list(CLOUDS)).items()
-    }
+    clouds = tree["density/clouds"].to_dataset().sel(radius=NEAR)
+    offsets = tree["offset"].to_dataset()
+    offsets["predicted"] = 1 + offsets["displacement"] ** 2
     return {
-        "cells": sbn.plot.partitions(results("drawn", list(TITLES))),
-        "density": sbn.plot.boundary_density(at_place, "radius"),
-        "shift": sbn.plot.boundary_density(against_shift, "shift"),
+        "cells": sbn.plot.partitions(
+            results(lambda n, s: tree[f"drawn/{n}/{s}"].to_dataset().isel(seed=0), TITLES)
+        ),
+        "density": sbn.plot.boundary_density(results(partial(at_place, tree), TITLES), "radius"),
+        "shift": sbn.plot.boundary_density(
+            results(lambda n, s: clouds.sel(data=n, student=s), CLOUDS), "shift"
+        ),
         "offset": sbn.plot.squared_distance(
-            {TITLES[n].removesuffix(" (section)"): tree[f"offset/{n}"].to_dataset() for n in TITLES}
+            {TITLES[n].removesuffix(" (section)"): offsets.sel(data=n) for n in TITLES}
         ),
     }
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw, and print what became of each claim."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"partition_{name}")
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is None:
+        return
     print(claims(tree).round(4).to_string(index=False))
     print(f"\n|z|/|∇z| and the distance\n{piece_errors(tree).round(4).to_string()}")
-    print(f"\nresults: {store}\nfigures: {options.figures}")
 
 
 if __name__ == "__main__":

@@ -1,24 +1,26 @@
 """How noisy is a step? Learning rate over batch size, in the teacher–student model and in depth.
 
 One step of the chain from a fixed state, whose growth of |w|² is η² C/M; and the covariance of
-batch gradients in a deep network, with and without replacement. The store is a tree:
+batch gradients in a deep network, with and without replacement. The groups of the store:
 
-    step/weight     change of L² times N, over batch sizes and learning rates, and the flow's
-    network/none    trace of the covariance of batch gradients (or batch), over batch sizes
+    step             change of L² times N, over batch sizes and learning rates, and the flow's
+    network/none     trace of the covariance of batch gradients over batch sizes, and its theory
+    network/batch    the same with batch normalization, where there is no theory
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar
 
 import numpy as np
 import sympy as sp
 import tyro
 import xarray as xr
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import statmech_bn as sbn
 
@@ -29,26 +31,20 @@ STATE, LABEL_NOISE = sbn.OrderParameters(overlap=0.3), 0.5
 DIMENSION = 100_000
 """The square of the mean gradient adds to |Δw|² a share of order M/N, here small."""
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"sizes": (8, 16, 64), "replicas": 2000, "draws": 40, "groups": 5},
-    "paper": {"sizes": (8, 16, 32, 64, 128), "replicas": 20_000, "draws": 100, "groups": 8},
-}
 SAMPLES = 128
 """P, from which the network's batches are drawn; those of half of it or less are shown."""
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(sbn.study.Options):
     """Noise of one step."""
 
+    presets: ClassVar = {
+        "quick": {"sizes": (8, 16, 64), "replicas": 2000, "draws": 40, "groups": 5},
+        "paper": {"sizes": (8, 16, 32, 64, 128), "replicas": 20_000, "draws": 100, "groups": 8},
+    }
     store: Path = Path("results/update_noise.zarr")
     """Where the results go."""
-    figures: Path = Path("results/figures")
-    """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper minutes."""
-    seed: int = 0
-    """All random numbers follow from it."""
     sizes: tuple[int, ...] | None = None
     """Batch sizes; this and the following are the preset's unless given."""
     replicas: int | None = None
@@ -58,48 +54,54 @@ class Options:
     groups: int | None = None
     """Groups of batches, from which the error bars come."""
 
-    def size(self, name: str) -> Any:
-        """Return what was asked for, or else the preset's value."""
-        given = getattr(self, name)
-        return PRESETS[self.preset][name] if given is None else given
 
-
-def one_step(student: str, options: Options) -> xr.Dataset:
-    """Let the chain of a linear student take one step from a fixed state, many times."""
+def growth(student: str) -> tuple[float, sp.Expr]:
+    """Derive how L² grows in the fixed state: at order η, and at order η² as a function of M."""
     s = sbn.symbolic
     state = {s.R: STATE.overlap, s.L: STATE.length, s.gamma: STATE.gamma, s.Delta: LABEL_NOISE}
-    growth = 2 * s.L * s.order_parameter_flow(student, "linear")[s.L]  # dQ/dt
-    growth = sp.expand(growth.subs({**state, s.zeta: 0, s.lamda: 0}))
-    drift, noise = (growth.coeff(s.eta, power) for power in (1, 2))
-    found = []
-    for size in options.size("sizes"):
-        setup = sbn.TeacherStudent("linear", student, size, LABEL_NOISE)
-        run = sbn.mesoscopic(
-            setup, RATES, [1 / DIMENSION], STATE, DIMENSION, options.size("replicas"),
-            options.seed + size,
-        )  # fmt: skip
-        change = DIMENSION * (run["length"].isel(time=0, drop=True) ** 2 - STATE.length**2)
-        found.append(change)
-    sizes = np.array(options.size("sizes"))
-    change = xr.concat(found, xr.Variable("batch_size", sizes))
-    left = (change - float(drift) * change["learning_rate"]).rename("step_noise")
-    predicted = sbn.codegen.numpy_function([noise], [s.M])(sizes[:, None])[0] * np.square(RATES)
-    return left.to_dataset().assign(theory=(("batch_size", "learning_rate"), predicted))
+    change = 2 * s.L * s.order_parameter_flow(student, "linear")[s.L]
+    change = sp.expand(change.subs({**state, s.zeta: 0, s.lamda: 0}))
+    return float(change.coeff(s.eta, 1)), change.coeff(s.eta, 2)
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Take the steps and draw the batches."""
-    results = {f"step/{name}": one_step(name, options) for name in STUDENTS}
-    generator = np.random.default_rng(options.seed)
-    inputs, labels = sbn.depth.teacher_classes(SAMPLES, 20, 5, generator)
-    sizes = [size for size in options.size("sizes") if size < SAMPLES] + [SAMPLES * 3 // 4]
-    for name in tqdm(NETWORKS, desc="networks", disable=None):
-        network = sbn.depth.DeepNetwork(4, 20, 20, 5, normalization=name)
-        results[f"network/{name}"] = sbn.depth.gradient_noise(
-            network, inputs, labels, sizes, options.size("draws"), options.size("groups"),
-            options.seed,
-        )  # fmt: skip
-    return xr.DataTree.from_dict(results)
+def one_step(
+    student: str,
+    batch_size: int,
+    laws: Mapping[str, tuple[float, sp.Expr]],
+    replicas: int,
+    seed: int,
+) -> xr.Dataset:
+    """Let the chain of a linear student take one step from a fixed state, many times."""
+    run = sbn.mesoscopic(
+        sbn.TeacherStudent("linear", student, batch_size, LABEL_NOISE),
+        RATES, [1 / DIMENSION], STATE, DIMENSION, replicas, seed + batch_size, workers=1,
+    )  # fmt: skip
+    change = DIMENSION * (run["length"].isel(time=0, drop=True) ** 2 - STATE.length**2)
+    rate, (drift, noise) = change["learning_rate"], laws[student]
+    theory = float(noise.subs(sbn.symbolic.M, batch_size)) * rate**2
+    return xr.Dataset({"step_noise": change - drift * rate, "theory": theory})
+
+
+def network(normalization: str, batch_size: int, draws: int, groups: int, seed: int) -> xr.Dataset:
+    """Draw batches of one size, and measure how much their gradients vary."""
+    inputs, labels = sbn.depth.teacher_classes(SAMPLES, 20, 5, np.random.default_rng(seed))
+    deep = sbn.depth.DeepNetwork(4, 20, 20, 5, normalization=normalization)
+    return sbn.depth.gradient_noise(deep, inputs, labels, [batch_size], draws, groups, seed)
+
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed: the steps, and the networks' batches."""
+    sizes = options.size("sizes")
+    laws = {name: growth(name) for name in STUDENTS}  # not in threads, which SymPy does not like
+    step = partial(one_step, laws=laws, replicas=options.size("replicas"), seed=options.seed)
+    drawn = partial(
+        network, draws=options.size("draws"), groups=options.size("groups"), seed=options.seed
+    )
+    smaller = [size for size in sizes if size < SAMPLES] + [SAMPLES * 3 // 4]
+    return {
+        "step": (step, {"student": list(STUDENTS), "batch_size": sizes}),
+        **{f"network/{name}": (partial(drawn, name), {"batch_size": smaller}) for name in NETWORKS},
+    }
 
 
 def largest_score(values: xr.DataArray, theory: xr.DataArray) -> float:
@@ -112,7 +114,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw the noise of both systems."""
     return {
         "step": sbn.plot.step_noise(
-            {t: tree[f"step/{n}"].to_dataset() for n, t in STUDENTS.items()}
+            {title: tree["step"].to_dataset().sel(student=n) for n, title in STUDENTS.items()}
         ),
         "network": sbn.plot.gradient_noise(
             {t: tree[f"network/{n}"].to_dataset() for n, t in NETWORKS.items()}
@@ -120,21 +122,24 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     }
 
 
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
 def main(options: Options) -> None:
     """Simulate, write the store, draw, and print the scores."""
-    tree = simulate(options)
-    store = sbn.save(tree, options.store)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        sbn.plot.save_figure(figure, options.figures / f"update_noise_{name}")
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is None:
+        return
     for name, title in STUDENTS.items():
-        found = tree[f"step/{name}"].to_dataset()
+        found = tree["step"].to_dataset().sel(student=name)
         score = largest_score(found["step_noise"], found["theory"])
         print(f"one step, {title}: at most {score:.1f} standard errors from theory")
     found = tree["network/none"].to_dataset()
     for way in ("with", "without"):
         score = largest_score(found[f"noise_{way}"], found[f"theory_{way}"])
         print(f"deep network, {way} replacement: at most {score:.1f} standard errors from theory")
-    print(f"\nresults: {store}\nfigures: {options.figures}")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,11 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def tree(script):
-    return script.simulate(script.Options(batches=2000, networks=3, steps=60, replicas=2))
+def tree(script, tmp_path_factory):
+    sizes = {"batches": 2000, "networks": 3, "steps": 60, "replicas": 2}
+    store = tmp_path_factory.mktemp("boundary_jitter") / "boundary_jitter.zarr"
+    with script.simulate(script.Options(**sizes, store=store)) as tree:
+        yield tree
 
 
 def test_one_unit_follows_the_theory(script, tree):
@@ -35,10 +38,11 @@ def test_one_unit_follows_the_theory(script, tree):
     assert "inside: errors away" not in script.scores(tree, "gaussian_shifted")
 
 
-def test_deeper_layers_flip_more(tree):
-    rate = tree["network"]["flip_rate"].mean("replica")
+def test_deeper_layers_flip_more(script, tree):
+    found = script.with_arcsine(tree)
+    rate = found["flip_rate"].mean("replica")
     assert (rate.diff("layer") > 0.02).all()
-    first = rate.sel(layer=1) / tree["network"]["predicted_inside"]
+    first = rate.sel(layer=1) / found["predicted_inside"]
     np.testing.assert_allclose(first, 1, atol=0.1)
 
 
@@ -49,11 +53,19 @@ def test_without_jitter_a_full_batch_is_the_same(script, tree):
     assert script.margin_gain(tree).loc[8, "gain"] > 0
 
 
-def test_the_store_keeps_everything_that_is_drawn(script, tree, tmp_path):
-    with sbn.open(sbn.save(tree, tmp_path / "boundary_jitter.zarr")) as opened:
-        figures = script.figures(opened)
+def test_a_point_is_the_run_that_it_says(script, tree):
+    stored = tree["unit"].to_dataset().sel(unit="gaussian_shifted")
+    again = sbn.geometry.boundary_jitter(
+        stored["batch_size"].values, shift=1.0, batches=2000, replicas=16
+    )
+    for name in ("jitter", "inside", "predicted_jitter"):
+        np.testing.assert_array_equal(stored[name], again[name])
+
+
+def test_the_store_keeps_everything_that_is_drawn(script, tree):
+    figures = script.figures(tree)
     assert set(figures) == {"jitter", "flips", "margin"}
-    rates = tree["unit/gaussian"]["predicted_inside"]
+    rates = tree["unit"]["predicted_inside"].sel(unit="gaussian")
     curve = figures["flips"].axes[0].lines[0]
     np.testing.assert_allclose(curve.get_ydata(), rates)
     for figure in figures.values():

@@ -21,14 +21,15 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def tree(script):
-    return script.simulate(script.Options(networks=2))
+def tree(script, tmp_path_factory):
+    store = tmp_path_factory.mktemp("partition") / "partition.zarr"
+    with script.simulate(script.Options(networks=2, store=store)) as tree:
+        yield tree
 
 
 def test_scenes_look_at_the_same_points(script):
-    options = script.Options(networks=1)
     for name in script.TITLES:
-        plain, batch = (script.scene(name, s, script.DRAWN, options, 3) for s in script.STUDENTS)
+        plain, batch = (script.scene(name, s, script.DRAWN, 3, 0) for s in script.STUDENTS)
         np.testing.assert_array_equal(plain.points, batch.points)
         assert (plain.points**2).mean() == pytest.approx(
             1 + (script.DRAWN**2 / 2 if name in script.CLOUDS else 0), rel=1e-9
@@ -36,7 +37,7 @@ def test_scenes_look_at_the_same_points(script):
 
 
 def test_digits_lie_in_their_section(script):
-    seen = script.scene("digits", "batch", 0.0, script.Options(), 1)
+    seen = script.scene("digits", "batch", 0.0, 1, 0)
     images = script.digits()
     chosen = images[np.random.default_rng(1000).choice(len(images), 3, replace=False)]
     widths = (64, *script.WIDTHS)
@@ -46,12 +47,11 @@ def test_digits_lie_in_their_section(script):
 
 
 def test_only_the_network_without_normalization_sees_where_the_data_are(script, tree):
+    density = tree["density/clouds"]["density"].sel(radius=script.NEAR)
     for name in script.CLOUDS:
-        plain, batch = (tree[f"density/{name}/{s}"].to_dataset() for s in script.STUDENTS)
-        near = batch["density"].sel(radius=script.NEAR)
-        np.testing.assert_allclose(near.sel(shift=0.0), near.sel(shift=script.DRAWN), atol=0.01)
-        far = plain["density"].sel(radius=script.NEAR, shift=script.DRAWN).mean()
-        assert far < 0.8 * near.mean()
+        plain, batch = (density.sel(data=name, student=s) for s in script.STUDENTS)
+        np.testing.assert_allclose(batch.sel(shift=0.0), batch.sel(shift=script.DRAWN), atol=0.01)
+        assert plain.sel(shift=script.DRAWN).mean() < 0.8 * batch.mean()
 
 
 def test_every_claim_has_a_number(script, tree):
@@ -65,10 +65,9 @@ def test_every_claim_has_a_number(script, tree):
     assert (pieces.xs(1, level="layer")["same piece"] == 1).all()
 
 
-def test_the_store_keeps_everything_that_is_drawn(script, tree, tmp_path):
-    with sbn.open(sbn.save(tree, tmp_path / "partition.zarr")) as opened:
-        figures = script.figures(opened)
-        assert opened["drawn/moons/batch"].attrs["units"] == list(script.WIDTHS)
+def test_the_store_keeps_everything_that_is_drawn(script, tree):
+    figures = script.figures(tree)
+    assert tree["drawn/moons/batch"].attrs["units"] == list(script.WIDTHS)
     assert set(figures) == {"cells", "density", "shift", "offset"}
     drawn = tree["drawn/moons/none"]
     layers = figures["cells"].axes[0].collections
