@@ -77,6 +77,7 @@ def replica_symmetric(
     ridge: float,
     label_noise: float,
     start: OrderParameters = START,
+    warm_start: bool = False,
 ) -> xr.Dataset:
     """Solve the replica-symmetric equations of a student without normalization.
 
@@ -85,7 +86,7 @@ def replica_symmetric(
     activation : str, sympy.Expr or Activation
         Of teacher and student, as in `statmech_bn.activation`.
     load : float or array_like
-        α = P/N > 0; each load is solved by itself.
+        α = P/N > 0.
     ridge : float
         λ ≥ 0. A training set that can be interpolated has V → ∞ for λ → 0; V stays below 1e8,
         which amounts to λ = 1e-8.
@@ -94,6 +95,10 @@ def replica_symmetric(
     start : OrderParameters, optional
         Overlap (not ±1) and length at which the iteration starts. It matters where several
         solutions exist; an overlap near 1 finds the one of a student that knows its teacher.
+    warm_start : bool, optional
+        Start each load at the solution of the one before it in `load`, if that has converged: fewer
+        iterations, and a branch of solutions is followed along α, up or down. By default each load
+        is solved by itself, and does not depend on which others are asked for.
 
     Returns
     -------
@@ -122,7 +127,14 @@ def replica_symmetric(
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
     sample = _sample(setup.activation, setup.label_noise)
-    solutions = [_solve(sample, start, value, penalty) for value in loads]
+    spread = start.length**2 * (1 - start.overlap**2)
+    first = np.array([start.overlap * start.length, np.log(spread), -np.log(penalty + loads[0])])
+    solutions: list[_Solution] = []
+    for value in loads:
+        follows = warm_start and solutions and solutions[-1].residual < TOLERANCE
+        first[2] = -np.log(penalty + value)
+        begin = solutions[-1].state if follows else first
+        solutions.append(_solve(sample, begin, value, penalty))
     state = np.array([solution.state for solution in solutions])
     m, q, susceptibility = state[:, 0], state[:, 0] ** 2 + np.exp(state[:, 1]), np.exp(state[:, 2])
     length = np.sqrt(q)
@@ -159,14 +171,11 @@ class _Solution:
     quadrature_error: float
 
 
-def _solve(sample: _Sample, start: OrderParameters, load: float, ridge: float) -> _Solution:
+def _solve(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> _Solution:
     """Iterate on (m, log(q − m²), log V): damped steps, extrapolated by Anderson's mixing.
 
     D. G. Anderson, J. ACM 12 (1965) 547.
     """
-    spread = start.length**2 * (1 - start.overlap**2)
-    m = start.overlap * start.length
-    state = np.array([m, np.log(spread), -np.log(ridge + load)])
     states: list[np.ndarray] = []
     residuals: list[np.ndarray] = []
     iterations = 0

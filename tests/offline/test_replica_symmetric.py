@@ -171,3 +171,14 @@ def test_what_the_dataset_carries():
 def test_refused(arguments, message):
     with pytest.raises(InvalidSetup, match=message):
         replica_symmetric(*arguments)
+
+
+def test_warm_starts_follow_a_branch_in_fewer_steps():
+    loads = np.linspace(2.0, 3.0, 6)
+    cold = replica_symmetric("linear", loads, 0.1, 0.5)
+    warm = replica_symmetric("linear", loads, 0.1, 0.5, warm_start=True)
+    for name in ("m", "q", "V"):
+        np.testing.assert_allclose(warm[name], cold[name], rtol=1e-7)
+    assert warm.converged.all()
+    assert warm.iterations[0] == cold.iterations[0]
+    assert warm.iterations[1:].sum() < cold.iterations[1:].sum()
