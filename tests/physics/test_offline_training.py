@@ -204,8 +204,8 @@ def test_linear_algebra_is_the_formula(load, growth):
 def test_batch_normalization_above_one(load, size):
     """Annealed: least squares of the same data shrunken by s_M, not ridge of the same data.
 
-    Near α = 1 the slowest mode, of eigenvalue (√α − 1)², takes thousands of epochs; a student that
-    is stopped early is regularized by that, and better than least squares.
+    The slowest mode has the eigenvalue (√α − 1)², which sets the epochs: thousands near α = 1. A
+    student that is stopped early is regularized by that, and better than least squares.
 
     What is left over is what uneven weights of the samples cost. It is derived to first order in
     their variance; later orders add to it, most near α = 1, where weights and residuals depend on
@@ -220,7 +220,7 @@ def test_batch_normalization_above_one(load, size):
         dimension,
         replicas,
         schedule=cosine,
-        epochs=3200 if load < 2 else round(800 / load),
+        epochs=round(200 / (np.sqrt(load) - 1) ** 2),
     ).squeeze()
     decay = 3 / (4 * size)
     other = sbn.TeacherStudent(
