@@ -7,6 +7,7 @@ import pytest
 
 import statmech_bn as sbn
 from statmech_bn.depth import DeepNetwork, Parameters
+from statmech_bn.depth.network import EPSILON
 from statmech_bn.errors import InvalidSetup
 
 
@@ -59,9 +60,9 @@ def test_gradients_are_pytorch_s():
     weights = [torch.tensor(p.weight, requires_grad=True) for p in parameters]
     h = torch.tensor(inputs[:, 0])
     for weight in weights[:-1]:
-        h = torch.tanh(
-            torch.nn.functional.batch_norm(h @ weight, None, None, None, None, True, eps=0)
-        )
+        fields = h @ weight
+        normal = torch.nn.functional.batch_norm(fields, None, None, training=True, eps=EPSILON)
+        h = torch.tanh(normal)
     found = torch.nn.functional.cross_entropy(h @ weights[-1], torch.tensor(labels))
     found.backward()
     assert float(found) == pytest.approx(loss, rel=1e-12)
