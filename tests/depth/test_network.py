@@ -65,7 +65,7 @@ def test_gradients_are_pytorch_s():
         h = torch.tanh(normal)
     found = torch.nn.functional.cross_entropy(h @ weights[-1], torch.tensor(labels))
     found.backward()
-    assert float(found) == pytest.approx(loss, rel=1e-12)
+    assert found.item() == pytest.approx(loss, rel=1e-12)
     for weight, layer in zip(weights, gradients.parameters, strict=True):
         np.testing.assert_allclose(weight.grad.numpy(), layer.weight, atol=1e-10)
 
