@@ -70,7 +70,8 @@ def _end_with_parent() -> None:
     """Let a worker process end with its parent, however that ends, and silently at Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
-    assert parent is not None
+    if parent is None:  # a process of its own has none to follow
+        return
 
     def follow() -> None:
         parent.join()
