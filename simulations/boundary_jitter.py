@@ -192,13 +192,7 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
     rows = []
 
     def row(claim: str, where: str, quantity: str, values: xr.DataArray, expected: str) -> None:
-        mean, error = float(values.mean()), float(values.std(ddof=1)) / np.sqrt(values.size)
-        away = mean - float(expected.lstrip("=>"))
-        seen = abs(away) > max(3 * error, 1e-9)
-        if expected.startswith("="):
-            verdict = "with a correction" if seen else "reproduced"
-        else:
-            verdict = ("reproduced" if away > 0 else "the opposite") if seen else "not seen"
+        mean, error, verdict = sbn.study.judge(values, expected)
         rows.append((claim, where, quantity, mean, error, expected, verdict))
 
     units = tree["unit"].to_dataset()

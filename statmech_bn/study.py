@@ -7,6 +7,7 @@ scripts have are those of `Options`.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -120,6 +121,32 @@ def run(
         save_figure(figure, options.figures / f"{options.store.stem}_{name}")
     print(f"results: {options.store}\nfigures: {options.figures}")
     return tree
+
+
+def judge(values: xr.DataArray, expected: str) -> tuple[float, float, str]:
+    """Compare the mean of independent values with a claim, within three standard errors.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        One for each replica.
+    expected : str
+        An equality "=1", which holds within the errors, or an effect ">0", which must be seen
+        beyond them.
+
+    Returns
+    -------
+    mean, error : float
+        With its standard error.
+    verdict : str
+        "reproduced", "with a correction", "the opposite" or "not seen".
+    """
+    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
+    away = mean - float(expected.lstrip("=>"))
+    seen = abs(away) > max(3 * error, 1e-9)
+    if expected.startswith("="):
+        return mean, error, "with a correction" if seen else "reproduced"
+    return mean, error, ("reproduced" if away > 0 else "the opposite") if seen else "not seen"
 
 
 def _make_group(folder: Path) -> None:
