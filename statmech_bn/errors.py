@@ -23,6 +23,10 @@ class NotConverged(StatmechError, RuntimeError):
     """A numerical method stopped before it reached its accuracy."""
 
 
+class NoDevice(StatmechError, RuntimeError):
+    """The device that was asked for is not there, or its library is not installed."""
+
+
 class InvalidStore(StatmechError, ValueError):
     """A file or store does not hold what it should, or holds something else."""
 

@@ -1,0 +1,55 @@
+"""The array library of a device: the one place that knows CuPy.
+
+CuPy imports without a GPU and fails at its first array, hence the check by `is_available`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from statmech_bn.errors import NoDevice, invalid
+
+
+def namespace(device: str) -> Any:
+    """Return the array library that computes on a device.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    module
+        NumPy or CuPy.
+
+    Raises
+    ------
+    InvalidSetup
+        There is no such device.
+    NoDevice
+        CuPy is not installed, or finds no GPU.
+    """
+    if device == "cpu":
+        return np
+    if device != "cuda":
+        raise invalid("device", "'cpu' or 'cuda'", device)
+    try:
+        import cupy
+    except ImportError as error:
+        raise NoDevice(
+            "device: 'cuda' needs CuPy, which is not installed. "
+            "Install statmech_bn[cuda13] (or [cuda12]), or use device='cpu'."
+        ) from error
+    if not cupy.is_available():
+        raise NoDevice(
+            "device: 'cuda' needs an NVIDIA GPU and its driver, and CuPy found none. "
+            "Use device='cpu'."
+        )
+    return cupy
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Copy an array of any device to the host."""
+    return np.asarray(array.get() if hasattr(array, "get") else array)
