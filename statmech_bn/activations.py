@@ -39,7 +39,7 @@ class Activation:
     Parameters
     ----------
     expression : sympy.Expr
-        g as a function of `statmech_bn.activations.z`.
+        g as a function of ``statmech_bn.activations.z``.
     """
 
     expression: sp.Expr

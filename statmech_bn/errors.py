@@ -2,6 +2,17 @@
 
 from typing import Any
 
+__all__ = [
+    "InvalidSetup",
+    "InvalidStore",
+    "NoClosedForm",
+    "NoDevice",
+    "NotConverged",
+    "NotPrintable",
+    "StatmechError",
+    "SweepStopped",
+]
+
 
 class StatmechError(Exception):
     """Base of every exception that this package raises on purpose."""

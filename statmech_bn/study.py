@@ -24,6 +24,8 @@ from statmech_bn.sweeps import plan, sweep
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+__all__ = ["Options", "Part", "judge", "run", "simulate"]
+
 Part = tuple[Callable[..., xr.Dataset], Mapping[str, Any]]
 """A function and the grid of its arguments."""
 

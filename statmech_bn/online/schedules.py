@@ -30,6 +30,8 @@ from numpy.typing import ArrayLike
 from statmech_bn.errors import invalid
 from statmech_bn.online.piecewise import pieces
 
+__all__ = ["Schedule", "constant", "cosine", "inverse_time", "step", "table", "warm_up"]
+
 
 @dataclass(frozen=True)
 class Schedule:

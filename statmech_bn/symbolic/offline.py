@@ -39,6 +39,26 @@ from statmech_bn.symbolic.gamma_decay import linear_scale
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import Delta, M
 
+__all__ = [
+    "alpha",
+    "batch_normalized_error",
+    "best_batch_size",
+    "best_ridge",
+    "best_scale",
+    "effective_ridge",
+    "growth",
+    "least_squares_error",
+    "resolvent",
+    "ridge",
+    "ridge_error",
+    "ridge_error_of_effective",
+    "ridge_of_effective",
+    "scale",
+    "uneven_weights_error",
+    "weight_variance",
+    "weight_variance_ratio",
+]
+
 alpha = sp.Symbol("alpha", positive=True)
 """Load, samples of the training set by input dimension, P/N."""
 ridge = sp.Symbol("lambda_r", positive=True)
