@@ -212,6 +212,11 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     path : path-like
         Zarr store (a folder), or a NetCDF file if it ends in ``.nc``.
 
+    Returns
+    -------
+    pathlib.Path
+        Where the store is.
+
     Raises
     ------
     InvalidStore
@@ -245,6 +250,11 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
 
 def open_dataset(path: str | os.PathLike[str]) -> Any:
     """Open what :func:`save` wrote; values are read when they are used.
+
+    Parameters
+    ----------
+    path : path-like
+        Zarr store, or a NetCDF file if it ends in ``.nc``.
 
     Returns
     -------

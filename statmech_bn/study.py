@@ -99,10 +99,11 @@ def run(
 
     Parameters
     ----------
-    parts, options
-        As for `simulate`.
+    parts : mapping
+        Group of the store → function and grid.
     figures : callable
         Tree → name → figure; files are called by the store and the name.
+    options : Options
 
     Returns
     -------

@@ -30,6 +30,14 @@ def cuda_source(
 ) -> str:
     """Print expressions as one CUDA function.
 
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    arguments : sequence of sympy.Symbol
+        Every free symbol of the expressions, in the order of the generated function's parameters.
+    name : str
+        What the function is called.
+
     Returns
     -------
     str

@@ -117,7 +117,19 @@ def vector_source(program: Program) -> str:
 def numba_function(
     expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]
 ) -> Callable[..., tuple[float, ...]]:
-    """Compile expressions to a jitted function of floats that returns a tuple of floats."""
+    """Compile expressions to a jitted function of floats that returns a tuple of floats.
+
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    arguments : sequence of sympy.Symbol
+        Every free symbol of the expressions, in the order of the generated function's parameters.
+
+    Returns
+    -------
+    callable
+        One float for each argument to one for each expression.
+    """
     return _load(scalar_source(prepare(expressions, arguments))).generated
 
 
@@ -126,6 +138,17 @@ def numba_array_function(expressions: Sequence[sp.Expr], argument: sp.Symbol) ->
 
     Kernels that take such a callback are compiled once for all activations, and the one indirect
     call is paid per array, not per sample.
+
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    argument : sympy.Symbol
+        The only free symbol of the expressions.
+
+    Returns
+    -------
+    numba.core.ccallback.CFunc
+        Fills ``out0, out1, ...`` elementwise; all arrays are contiguous, of float64.
     """
     return _array_function(tuple(expressions), argument)
 
@@ -139,6 +162,17 @@ def numba_vector_function(expressions: Sequence[sp.Expr], arguments: Sequence[sp
     """Compile expressions to a Numba C callback ``f(x, out)``, one result for each expression.
 
     As with :func:`numba_array_function`, kernels that take it are compiled once for all of them.
+
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    arguments : sequence of sympy.Symbol
+        Every free symbol of the expressions, in the order of the generated function's parameters.
+
+    Returns
+    -------
+    numba.core.ccallback.CFunc
+        Takes contiguous arrays of float64, with one element for each argument and result.
     """
     return _load(vector_source(prepare(expressions, arguments))).generated
 

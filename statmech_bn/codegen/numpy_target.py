@@ -41,6 +41,12 @@ def numpy_function(
 ) -> Callable[..., tuple[np.ndarray, ...]]:
     """Compile expressions to a function of arrays.
 
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    arguments : sequence of sympy.Symbol
+        Every free symbol of the expressions, in the order of the generated function's parameters.
+
     Returns
     -------
     callable

@@ -44,6 +44,11 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     arguments : sequence of sympy.Symbol
         Every free symbol of the expressions, in the order of the generated function's parameters.
 
+    Returns
+    -------
+    Program
+        Its arguments are named a0, a1, ..., whatever the symbols were called.
+
     Raises
     ------
     InvalidSetup

@@ -101,6 +101,17 @@ def gradient_squares(
 
     They are those with respect to φ, what the activation sees.
 
+    Parameters
+    ----------
+    network : DeepNetwork
+    inputs : ndarray
+        (samples, channels), or (samples, positions, channels).
+    labels : ndarray of int
+        (samples,), 0 … classes − 1.
+    replicas : int
+        Independent initial weights.
+    seed : int
+
     Returns
     -------
     xarray.Dataset

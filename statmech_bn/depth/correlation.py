@@ -206,6 +206,10 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     scan : int
         Points in [0, 1) between which a crossing is looked for.
 
+    Returns
+    -------
+    FixedPoint
+
     Raises
     ------
     NotConverged

@@ -29,6 +29,12 @@ def teacher_classes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw Gaussian inputs of mean square 1, labelled by the largest of `classes` random fields.
 
+    Parameters
+    ----------
+    samples, inputs, classes : int
+        Numbers of samples, of their components and of classes.
+    generator : numpy.random.Generator
+
     Returns
     -------
     inputs : ndarray

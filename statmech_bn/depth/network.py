@@ -189,7 +189,16 @@ class Gradients(NamedTuple):
 
 
 def keeping_gain(activation: str | sp.Expr | Activation) -> float:
-    """Return the gain under which unit fields keep their variance, 1/√E[g²]."""
+    """Return the gain under which unit fields keep their variance, 1/√E[g²].
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+
+    Returns
+    -------
+    float
+    """
     return float(1 / np.sqrt(gaussian_kernel(activation, 1.0)))
 
 
@@ -202,6 +211,11 @@ def forward(network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLik
     parameters : list of Parameters
     inputs : array_like
         (samples, channels), or (samples, positions, channels).
+
+    Returns
+    -------
+    Pass
+        What the backward pass and measurements need.
 
     Raises
     ------
@@ -230,7 +244,19 @@ def forward(network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLik
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean loss of a batch with labels 0 … classes − 1."""
+    """Return the mean loss of a batch with labels 0 … classes − 1.
+
+    Parameters
+    ----------
+    logits : ndarray
+        (samples, classes).
+    labels : ndarray of int
+        (samples,), 0 … classes − 1.
+
+    Returns
+    -------
+    float
+    """
     chosen = logits[np.arange(labels.size), labels]
     return float(np.mean(logsumexp(logits, axis=1) - chosen))
 
@@ -238,7 +264,22 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
 def backward(
     network: DeepNetwork, parameters: list[Parameters], done: Pass, labels: np.ndarray
 ) -> Gradients:
-    """Propagate the cross-entropy of a batch back to every field and parameter."""
+    """Propagate the cross-entropy of a batch back to every field and parameter.
+
+    Parameters
+    ----------
+    network : DeepNetwork
+    parameters : list of Parameters
+        As `DeepNetwork.initial` draws them.
+    done : Pass
+        What `forward` returned for these parameters.
+    labels : ndarray of int
+        (samples,), 0 … classes − 1.
+
+    Returns
+    -------
+    Gradients
+    """
     samples, positions = done.seen[0].shape[:2]
     output = np.exp(done.logits - logsumexp(done.logits, axis=1, keepdims=True))
     output[np.arange(samples), labels] -= 1
@@ -265,7 +306,23 @@ def backward(
 def loss_and_gradients(
     network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLike, labels: np.ndarray
 ) -> tuple[float, Gradients]:
-    """Evaluate the loss of a batch and its derivatives."""
+    """Evaluate the loss of a batch and its derivatives.
+
+    Parameters
+    ----------
+    network : DeepNetwork
+    parameters : list of Parameters
+        As `DeepNetwork.initial` draws them.
+    inputs : array_like
+        (samples, channels), or (samples, positions, channels).
+    labels : ndarray of int
+        (samples,), 0 … classes − 1.
+
+    Returns
+    -------
+    loss : float
+    gradients : Gradients
+    """
     done = forward(network, parameters, inputs)
     return cross_entropy(done.logits, labels), backward(network, parameters, done, labels)
 
@@ -273,7 +330,21 @@ def loss_and_gradients(
 def stepped(
     parameters: list[Parameters], gradients: list[Parameters], learning_rate: float
 ) -> list[Parameters]:
-    """Take one step against the gradients in all layers at once."""
+    """Take one step against the gradients in all layers at once.
+
+    Parameters
+    ----------
+    parameters : list of Parameters
+    gradients : list of Parameters
+        Those of the loss, `Gradients.parameters`.
+    learning_rate : float
+        η.
+
+    Returns
+    -------
+    list of Parameters
+        New arrays; the old ones are left as they were.
+    """
     return [
         Parameters(*(p - learning_rate * d for p, d in zip(layer, slope, strict=True)))
         for layer, slope in zip(parameters, gradients, strict=True)

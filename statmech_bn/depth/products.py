@@ -47,6 +47,11 @@ def fuss_catalan_density(factors: int, points: ArrayLike) -> np.ndarray:
         s ≥ 1.
     points : array_like
         x > 0; zero density beyond the edge.
+
+    Returns
+    -------
+    ndarray
+        Of the points' shape.
     """
     x, density, _ = _table(integer("factors", factors, 1))
     points = np.asarray(points, dtype=float)
@@ -55,7 +60,20 @@ def fuss_catalan_density(factors: int, points: ArrayLike) -> np.ndarray:
 
 
 def fuss_catalan_cumulative(factors: int, points: ArrayLike) -> np.ndarray:
-    """Evaluate the probability that a squared singular value is below x ≥ 0."""
+    """Evaluate the probability that a squared singular value is below x ≥ 0.
+
+    Parameters
+    ----------
+    factors : int
+        s ≥ 1.
+    points : array_like
+        x ≥ 0.
+
+    Returns
+    -------
+    ndarray
+        Of the points' shape.
+    """
     x, _, cumulative = _table(integer("factors", factors, 1))
     return np.interp(np.asarray(points, dtype=float), x, cumulative)
 
@@ -64,6 +82,17 @@ def typical_condition_number(factors: int, dimension: int) -> float:
     """Estimate the condition number from the law: the edge over the quantile ½/N.
 
     The smallest singular value fluctuates by its own size, and so does the condition number.
+
+    Parameters
+    ----------
+    factors : int
+        s ≥ 1, number of matrices.
+    dimension : int
+        N, rows and columns of each matrix.
+
+    Returns
+    -------
+    float
     """
     x, _, cumulative = _table(integer("factors", factors, 1))
     smallest = np.exp(np.interp(np.log(0.5 / dimension), np.log(cumulative[1:]), np.log(x[1:])))
@@ -75,6 +104,18 @@ def second_moments(factors: int, dimension: int) -> np.ndarray:
 
     One more factor A takes X to A X A'. Its three pairings of Gaussian entries give
     E tr X'² = (tr X)²/N + (1 + 1/N) tr X², and E (tr X')² = (tr X)² + (2/N) tr X².
+
+    Parameters
+    ----------
+    factors : int
+        Largest number of matrices.
+    dimension : int
+        N, rows and columns of each matrix.
+
+    Returns
+    -------
+    ndarray
+        (factors,), for 1 to `factors` matrices.
     """
     factors, dimension = integer("factors", factors, 1), integer("dimension", dimension, 1)
     found, square, trace = [], 1.0, 1.0
@@ -85,7 +126,18 @@ def second_moments(factors: int, dimension: int) -> np.ndarray:
 
 
 def growth_exponents(dimension: int) -> np.ndarray:
-    """Return μ_i of an endless product of Gaussian matrices, largest first."""
+    """Return μ_i of an endless product of Gaussian matrices, largest first.
+
+    Parameters
+    ----------
+    dimension : int
+        N, rows and columns of each matrix.
+
+    Returns
+    -------
+    ndarray
+        (dimension,), per factor.
+    """
     n = integer("dimension", dimension, 1)
     return 0.5 * (np.log(2 / n) + digamma((n - np.arange(n)) / 2))
 
@@ -94,6 +146,16 @@ def product_spectra(
     factors: int, dimension: int = 200, replicas: int = 8, seed: int = 0
 ) -> xr.Dataset:
     """Draw products of s = 1 … `factors` Gaussian matrices.
+
+    Parameters
+    ----------
+    factors : int
+        Largest number of matrices.
+    dimension : int
+        N, rows and columns of each matrix.
+    replicas : int
+        Independent draws.
+    seed : int
 
     Returns
     -------
@@ -130,6 +192,17 @@ def product_conditions(
     With "batch", fields are divided by their spread over a large batch of Gaussian inputs, after
     each layer. The smallest singular value comes from the product of the inverses, so that a
     condition number of any size is accurate.
+
+    Parameters
+    ----------
+    factors : int
+        Largest number of layers.
+    dimension : int
+        N, rows and columns of each matrix.
+    replicas : int
+        Independent draws.
+    seed : int
+    normalization : {"none", "batch"}
 
     Returns
     -------
@@ -172,6 +245,20 @@ def representation_conditions(
 
     It is that of the (samples × width) fields of each layer minus their mean over the batch: how
     unevenly the differences between inputs are represented.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+    depth : int
+        Number of layers.
+    width : int
+        Channels of each layer.
+    samples : int
+        Size of the batch.
+    replicas : int
+        Independent draws.
+    seed : int
+    normalization : {"none", "batch"}
 
     Returns
     -------

@@ -50,6 +50,11 @@ def flip_rate(batch_size: ArrayLike, sample: str = "inside") -> np.ndarray:
     sample : {"inside", "outside"}
         Whether the sample is one of the batch.
 
+    Returns
+    -------
+    ndarray
+        In [0, ½], of the sizes' shape.
+
     Examples
     --------
     >>> flip_rate([2, 4]).round(6)

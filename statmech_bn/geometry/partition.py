@@ -98,7 +98,18 @@ def partition(network: ReluNetwork, bounds: ArrayLike) -> xr.Dataset:
 
 
 def polygons(found: xr.Dataset) -> list[np.ndarray]:
-    """Return the corners of each cell of a partition, of shape (corners, 2)."""
+    """Return the corners of each cell of a partition, of shape (corners, 2).
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        What `partition` returned.
+
+    Returns
+    -------
+    list of ndarray
+        One for each cell.
+    """
     return np.split(found["vertex"].values, found["offset"].values[1:-1])
 
 

@@ -160,8 +160,15 @@ def batch_norm_inference(
         Shape (batch, channels, *positions).
     mean, variance, gamma, beta : array
         Shape (channels,).
-    epsilon, channel_axis
-        As for `batch_norm_forward`.
+    epsilon : float
+        ε ≥ 0, added to the variance.
+    channel_axis : int
+        Axis of the channels in `x`.
+
+    Returns
+    -------
+    array
+        γ(x − mean)/√(variance + ε) + β, of the shape of `x`.
 
     Raises
     ------

@@ -79,6 +79,13 @@ def weight_norm_forward(weights: Array, gamma: Array) -> tuple[Array, WeightNorm
 def weight_norm_backward(upstream: Array, cache: WeightNormCache) -> tuple[Array, Array]:
     """Propagate ∂L/∂ŵ back.
 
+    Parameters
+    ----------
+    upstream : array
+        ∂L/∂ŵ, of the weights' shape.
+    cache : WeightNormCache
+        What the forward pass returned.
+
     Returns
     -------
     tuple of array
@@ -141,6 +148,15 @@ def population_norm_backward(
     upstream: Array, upstream_bias: Array, cache: WeightNormCache
 ) -> tuple[Array, Array, Array]:
     """Propagate ∂L/∂ŵ and ∂L/∂b back.
+
+    Parameters
+    ----------
+    upstream : array
+        ∂L/∂ŵ, of the weights' shape.
+    upstream_bias : array
+        ∂L/∂b, shape (channels,).
+    cache : WeightNormCache
+        What the forward pass returned.
 
     Returns
     -------

@@ -66,13 +66,34 @@ Pieces = tuple[np.ndarray, np.ndarray]
 
 
 def constant(factor: float = 1.0) -> Schedule:
-    """Multiply the learning rates by a number > 0 at all times."""
+    """Multiply the learning rates by a number > 0 at all times.
+
+    Parameters
+    ----------
+    factor : float
+        c > 0.
+
+    Returns
+    -------
+    Schedule
+    """
     factor = _number("factor", factor, above=0.0)
     return Schedule("constant", lambda _: factor, (), {"factor": factor})
 
 
 def step(time: ArrayLike, factor: float = 0.1) -> Schedule:
     """Multiply by another factor ≥ 0 at each of the given times.
+
+    Parameters
+    ----------
+    time : float or sequence of float
+        Increasing, ≥ 0, in steps/N.
+    factor : float
+        c ≥ 0.
+
+    Returns
+    -------
+    Schedule
 
     Examples
     --------
@@ -91,7 +112,19 @@ def step(time: ArrayLike, factor: float = 0.1) -> Schedule:
 
 
 def cosine(duration: float, final: float = 0.0) -> Schedule:
-    """Fall from 1 to `final` ≥ 0 along half a period of a cosine (Loshchilov & Hutter 2017)."""
+    """Fall from 1 to `final` ≥ 0 along half a period of a cosine (Loshchilov & Hutter 2017).
+
+    Parameters
+    ----------
+    duration : float
+        T > 0, in steps/N.
+    final : float
+        c ≥ 0, from T on.
+
+    Returns
+    -------
+    Schedule
+    """
     duration = _number("duration", duration, above=0.0)
     final = _number("final", final)
 
@@ -102,14 +135,38 @@ def cosine(duration: float, final: float = 0.0) -> Schedule:
 
 
 def inverse_time(timescale: float) -> Schedule:
-    """Fall like 1/(1 + t/τ), which is τ/t at late times (Robbins & Monro 1951)."""
+    """Fall like 1/(1 + t/τ), which is τ/t at late times (Robbins & Monro 1951).
+
+    Parameters
+    ----------
+    timescale : float
+        τ > 0, in steps/N.
+
+    Returns
+    -------
+    Schedule
+    """
     timescale = _number("timescale", timescale, above=0.0)
     factor: Callable[[float], float] = lambda t: 1 / (1 + t / timescale)  # noqa: E731
     return Schedule("inverse_time", factor, (), {"timescale": timescale})
 
 
 def warm_up(duration: float, initial: float = 0.0, then: Schedule | None = None) -> Schedule:
-    """Rise linearly from `initial` ≥ 0 to 1, and go on with another schedule from its t = 0."""
+    """Rise linearly from `initial` ≥ 0 to 1, and go on with another schedule from its t = 0.
+
+    Parameters
+    ----------
+    duration : float
+        T > 0, in steps/N.
+    initial : float
+        c ≥ 0, at t = 0.
+    then : Schedule, optional
+        By default s stays 1.
+
+    Returns
+    -------
+    Schedule
+    """
     duration = _number("duration", duration, above=0.0)
     initial = _number("initial", initial)
     after = constant() if then is None else then
@@ -127,7 +184,19 @@ def warm_up(duration: float, initial: float = 0.0, then: Schedule | None = None)
 
 
 def table(time: ArrayLike, factor: ArrayLike) -> Schedule:
-    """Interpolate values linearly between increasing times; constant before and after them."""
+    """Interpolate values linearly between increasing times; constant before and after them.
+
+    Parameters
+    ----------
+    time : sequence of float
+        Increasing, ≥ 0, in steps/N.
+    factor : sequence of float
+        s ≥ 0 at each of them.
+
+    Returns
+    -------
+    Schedule
+    """
     times = _times(time)
     factors = np.atleast_1d(np.asarray(factor, dtype=float))
     if factors.shape != times.shape or not np.isfinite(factors).all() or (factors < 0).any():

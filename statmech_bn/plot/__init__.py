@@ -38,6 +38,7 @@ from statmech_bn.plot.gradients import (
     training_gain,
 )
 from statmech_bn.plot.phase_diagram import phase_diagram
+from statmech_bn.plot.printed import fit
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
 from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
@@ -56,6 +57,7 @@ __all__ = [
     "differences",
     "effective_decay",
     "final_error",
+    "fit",
     "flip_rates",
     "gradient_alignment",
     "gradient_coherence",

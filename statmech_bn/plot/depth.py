@@ -32,6 +32,10 @@ def correlation_maps(
     panels : mapping
         Title → label of an activation → theory and network, each with ``correlation`` over start
         and depth 0, 1.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     labels = list(next(iter(panels.values())))
     with paper_style():
@@ -61,6 +65,10 @@ def correlation_depth(panels: Mapping[str, tuple[xr.Dataset, xr.Dataset]]) -> Fi
     ----------
     panels : mapping
         Title → theory and network, each with ``correlation`` over start and depth.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -101,6 +109,10 @@ def step_moments(panels: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     panels : mapping
         Title → Dataset from `statmech_bn.depth.step_moments`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, axes = make_panels(2 * len(panels), len(panels), (3.2, 2.5), sharex=True)
@@ -136,6 +148,10 @@ def step_growth(results: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     results : mapping
         Label → Dataset with ``growth`` and ``loss`` over (learning_rate, replica), η = 0 first.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(results, student_styles(len(results)), strict=True))
@@ -167,6 +183,10 @@ def largest_step(results: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     results : mapping
         Label → Dataset of ``largest_step`` (depth, factor, replica).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(results, student_styles(len(results)), strict=True))

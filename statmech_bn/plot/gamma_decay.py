@@ -78,6 +78,10 @@ def shrinkage_parts(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
     panels : mapping
         Title → part ("mean", "spread", "both") → Dataset as for `shrinkage`, with ``population``,
         the γ_∞ of an infinite batch.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     names = list(dict.fromkeys(part for parts in panels.values() for part in parts))
     with paper_style():
@@ -119,6 +123,10 @@ def shrinkage_kurtosis(results: xr.Dataset) -> Figure:
     results : xarray.Dataset
         ``gamma`` (inputs, replica) in units of the field's spread, with ``excess_kurtosis`` and
         ``batch_size`` (inputs). Names of inputs before an underscore share a marker.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     names = [str(name).split("_")[0] for name in results["inputs"].values]
     kinds = list(dict.fromkeys(names))
@@ -161,6 +169,10 @@ def loss_landscape(panels: Mapping[str, xr.Dataset]) -> Figure:
         Title → Dataset of ``loss`` (gamma, replica) with ``population``, ``independent`` and
         ``correlated`` (both with ζγ²) and ``penalty`` (the whole correlated penalty) over gamma,
         and the attribute `batch_size`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     lines = {"population": ("PN", "-.")}
     lines |= {
@@ -206,6 +218,10 @@ def differences(
         Label of the student that the others are compared with.
     variables : sequence of str
         The length is compared by its logarithm.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     labels = [name for name in next(iter(panels.values())) if name != reference]
     with paper_style():
@@ -242,6 +258,10 @@ def effective_decay(panels: Mapping[str, Sequence[xr.Dataset]]) -> Figure:
     panels : mapping
         Title → results with ``effective_gamma_decay`` at one learning rate, which is no dim, the
         ``batch_size``, and the ζ of both theories, ``independent`` and ``correlated``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (3.2, 2.6))

@@ -119,6 +119,10 @@ def squared_distance(panels: Mapping[str, xr.Dataset]) -> Figure:
     panels : mapping
         Title → Dataset of ``square_distance`` (replica, displacement) with ``predicted``, and
         ``excess`` (replica, layer).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(panels, student_styles(len(panels)), strict=True))
@@ -143,6 +147,10 @@ def boundary_jitter(panels: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     panels : mapping
         Label → Dataset from `statmech_bn.geometry.boundary_jitter`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, [axis] = make_panels(1, 1, (4.0, 3.0))
@@ -170,6 +178,10 @@ def flip_rates(panels: Mapping[str, xr.Dataset], network: xr.Dataset) -> Figure:
         Label → Dataset from `statmech_bn.geometry.boundary_jitter` with shift 0.
     network : xarray.Dataset
         ``flip_rate`` (batch_size, replica, layer) with ``predicted_inside``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     dashes = {"inside": "-", "outside": "--"}
     with paper_style():
@@ -204,6 +216,10 @@ def margins(results: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     results : mapping
         Label → Dataset of ``margin``, ``low_margin`` and ``accuracy`` (batch_size, replica).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     variables = ("margin", "low_margin", "accuracy")
     with paper_style():

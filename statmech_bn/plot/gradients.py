@@ -42,6 +42,10 @@ def gradient_alignment(
         The same with batch normalization.
     samples : int
         Size of the batch: n independent signs have an alignment of n^(−1/2).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     behind = r"batch norm., behind: $\partial/\partial\varphi$"
     before = r"batch norm., before: $\partial/\partial h$"
@@ -72,6 +76,10 @@ def alignment_axes(panels: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     panels : mapping
         Title → Dataset from `statmech_bn.depth.gradient_alignment`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(OVER, student_styles(len(OVER)), strict=True))
@@ -94,6 +102,10 @@ def gradient_coherence(results: Mapping[int, xr.Dataset]) -> Figure:
     ----------
     results : mapping
         Width → Dataset from `statmech_bn.depth.gradient_alignment`, with ``theory``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, [axis] = make_panels(1, 1, (4.0, 3.0))
@@ -120,6 +132,10 @@ def gradient_squares(panels: Mapping[str, Mapping[float, xr.Dataset]], columns: 
     panels : mapping
         Title → gain → Dataset from `statmech_bn.depth.gradient_squares`.
     columns : int
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, axes = make_panels(len(panels), columns, (2.6, 2.3), sharex=True, sharey="row")
@@ -148,6 +164,10 @@ def training_gain(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     ----------
     panels : mapping
         Title → label → accuracy (gain, replica).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (2.6, 2.6), sharey=True)
@@ -172,6 +192,10 @@ def step_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     panels : mapping
         Title → Dataset of ``step_noise`` (batch_size, learning_rate, replica) and ``theory``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (2.6, 2.6), sharey=True)
@@ -200,6 +224,10 @@ def gradient_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     panels : mapping
         Title → Dataset from `statmech_bn.depth.gradient_noise`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (3.0, 2.7))

@@ -34,6 +34,10 @@ def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> F
     found : Dataset
         ``squared_singular_value`` (factors, replica, rank).
     factors : sequence of int
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     from statmech_bn.depth.products import fuss_catalan_density
     from statmech_bn.symbolic.spectra import fuss_catalan
@@ -84,6 +88,10 @@ def condition_numbers(
         ``typical``, from the law, and ``growth``, the exponent per factor.
     representations : mapping
         Label → Dataset of ``condition_number`` (depth, replica).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         figure, (left, right) = make_panels(2, 2, (3.2, 3.0))

@@ -24,6 +24,9 @@ LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
 """The name of each level in a legend, and how it is drawn: the network's open symbols enclose the
 chain's small ones where both agree."""
 
+LEGEND_WIDTH = 1.6
+"""Inches at the right of the panels."""
+
 PAPER = {
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
     "legend.frameon": False,
@@ -99,7 +102,7 @@ def make_panels(
     from matplotlib.figure import Figure
 
     rows = -(-number // columns)
-    figure = Figure((size[0] * columns + 1.6, size[1] * rows), layout="constrained")
+    figure = Figure((size[0] * columns + LEGEND_WIDTH, size[1] * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
     for axis in axes[number:]:
         axis.remove()

@@ -59,8 +59,14 @@ def plan(
 
     Parameters
     ----------
-    function, grid, seed, workers, processes, scheduler, chunk_points
-        As in `statmech_bn.sweep`.
+    function : callable
+        This and the others are as in `statmech_bn.sweep`.
+    grid : mapping
+    seed : int, optional
+    workers : int, optional
+    processes : bool
+    scheduler : str, optional
+    chunk_points : int, optional
 
     Returns
     -------

@@ -113,6 +113,15 @@ def gradient_multiplier(
 ) -> sp.Expr:
     """Derive χ, the slope of the map at c = 1, at variance 1.
 
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+    normalization : {"none", "batch"}
+
+    Returns
+    -------
+    sympy.Expr
+
     Raises
     ------
     NoClosedForm
@@ -135,6 +144,10 @@ def late_correlation(activation: str | sp.Expr | Activation) -> sp.Expr:
 
     With ε = 1 − c the map is ε' = ε − a ε^p + ..., and dε/dl = −a ε^p gives
     ε ≃ ((p − 1) a l)^(−1/(p − 1)).
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
 
     Returns
     -------

@@ -104,6 +104,10 @@ def order_parameter_flow(
 def field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...]:
     """Derive (D, A₂, B at Δ = 0, coefficient of Δ² in B) for population statistics.
 
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+
     Returns
     -------
     tuple of sympy.Expr
@@ -119,6 +123,15 @@ def field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...
 
 def batch_field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...]:
     """Derive (D, A₂, B at Δ = 0, coefficient of Δ² in B) for batch statistics of M samples.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+
+    Returns
+    -------
+    tuple of sympy.Expr
+        Functions of `R`, `gamma` and `M`.
 
     Raises
     ------
@@ -143,7 +156,13 @@ def batch_field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Exp
 
 @lru_cache(maxsize=32)
 def spread_moment(power: int) -> sp.Expr:
-    """Integrate E[s^power] for the standard deviation s of M unit Gaussians, M s² ~ χ²(M−1)."""
+    """Integrate E[s^power] for the standard deviation s of M unit Gaussians, M s² ~ χ²(M−1).
+
+    Parameters
+    ----------
+    power : int
+        May be negative; the moment is finite for M > 1 − power.
+    """
     x = sp.Symbol("x", positive=True)
     half = (M - 1) / 2
     density = x ** (half - 1) * sp.exp(-x / 2) / (2**half * sp.gamma(half))
@@ -153,6 +172,14 @@ def spread_moment(power: int) -> sp.Expr:
 
 def generalization_error(activation: str | sp.Expr | Activation) -> sp.Expr:
     """Derive ε_g = ½ E[(g(h*) − g(γu))²] as a function of `R` and `gamma` > 0.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+
+    Returns
+    -------
+    sympy.Expr
 
     Raises
     ------

@@ -219,6 +219,15 @@ def linear_scale(order: int = 1) -> sp.Expr:
     E[û²] = 1 holds in every batch, so that R E[u û] is the minimum of E (y − γû)². The sum over
     the batch gives E[u û] = E[σ_B] too (`statmech_bn.symbolic.spread_moment`).
 
+    Parameters
+    ----------
+    order : int
+        Largest power of 1/M.
+
+    Returns
+    -------
+    sympy.Expr
+
     Examples
     --------
     >>> linear_scale(2)

@@ -63,6 +63,10 @@ def least_squares_offset(folded: bool = False) -> LeastSquares:
         Whether |∇_x h| depends on the sample, as it does in the space of the data for a unit
         behind other layers. In the layer's own input space it is |w|.
 
+    Returns
+    -------
+    LeastSquares
+
     Examples
     --------
     >>> least_squares_offset().minimizer

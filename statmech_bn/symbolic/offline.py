@@ -90,6 +90,10 @@ def ridge_error(explicit: bool = True) -> sp.Expr:
     explicit : bool
         Insert G as a function of `alpha` and `ridge`; otherwise it stays the undefined G(λ_r).
 
+    Returns
+    -------
+    sympy.Expr
+
     Examples
     --------
     >>> ridge_error(explicit=False).coeff(Delta, 0)
@@ -137,6 +141,11 @@ def ridge_error_of_effective() -> sp.Expr:
 
 def best_ridge() -> tuple[sp.Expr, sp.Expr]:
     """Derive the ridge of least ε_g and the gamma decay ζ* that it corresponds to.
+
+    Returns
+    -------
+    tuple of sympy.Expr
+        λ_r and ζ*.
 
     Examples
     --------
@@ -199,6 +208,11 @@ def weight_variance_ratio() -> tuple[sp.Expr, sp.Symbol]:
 def weight_variance() -> sp.Expr:
     """Sum :func:`weight_variance_ratio` to Var ψ/(E ψ)².
 
+    Returns
+    -------
+    sympy.Expr
+        In `M`.
+
     Examples
     --------
     >>> weight_variance()
@@ -231,6 +245,11 @@ def uneven_weights_error(variance: sp.Expr | None = None) -> sp.Expr:
     variance : sympy.Expr, optional
         Var ψ/(E ψ)², by default :func:`weight_variance`, that is 9/(2M²) for large M.
 
+    Returns
+    -------
+    sympy.Expr
+        To be added to `batch_normalized_error`.
+
     Examples
     --------
     >>> sp.factor(uneven_weights_error(1) / _noise_in_span(1))
@@ -241,7 +260,13 @@ def uneven_weights_error(variance: sp.Expr | None = None) -> sp.Expr:
 
 
 def best_scale() -> sp.Piecewise:
-    """Derive the s_M of least ε_g under batch normalization."""
+    """Derive the s_M of least ε_g under batch normalization.
+
+    Returns
+    -------
+    sympy.Piecewise
+        Over α < 1 and α > 1, in `alpha`, `Delta` and `growth`.
+    """
     return _piecewise(
         sp.factor(sp.solve(sp.diff(branch.expr, scale), scale)[0])
         for branch in batch_normalized_error().args
@@ -250,6 +275,11 @@ def best_scale() -> sp.Piecewise:
 
 def best_batch_size() -> sp.Piecewise:
     """Derive the best batch size M* to leading order, with s_M = 1 − 3/(4M).
+
+    Returns
+    -------
+    sympy.Piecewise
+        Over α < 1 and α > 1, in `alpha`, `Delta` and `growth`.
 
     Examples
     --------

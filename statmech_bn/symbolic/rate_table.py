@@ -99,6 +99,14 @@ def independent_gamma_decay(activation: str) -> sp.Expr:
     ζ = (ρ_h + 2)/(8M) E[g'(u)²u²] + E[g'(u)²]/(2M): half of what the moments E[(û − u)² | u]
     weigh the curvature g'² of the loss with.
 
+    Parameters
+    ----------
+    activation : {"linear", "relu"}
+
+    Returns
+    -------
+    sympy.Expr
+
     Examples
     --------
     >>> independent_gamma_decay("linear")

@@ -53,6 +53,14 @@ NORMALIZED = ("weight", "population", "batch")
 def effective_learning_rate(normalization: str) -> sp.Expr:
     """Derive the coefficient of the drive D in dR/dt.
 
+    Parameters
+    ----------
+    normalization : {"none", "weight", "population", "batch"}
+
+    Returns
+    -------
+    sympy.Expr
+
     Examples
     --------
     >>> effective_learning_rate("weight")
@@ -99,6 +107,10 @@ def maximum_learning_rate(
 
 def divergence_learning_rate(activation: str | sp.Expr | Activation) -> sp.Expr:
     """Derive the η beyond which the length of an unnormalized student explodes.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
 
     Returns
     -------
@@ -154,6 +166,15 @@ class FixedPoint:
 def fixed_point(normalization: str, activation: str | sp.Expr | Activation) -> FixedPoint:
     """Derive the fixed point of a student without weight decay ("none": and without noise).
 
+    Parameters
+    ----------
+    normalization : {"none", "weight", "population", "batch"}
+    activation : str, sympy.Expr or Activation
+
+    Returns
+    -------
+    FixedPoint
+
     Raises
     ------
     NoClosedForm
@@ -203,6 +224,10 @@ def _fixed_point(normalization: str, activation: Activation) -> FixedPoint:
 
 def flow_jacobian(normalization: str) -> sp.Matrix:
     """Derive the Jacobian of the flow in terms of the averages and their derivatives `SLOPES`.
+
+    Parameters
+    ----------
+    normalization : {"none", "weight", "population", "batch"}
 
     Returns
     -------
@@ -309,6 +334,10 @@ def _drive_near_teacher(
 
 def equilibrium(normalization: str) -> dict[sp.Symbol, sp.Expr]:
     """Derive where weight decay balances the noise of a normalized student.
+
+    Parameters
+    ----------
+    normalization : {"weight", "population", "batch"}
 
     Returns
     -------

@@ -70,6 +70,10 @@ def fuss_catalan(s: int) -> FussCatalan:
     s : int
         Number of N×N factors of variance 1/N, at N → ∞; s = 1 is Marchenko–Pastur.
 
+    Returns
+    -------
+    FussCatalan
+
     Raises
     ------
     InvalidSetup

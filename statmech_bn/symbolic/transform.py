@@ -59,6 +59,10 @@ def batch_norm_gradient(batch_size: int, variance_floor: sp.Expr = epsilon) -> B
     variance_floor : sympy.Expr
         ε, or 0.
 
+    Returns
+    -------
+    BatchNormGradient
+
     Raises
     ------
     InvalidSetup

@@ -1,0 +1,58 @@
+"""Figures as they are printed: widths, sizes of text, and colours that lightness tells apart."""
+
+import matplotlib.text
+import numpy as np
+import pytest
+
+import statmech_bn as sbn
+from statmech_bn.plot.style import palette
+
+DEUTERANOPIA = [
+    [0.367322, 0.860646, -0.227968],
+    [0.280085, 0.672501, 0.047413],
+    [-0.011820, 0.042940, 0.968881],
+]
+PROTANOPIA = [
+    [0.152286, 1.052583, -0.204868],
+    [0.114503, 0.786281, 0.099216],
+    [-0.003882, -0.048116, 1.051998],
+]
+"""Machado, Oliveira & Fernandes (2009), full severity, on linear RGB."""
+
+
+def figure():
+    setup, start = sbn.TeacherStudent("linear", "batch", 8), sbn.OrderParameters(overlap=0.1)
+    theory = sbn.macroscopic(setup, [0.3, 1, 3], np.linspace(0, 9, 10), start)
+    return sbn.plot.trajectories(theory)
+
+
+@pytest.mark.parametrize("width", [3.4, 7.0])
+def test_a_figure_fits_a_column_and_a_page(width):
+    fitted = sbn.plot.fit(figure(), width)
+    fitted.draw_without_rendering()
+    assert fitted.get_figwidth() == width
+    [legend] = fitted.legends
+    below = legend.get_window_extent().y1 <= min(a.get_window_extent().y0 for a in fitted.axes)
+    assert below == (width < 5)
+    inside = fitted.bbox.padded(1)
+    for axis in fitted.axes:
+        assert inside.contains(*axis.get_tightbbox().p0)
+        assert inside.contains(*axis.get_tightbbox().p1)
+    sizes = [text.get_fontsize() for text in fitted.findobj(matplotlib.text.Text) if text.get_text()]
+    assert 7 <= min(sizes)
+    assert max(sizes) <= 8
+
+
+def test_no_figure_has_a_size_in_points():
+    with pytest.raises(sbn.errors.InvalidSetup, match=r"width.*inches"):
+        sbn.plot.fit(figure(), 246)
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), DEUTERANOPIA, PROTANOPIA])
+@pytest.mark.parametrize("number", range(2, 9))
+def test_lightness_orders_the_colours(number, seen):
+    colours = np.array(palette(number))
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = np.clip(linear @ np.transpose(seen), 0, 1) @ [0.2126, 0.7152, 0.0722]
+    lightness = 116 * np.cbrt(luminance) - 16  # CIE L*, of which 2.3 is just noticeable
+    assert (np.diff(lightness) < -4.6).all()
