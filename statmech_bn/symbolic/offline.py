@@ -211,7 +211,7 @@ def weight_variance() -> sp.Expr:
     Returns
     -------
     sympy.Expr
-        In `M`.
+        In ``M``.
 
     Examples
     --------
@@ -265,7 +265,7 @@ def best_scale() -> sp.Piecewise:
     Returns
     -------
     sympy.Piecewise
-        Over α < 1 and α > 1, in `alpha`, `Delta` and `growth`.
+        Over α < 1 and α > 1, in `alpha`, ``Delta`` and `growth`.
     """
     return _piecewise(
         sp.factor(sp.solve(sp.diff(branch.expr, scale), scale)[0])
@@ -279,7 +279,7 @@ def best_batch_size() -> sp.Piecewise:
     Returns
     -------
     sympy.Piecewise
-        Over α < 1 and α > 1, in `alpha`, `Delta` and `growth`.
+        Over α < 1 and α > 1, in `alpha`, ``Delta`` and `growth`.
 
     Examples
     --------
