@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: pages of this folder, docstrings, notebooks of `analysis`."""
+"""How the documentation is built: from these pages, the docstrings, the notebooks of `analysis`."""
 
 import hashlib
 import sys

@@ -40,6 +40,12 @@ class Activation:
     ----------
     expression : sympy.Expr
         g as a function of ``statmech_bn.activations.z``.
+
+    Examples
+    --------
+    >>> import statmech_bn as sbn
+    >>> sbn.activation("relu").derivative
+    Heaviside(z, 0)
     """
 
     expression: sp.Expr

@@ -221,6 +221,17 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     ------
     InvalidStore
         Something that is not a store stands at the path.
+
+    Examples
+    --------
+    >>> import numpy as np, statmech_bn as sbn
+    >>> from tempfile import TemporaryDirectory
+    >>> setup, start = sbn.TeacherStudent("linear", "weight"), sbn.OrderParameters()
+    >>> run = sbn.macroscopic(setup, 1.0, [0, 1], start)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = sbn.save(run, folder + "/run.zarr")
+    ...     print(sbn.open(path)["overlap"].attrs["symbol"])
+    $R$
     """
     target = Path(path)
     if target.is_dir() and any(target.iterdir()) and not (target / "zarr.json").exists():

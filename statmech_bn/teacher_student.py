@@ -131,6 +131,11 @@ class OrderParameters:
         L > 0, |w|/√N.
     gamma : float
         γ, scale of the normalization; leave at 1 for "none".
+
+    Examples
+    --------
+    >>> OrderParameters(overlap=0.1, length=2.0)
+    OrderParameters(overlap=0.1, length=2.0, gamma=1.0)
     """
 
     overlap: float = 0.05

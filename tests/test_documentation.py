@@ -7,7 +7,8 @@ from numpydoc.validate import validate
 
 import statmech_bn as sbn
 
-SUMMARY = {"GL01", "GL02", "GL03", "GL05", "GL06", "GL07", "GL08"} | {f"SS0{k}" for k in range(1, 6)}
+SUMMARY = {"GL01", "GL02", "GL03", "GL05", "GL06", "GL07", "GL08"}
+SUMMARY |= {"SS01", "SS02", "SS03", "SS04", "SS05"}
 SIGNATURE = {"PR01", "PR02", "PR03", "PR04", "PR05", "PR06", "PR10", "RT01"}
 
 

@@ -12,10 +12,11 @@ import types
 from pathlib import Path
 from typing import Any
 
-import statmech_bn
 import sympy
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
+
+import statmech_bn
 
 FOLDER = "reference"
 MARKS = re.compile(r"(``.*?``)|([|*])")
@@ -61,7 +62,7 @@ def page(name: str, room: types.ModuleType, described: dict[str, dict[str, str]]
     for member, value in members.items():
         lines.append("")
         if kind(value) == "class":
-            lines += [f".. autoclass:: {member}", "   :members:", "   :undoc-members:"]
+            lines += [f".. autoclass:: {member}", "   :members:"]
         elif kind(value) != "data":
             lines.append(f".. auto{kind(value)}:: {member}")
         elif not inspect.ismodule(value):

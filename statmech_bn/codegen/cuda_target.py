@@ -48,6 +48,14 @@ def cuda_source(
     ------
     NotPrintable
         An expression has a function that C99 does not have.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> print(cuda_source([sp.Max(x, x / 10)], [x], "leaky"), end="")
+    __host__ __device__ inline void leaky(double a0, double* out) {
+        out[0] = fmax(a0, (1.0/10.0)*a0);
+    }
     """
     program = prepare(expressions, arguments)
     printer = CUDAPrinter()

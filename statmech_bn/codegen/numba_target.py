@@ -129,6 +129,12 @@ def numba_function(
     -------
     callable
         One float for each argument to one for each expression.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> numba_function([x**2, 2 * x], [x])(3.0)
+    (9.0, 6.0)
     """
     return _load(scalar_source(prepare(expressions, arguments))).generated
 

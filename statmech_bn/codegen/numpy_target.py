@@ -52,6 +52,13 @@ def numpy_function(
     callable
         Takes one array for each argument, broadcasts them, and returns a tuple with one float64
         array of the common shape for each expression.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> value, slope = numpy_function([x**2, 2 * x], [x])([1.0, 3.0])
+    >>> value, slope
+    (array([1., 9.]), array([2., 6.]))
     """
     namespace: dict[str, Any] = {"numpy": np, "scipy": scipy}
     exec(numpy_source(prepare(expressions, arguments)), namespace)  # source is our own printing

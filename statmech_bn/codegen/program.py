@@ -53,6 +53,12 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     ------
     InvalidSetup
         An expression has a symbol that is not an argument.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
+    ((x0, exp(a0)),)
     """
     expressions = [stable(sp.sympify(expression)) for expression in expressions]
     for expression in expressions:

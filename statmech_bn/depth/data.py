@@ -41,6 +41,12 @@ def teacher_classes(
         (samples, inputs).
     labels : ndarray of int
         (samples,).
+
+    Examples
+    --------
+    >>> inputs, labels = teacher_classes(100, 8, 4, np.random.default_rng(0))
+    >>> inputs.shape, labels.shape
+    ((100, 8), (100,))
     """
     shape = (integer("samples", samples, 1), integer("inputs", inputs, 1))
     drawn = generator.standard_normal(shape)

@@ -55,6 +55,11 @@ def kernel(
         A correlation or variance is outside of its range.
     NotConverged
         The activation changes over lengths much shorter than those of the fields.
+
+    Examples
+    --------
+    >>> [round(float(kernel("relu", c)), 6) for c in (0, 1)]
+    [0.159155, 0.5]
     """
     g = as_activation(activation)
     c, q = np.broadcast_arrays(np.asarray(correlation, float), np.asarray(variance, float))

@@ -198,6 +198,11 @@ def keeping_gain(activation: str | sp.Expr | Activation) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> round(keeping_gain("relu") ** 2, 6)
+    2.0
     """
     return float(1 / np.sqrt(gaussian_kernel(activation, 1.0)))
 
@@ -221,6 +226,13 @@ def forward(network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLik
     ------
     InvalidSetup
         The inputs have another number of channels than the network.
+
+    Examples
+    --------
+    >>> network = DeepNetwork(depth=3, width=16, inputs=8, classes=4, normalization="batch")
+    >>> parameters = network.initial(np.random.default_rng(0))
+    >>> forward(network, parameters, np.random.default_rng(1).normal(size=(32, 8))).logits.shape
+    (32, 4)
     """
     x = np.asarray(inputs, dtype=float)
     x = x[:, None, :] if x.ndim == 2 else x
@@ -256,6 +268,11 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> cross_entropy(np.zeros((2, 2)), np.array([0, 1])) == np.log(2)
+    np.True_
     """
     chosen = logits[np.arange(labels.size), labels]
     return float(np.mean(logsumexp(logits, axis=1) - chosen))

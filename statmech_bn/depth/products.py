@@ -73,6 +73,11 @@ def fuss_catalan_cumulative(factors: int, points: ArrayLike) -> np.ndarray:
     -------
     ndarray
         Of the points' shape.
+
+    Examples
+    --------
+    >>> fuss_catalan_cumulative(1, [0.0, 4.0])
+    array([0., 1.])
     """
     x, _, cumulative = _table(integer("factors", factors, 1))
     return np.interp(np.asarray(points, dtype=float), x, cumulative)
@@ -93,6 +98,11 @@ def typical_condition_number(factors: int, dimension: int) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> [round(typical_condition_number(s, dimension=100)) for s in (1, 2)]
+    [255, 5518]
     """
     x, _, cumulative = _table(integer("factors", factors, 1))
     smallest = np.exp(np.interp(np.log(0.5 / dimension), np.log(cumulative[1:]), np.log(x[1:])))
@@ -116,6 +126,11 @@ def second_moments(factors: int, dimension: int) -> np.ndarray:
     -------
     ndarray
         (factors,), for 1 to `factors` matrices.
+
+    Examples
+    --------
+    >>> second_moments(2, dimension=1000).round(2)
+    array([2., 3.])
     """
     factors, dimension = integer("factors", factors, 1), integer("dimension", dimension, 1)
     found, square, trace = [], 1.0, 1.0
@@ -137,6 +152,11 @@ def growth_exponents(dimension: int) -> np.ndarray:
     -------
     ndarray
         (dimension,), per factor.
+
+    Examples
+    --------
+    >>> growth_exponents(3).round(3)
+    array([-0.184, -0.491, -1.184])
     """
     n = integer("dimension", dimension, 1)
     return 0.5 * (np.log(2 / n) + digamma((n - np.arange(n)) / 2))

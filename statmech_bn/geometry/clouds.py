@@ -38,6 +38,12 @@ def point_cloud(
     ------
     InvalidSetup
         The name is unknown, or a number is out of its range.
+
+    Examples
+    --------
+    >>> points, labels = point_cloud("moons", 40)
+    >>> points.shape, int(labels.sum())
+    ((40, 2), 0)
     """
     if name not in CLOUDS:
         raise invalid("name", f"one of {', '.join(CLOUDS)}", name)

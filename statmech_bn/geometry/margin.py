@@ -108,6 +108,14 @@ def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.
     ndarray
         Shape (samples,). The boundary is looked for within the samples' bounding box, widened by
         its own size to each side; ±inf if there is none.
+
+    Examples
+    --------
+    >>> from statmech_bn.geometry import point_cloud
+    >>> points, labels = point_cloud("moons", 40)
+    >>> [network] = train_classifier(points, labels, batch_size=20, steps=200, replicas=1)
+    >>> bool((margins(network, points, labels) > 0).mean() > 0.8)
+    True
     """
     low, high = points.min(axis=0), points.max(axis=0)
     found = partition(network, np.stack([2 * low - high, 2 * high - low], axis=1))

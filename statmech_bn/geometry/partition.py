@@ -109,6 +109,13 @@ def polygons(found: xr.Dataset) -> list[np.ndarray]:
     -------
     list of ndarray
         One for each cell.
+
+    Examples
+    --------
+    >>> from statmech_bn.geometry import ReluNetwork
+    >>> found = partition(ReluNetwork.random((2, 3), seed=1), [[-2, 2], [-2, 2]])
+    >>> len(polygons(found)) == found.sizes["cell"]
+    True
     """
     return np.split(found["vertex"].values, found["offset"].values[1:-1])
 

@@ -174,6 +174,14 @@ def batch_norm_inference(
     ------
     InvalidSetup
         Shapes that do not fit, ε < 0, or a variance that is not positive at ε = 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ones = np.ones(1)
+    >>> batch_norm_inference(np.array([[1.0], [3.0]]), 2 * ones, ones, ones, 0 * ones, epsilon=0.0)
+    array([[-1.],
+           [ 1.]])
     """
     xp, axis = _check_input(x, gamma, beta, epsilon, channel_axis)
     for name, values in (("mean", mean), ("variance", variance)):
@@ -208,6 +216,13 @@ def moving_averages(
     ------
     InvalidSetup
         The momentum is outside of [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> _, cache = batch_norm_forward(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1))
+    >>> moving_averages(np.zeros(1), np.ones(1), cache, momentum=0.5)
+    (array([1.]), array([1.5]))
     """
     if not 0 <= momentum <= 1:
         raise invalid("momentum", "a number in [0, 1]", momentum)

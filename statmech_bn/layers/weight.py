@@ -70,6 +70,12 @@ def weight_norm_forward(weights: Array, gamma: Array) -> tuple[Array, WeightNorm
     ------
     InvalidSetup
         Shapes that do not fit, or a channel whose weights vanish.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weight_norm_forward(np.array([[3.0, 4.0]]), np.array([2.0]))[0]
+    array([[1.2, 1.6]])
     """
     xp = _check_weights(weights, gamma)
     rows = xp.reshape(weights, (gamma.shape[0], -1))

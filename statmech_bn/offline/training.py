@@ -129,6 +129,14 @@ def train(
     InvalidSetup
         An argument is outside of its range, a training set is smaller than a batch, or there are
         too few rows of data.
+
+    Examples
+    --------
+    >>> import statmech_bn as sbn
+    >>> setup = sbn.TeacherStudent("linear", "batch", batch_size=10, label_noise=0.5)
+    >>> found = sbn.offline.train(setup, [2, 4], 1.0, dimension=50, epochs=100)
+    >>> found["generalization_error"].dims
+    ('load', 'learning_rate', 'replica')
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, [0.0], start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)

@@ -80,6 +80,14 @@ def batch_loss(
     ------
     InvalidSetup
         An argument is outside of its range.
+
+    Examples
+    --------
+    >>> losses = batch_loss("linear", 8, [0.8, 0.9, 1.0], batches=2000)
+    >>> dict(losses["loss_slope"].sizes)
+    {'gamma': 3, 'replica': 8}
+    >>> round(float(loss_minimum(losses).mean()), 1)
+    0.9
     """
     g = as_activation(activation)
     size = integer("batch_size", batch_size, 3)

@@ -65,6 +65,14 @@ def fixed_point(
         An argument is outside of its range.
     NotConverged
         A student without normalization has no fixed point near its teacher at this η.
+
+    Examples
+    --------
+    >>> import statmech_bn as sbn
+    >>> setup = sbn.TeacherStudent("linear", "weight", 8, label_noise=0.3, weight_decay=0.1)
+    >>> found = sbn.rates.fixed_point(setup, 1.0)
+    >>> bool(found["stable"].all())
+    True
     """
     rates = positive("learning_rate", learning_rate)
     if not (np.isfinite(length) and length > 0):
@@ -123,6 +131,14 @@ def equilibrium(setup: TeacherStudent, learning_rate: ArrayLike) -> xr.Dataset:
         The student is not normalized or has no weight decay.
     NotConverged
         No overlap in (0, 1) balances.
+
+    Examples
+    --------
+    >>> import statmech_bn as sbn
+    >>> setup = sbn.TeacherStudent("linear", "weight", 8, label_noise=0.3, weight_decay=0.1)
+    >>> found = sbn.rates.equilibrium(setup, [1, 4])
+    >>> found["effective_rate"].values.round(2)
+    array([3.7 , 6.55])
     """
     rates = positive("learning_rate", learning_rate)
     if setup.normalization not in derived.NORMALIZED or setup.weight_decay == 0:

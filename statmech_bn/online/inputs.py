@@ -40,6 +40,14 @@ class Inputs:
     ------
     InvalidSetup
         Shapes do not fit, values are not finite, or only one of mean and covariance is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def signs(generator, samples, dimension):
+    ...     return generator.choice([-1.0, 1.0], size=(samples, dimension))
+    >>> Inputs(signs, mean=np.zeros(50), covariance=np.ones(50)).label
+    'signs'
     """
 
     source: Draw | ArrayLike

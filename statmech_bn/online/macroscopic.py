@@ -71,6 +71,16 @@ def macroscopic(
         An argument is outside of its range.
     NotConverged
         The solver gave up; the message names the learning rate and the time.
+
+    Examples
+    --------
+    >>> import numpy as np, statmech_bn as sbn
+    >>> setup = sbn.TeacherStudent("linear", "batch", batch_size=8, label_noise=0.3)
+    >>> start = sbn.OrderParameters(overlap=0.1)
+    >>> run = sbn.macroscopic(setup, [0.5, 2], [0, 5, 10], start)
+    >>> run["overlap"].values.round(3)
+    array([[0.1  , 0.918, 0.996],
+           [0.1  , 0.994, 0.995]])
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     if setup.normalization == "batch" and setup.batch_size < 4:

@@ -101,6 +101,15 @@ def microscopic(
     ------
     InvalidSetup
         An argument is outside of its range, or the inputs or the teacher do not have N components.
+
+    Examples
+    --------
+    >>> import numpy as np, statmech_bn as sbn
+    >>> setup = sbn.TeacherStudent("linear", "batch", batch_size=8, label_noise=0.3)
+    >>> start = sbn.OrderParameters(overlap=0.1)
+    >>> run = sbn.microscopic(setup, 2.0, [0, 5, 10], start, dimension=100, replicas=4)
+    >>> run["overlap"].mean("replica").values.round(1)
+    array([[0.1, 1. , 1. ]])
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)

@@ -155,6 +155,13 @@ def late_time(setup: TeacherStudent, time: ArrayLike) -> xr.Dataset:
     ------
     InvalidSetup
         The student does not anneal itself, or times are not increasing from > 0.
+
+    Examples
+    --------
+    >>> import statmech_bn as sbn
+    >>> setup = sbn.TeacherStudent("linear", "weight", batch_size=8, label_noise=0.5)
+    >>> late_time(setup, [100, 10_000])["misalignment"].values.round(6)
+    array([0.003125, 0.000313])
     """
     times = positive("time", time)
     if (np.diff(times) <= 0).any():

@@ -124,6 +124,11 @@ def cosine(duration: float, final: float = 0.0) -> Schedule:
     Returns
     -------
     Schedule
+
+    Examples
+    --------
+    >>> [round(cosine(10)(t), 6) for t in (0, 5, 10, 15)]
+    [1.0, 0.5, 0.0, 0.0]
     """
     duration = _number("duration", duration, above=0.0)
     final = _number("final", final)
@@ -145,6 +150,11 @@ def inverse_time(timescale: float) -> Schedule:
     Returns
     -------
     Schedule
+
+    Examples
+    --------
+    >>> [inverse_time(5)(t) for t in (0, 5, 15)]
+    [1.0, 0.5, 0.25]
     """
     timescale = _number("timescale", timescale, above=0.0)
     factor: Callable[[float], float] = lambda t: 1 / (1 + t / timescale)  # noqa: E731
@@ -166,6 +176,11 @@ def warm_up(duration: float, initial: float = 0.0, then: Schedule | None = None)
     Returns
     -------
     Schedule
+
+    Examples
+    --------
+    >>> [warm_up(2, then=step([10]))(t) for t in (0, 1, 2, 12)]
+    [0.0, 0.5, 1.0, 0.1]
     """
     duration = _number("duration", duration, above=0.0)
     initial = _number("initial", initial)
@@ -196,6 +211,11 @@ def table(time: ArrayLike, factor: ArrayLike) -> Schedule:
     Returns
     -------
     Schedule
+
+    Examples
+    --------
+    >>> [table([0, 10], [1, 0])(t) for t in (0, 5, 20)]
+    [1.0, 0.5, 0.0]
     """
     times = _times(time)
     factors = np.atleast_1d(np.asarray(factor, dtype=float))

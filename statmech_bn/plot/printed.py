@@ -91,7 +91,7 @@ def _below(figure: Figure, old: Legend) -> Legend:
     return figure.legend(
         *zip(*named, strict=True),
         loc="outside lower center",
-        ncols=2 if max(map(len, texts)) <= LONG else 1,
+        ncols=_columns(old),
         title=old.get_title().get_text() or None,
         frameon=False,
         handlelength=old.handlelength,
@@ -100,5 +100,9 @@ def _below(figure: Figure, old: Legend) -> Legend:
 
 def _lines(legend: Legend) -> int:
     """Count the lines of a legend, with its title."""
-    columns = legend._ncols  # matplotlib sets it but has no way to ask
-    return -(-len(legend.get_texts()) // columns) + bool(legend.get_title().get_text())
+    return -(-len(legend.get_texts()) // _columns(legend)) + bool(legend.get_title().get_text())
+
+
+def _columns(legend: Legend) -> int:
+    """Choose the columns of a legend under the panels."""
+    return 2 if all(len(text.get_text()) <= LONG for text in legend.get_texts()) else 1

@@ -48,6 +48,14 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     -------
     tuple of pathlib.Path
         The PNG and the PDF.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from matplotlib.figure import Figure
+    >>> with TemporaryDirectory() as folder:
+    ...     print([path.suffix for path in save_figure(Figure(), folder + "/empty")])
+    ['.png', '.pdf']
     """
     import matplotlib as mpl
 

@@ -69,6 +69,15 @@ def trajectories(
     ------
     InvalidSetup
         No result, no points, or a variable that one of the results does not have.
+
+    Examples
+    --------
+    >>> import numpy as np, statmech_bn as sbn
+    >>> setup, start = sbn.TeacherStudent("linear", "weight"), sbn.OrderParameters()
+    >>> theory = sbn.macroscopic(setup, [0.3, 3], np.linspace(0, 9, 10), start)
+    >>> figure = sbn.plot.trajectories(theory, variables=["overlap", "length"])
+    >>> [axis.get_ylabel() for axis in figure.axes]
+    ['overlap $R$', 'length $L$']
     """
     results = [_with_rates(d) for d in (theory, chain, network) if d is not None]
     check_results(results, variables)

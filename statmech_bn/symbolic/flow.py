@@ -117,6 +117,11 @@ def field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...
     ------
     NoClosedForm
         One of them is not elementary.
+
+    Examples
+    --------
+    >>> field_averages("linear")[0]
+    1 - R**2
     """
     return _field_averages(as_activation(activation))
 
@@ -137,6 +142,11 @@ def batch_field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Exp
     ------
     NoClosedForm
         The activation is not linear.
+
+    Examples
+    --------
+    >>> batch_field_averages("linear")[0]
+    -2*sqrt(2)*(R - 1)*(R + 1)*gamma(M/2 + 1)/(M**(3/2)*gamma(M/2 - 1/2))
     """
     g = as_activation(activation)
     if not _affine(g):
@@ -162,6 +172,11 @@ def spread_moment(power: int) -> sp.Expr:
     ----------
     power : int
         May be negative; the moment is finite for M > 1 − power.
+
+    Examples
+    --------
+    >>> spread_moment(2)
+    2*gamma(M/2 + 1/2)/(M*gamma(M/2 - 1/2))
     """
     x = sp.Symbol("x", positive=True)
     half = (M - 1) / 2
@@ -185,6 +200,11 @@ def generalization_error(activation: str | sp.Expr | Activation) -> sp.Expr:
     ------
     NoClosedForm
         It is not elementary.
+
+    Examples
+    --------
+    >>> generalization_error("linear")
+    -R*gamma + gamma**2/2 + 1/2
     """
     return _generalization_error(as_activation(activation))
 
