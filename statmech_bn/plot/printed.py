@@ -19,12 +19,10 @@ TEXT, SMALL = 8.0, 7.0
 """Sizes in points: of labels and titles, and of what stands at ticks and in legends."""
 NARROW = 5.0
 """Inches below which the legend stands under the panels."""
-LONG = 24
+LONG = 30
 """Letters of a label beside which another does not fit."""
 LINE = 0.16
 """Height of a line of the legend, in inches."""
-LABELS = 0.3
-"""Height of an axis' labels, which are larger beside the panels of a column."""
 LARGEST_MARKER = 4.5
 """In points."""
 
@@ -40,7 +38,7 @@ def fit(figure: Figure, width: float = 3.4, height: float | None = None) -> Figu
     width : float
         Inches, from 2 to 12.
     height : float, optional
-        Inches; by default the panels keep their shape.
+        Inches; by default the panels keep their shape, or are as high as their labels are long.
 
     Returns
     -------
@@ -64,10 +62,10 @@ def fit(figure: Figure, width: float = 3.4, height: float | None = None) -> Figu
     width = real("width", width, 2, 12, "Sizes are in inches: 3.4 is a column, 7 the page.")
     old_width, old_height = figure.get_size_inches()
     legends = [_below(figure, old) for old in figure.legends[:]] if width < NARROW else []
-    if height is None:
-        height = old_height * width / (old_width - (LEGEND_WIDTH if legends else 0.0))
-        height += sum(LABELS + _lines(legend) * LINE for legend in legends)
-    figure.set_size_inches(width, real("height", height, 1, 12))
+    shape = old_height / (old_width - (LEGEND_WIDTH if legends else 0.0))
+    added = sum(_lines(legend) * LINE for legend in legends)
+    asked = width * shape + added if height is None else real("height", height, 1, 12)
+    figure.set_size_inches(width, asked)
     for axis in figure.axes:
         axis.tick_params(which="both", labelsize=SMALL)
         for text in (axis.title, axis.xaxis.label, axis.yaxis.label):
@@ -80,7 +78,20 @@ def fit(figure: Figure, width: float = 3.4, height: float | None = None) -> Figu
     for legend in [*figure.legends, *inner]:
         for text in (legend.get_title(), *legend.get_texts()):
             text.set_fontsize(SMALL)
+    if height is None:
+        figure.set_figheight(asked + _missing_height(figure))
     return figure
+
+
+def _missing_height(figure: Figure) -> float:
+    """Measure by how much the labels of vertical axes are longer than these, in inches."""
+    figure.draw_without_rendering()
+    missing = [
+        axis.yaxis.label.get_window_extent().height - axis.get_window_extent().height
+        for axis in figure.axes
+    ]
+    rows = len({round(axis.get_position().y0, 2) for axis in figure.axes})
+    return rows * max(0.0, *missing) / figure.dpi
 
 
 def _below(figure: Figure, old: Legend) -> Legend:

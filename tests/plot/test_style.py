@@ -38,6 +38,8 @@ def test_a_figure_fits_a_column_and_a_page(width):
     for axis in fitted.axes:
         assert inside.contains(*axis.get_tightbbox().p0)
         assert inside.contains(*axis.get_tightbbox().p1)
+        label = axis.yaxis.label.get_window_extent()
+        assert label.height <= axis.get_window_extent().height + 2
     texts = [text for text in fitted.findobj(matplotlib.text.Text) if text.get_text()]
     assert {text.get_fontsize() for text in texts} == {7, 8}
 
