@@ -11,14 +11,15 @@ The n values h of a channel, over the M samples of a group and over positions, b
 
 `statmech_bn.networks.refresh_population` measures μ_P and σ_P on a large sample. They depend on the
 weights, and the gradient must know it: the population-normalized student of the teacher–student
-model differentiates σ_P = |w|/√N, so that its step is orthogonal to w. Hence dμ_P and dσ_P² are
-taken to be those of the batch, mean dh and 2 mean[(h − μ_P)dh], which are unbiased. What they are
-multiplied with, mean g and mean gû for the gradient g with respect to φ, is of the same batch:
+model differentiates σ_P = |w|/√N, so that its step is orthogonal to w. For sample m, dμ_P and dσ_P²
+are taken to be those of the other samples of the batch, the means of dh and 2(h − μ_P)dh. With the
+gradient g with respect to φ that makes (one position; ⟨·⟩ over the others)
 
-    population   ∂L/∂h = (γ/σ_P)[g − mean g − û mean gû]
+    population   ∂L/∂h_m = (γ/σ_P)[g_m − ⟨g⟩ − û_m ⟨gû⟩],
 
-is that of a large batch but for terms of order 1/M, and exactly if the batch is the population. With
-"frozen", (γ/σ_P) g, a step along w lowers the loss of the moment and nothing else, and |w| grows.
+whose mean over batches is the gradient of population normalization, as what is multiplied is of
+different samples: with means over all of the batch it would be off by 1/M. With "frozen",
+(γ/σ_P) g_m, a step along w lowers the loss of the moment and nothing else, and |w| grows.
 
 A batch larger than M = `ghost_size` is cut into groups of M, each with statistics of its own, while
 the gradient is the mean over all of it: the noise of the statistics without that of the gradient.
@@ -137,15 +138,25 @@ class Normalization(nn.Module):
                     self.running_mean.copy_(mean.view(groups, -1).mean(0))
                     self.running_var.copy_(variance.view(groups, -1).mean(0))
             return output
-        batch_variance, batch_mean = torch.var_mean(x, (0, *range(2, x.ndim)), correction=0)
-        square = batch_variance + (batch_mean - mean) ** 2
-        mean = batch_mean if self.kind == "mean" else _valued(mean, batch_mean)
-        variance = batch_variance if self.kind == "spread" else _valued(variance, square)
+        positions = tuple(range(2, x.ndim))
+        own_mean = x.mean(positions) if positions else x
+        if self.kind == "mean":
+            mean = own_mean.mean(0)
+        else:
+            mean = mean + _derivative(own_mean)
+        if self.kind == "spread":
+            variance = x.var((0, *positions), correction=0)
+        else:
+            square = (x * x).mean(positions) if positions else x * x
+            centre = self.running_mean.repeat(groups)
+            variance = variance + _derivative(square - 2 * centre * own_mean)
         scale = gamma * torch.rsqrt(variance + self.epsilon)
-        shape = (-1, *[1] * (x.ndim - 2))
-        return torch.addcmul((beta - scale * mean).view(shape), x, scale.view(shape))
+        shift = beta - scale * mean
+        shape = (-1, x.shape[1], *[1] * len(positions))
+        return torch.addcmul(shift.view(shape), x, scale.view(shape))
 
 
-def _valued(value: Tensor, varying: Tensor) -> Tensor:
-    """Give a number another value, but keep its derivatives."""
-    return value + (varying - varying.detach())
+def _derivative(values: Tensor) -> Tensor:
+    """Return zeros with the derivatives of the mean over all other samples, axis 0."""
+    others = (values.sum(0) - values) / (len(values) - 1)
+    return others - others.detach()

@@ -72,7 +72,7 @@ def sharpness(
     with keeping_buffers(model):
         value = mean_loss(model(inputs), labels)
     if not torch.isfinite(value):
-        raise invalid("model", "a finite loss", float(value))
+        raise invalid("model", "a finite loss", value.item())
     slopes = torch.autograd.grad(
         value, parameters, create_graph=True, allow_unused=True, materialize_grads=True
     )

@@ -82,10 +82,10 @@ def signals(
     data: dict[str, Any] = {}
     for dim, found in (("layer", rows), ("weight", others)):
         for name in found[0]:
-            data[name] = (dim, np.array([float(row[name]) for row in found]))
+            data[name] = (dim, np.array([row[name].item() for row in found]))
     coordinates = {name: np.arange(1, n + 1) for name, n in
                    (("layer", len(rows)), ("weight", len(others)))}
-    attributes = {"loss": float(value), "samples": len(inputs), "version": version("statmech_bn")}
+    attributes = {"loss": value.item(), "samples": len(inputs), "version": version("statmech_bn")}
     return describe(xr.Dataset(data, coordinates, attributes))
 
 

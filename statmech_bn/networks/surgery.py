@@ -93,14 +93,22 @@ def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
 
 @contextmanager
 def keeping_buffers(model: nn.Module) -> Iterator[None]:
-    """Give moving averages and other buffers back as they were."""
-    saved = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    """Let the model compute with copies of its moving averages and other buffers for a while.
+
+    The originals are set aside rather than written over, as graphs may still refer to the copies.
+    """
+    originals = [
+        (module, name, buffer)
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    for module, name, buffer in originals:
+        setattr(module, name, buffer.clone())
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in saved:
-                buffer.copy_(value)
+        for module, name, buffer in originals:
+            setattr(module, name, buffer)
 
 
 @contextmanager
@@ -130,6 +138,8 @@ def _replacement(old: Any, kind: str, ghost_size: int | None) -> Normalization:
     channels, epsilon = (old.channels, old.epsilon) if ours else (old.num_features, old.eps)
     new = Normalization(channels, kind, ghost_size, epsilon, old.momentum)
     new.train(old.training)
+    example = next((x for x in (old.weight, old.running_mean) if x is not None), new.weight)
+    new.to(example.device, example.dtype)
     for name in ("weight", "bias", "running_mean", "running_var"):
         value = getattr(old, name)
         if value is not None:
