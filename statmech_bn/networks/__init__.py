@@ -9,8 +9,7 @@ try:
     import torch as _torch  # noqa: F401
 except ImportError as error:
     raise _MissingLibrary(
-        "statmech_bn.networks needs PyTorch, which is not installed. "
-        "Install statmech_bn[torch]."
+        "statmech_bn.networks needs PyTorch, which is not installed. Install statmech_bn[torch]."
     ) from error
 
 from statmech_bn.networks.data import Images, load

@@ -13,6 +13,7 @@ as u − μ_B has the variance 1 − 1/M, the covariance (1 − 1/M)² with its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -99,7 +100,7 @@ Signs = list[Tensor]
 """Which units are on, for each layer (samples, ...)."""
 
 
-def _signs(model: nn.Module, units: list[nn.Module], inputs: Tensor, size: int) -> Signs:
+def _signs(model: nn.Module, units: Sequence[nn.Module], inputs: Tensor, size: int) -> Signs:
     found: list[Signs] = []
 
     def record(unit: nn.Module, arguments: tuple[Tensor, ...]) -> None:
@@ -114,7 +115,7 @@ def _signs(model: nn.Module, units: list[nn.Module], inputs: Tensor, size: int) 
 
 def _in_batches(
     model: nn.Module,
-    units: list[nn.Module],
+    units: Sequence[nn.Module],
     inputs: Tensor,
     size: int,
     generator: np.random.Generator,
@@ -124,7 +125,9 @@ def _in_batches(
     return order, _signs(model, units, inputs[order.to(inputs.device)], size)
 
 
-def _changed(first: tuple[Tensor, Signs], second: tuple[Tensor, Signs], samples: int) -> list[float]:
+def _changed(
+    first: tuple[Tensor, Signs], second: tuple[Tensor, Signs], samples: int
+) -> list[float]:
     places = []
     for order, _ in (first, second):
         place = torch.full((samples,), -1)

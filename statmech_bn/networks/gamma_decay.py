@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
@@ -132,7 +132,9 @@ def channel_statistics(
     with in_mode(model, training=False), hooked(list(layers.values()), after=record):
         logits = model(inputs)
     used = {name: layer for name, layer in layers.items() if layer in outputs}
-    sums = {name: [torch.zeros_like(fields[used[name]][:, :, 0]) for _ in range(3)] for name in used}
+    sums = {
+        name: [torch.zeros_like(fields[used[name]][:, :, 0]) for _ in range(3)] for name in used
+    }
     wanted = [outputs[layer] for layer in used.values()]
     for root in roots(logits.detach()):
         slopes = torch.autograd.grad(logits, wanted, root, retain_graph=True)
@@ -201,7 +203,7 @@ def gamma_penalty(model: nn.Module, zeta: float | Mapping[str, Tensor]) -> Tenso
     """
     layers = normalization_layers(model)
     if isinstance(zeta, Mapping):
-        return sum((zeta[name] * layers[name].weight**2).sum() for name in zeta)
+        return sum((zeta[name] * layers[name].weight ** 2).sum() for name in zeta)
     normalized = [layer for layer in layers.values() if getattr(layer, "kind", "") != "none"]
     return zeta * sum((layer.weight**2).sum() for layer in normalized)
 
@@ -260,7 +262,7 @@ def kept_variance(batch_size: int, training_samples: int | None) -> float:
     return (population - size) / (population - 1)
 
 
-def _standardized(layer: nn.Module, h: Tensor) -> Tensor:
+def _standardized(layer: Any, h: Tensor) -> Tensor:
     """Return u of shape (samples, channels, positions)."""
     h = h.flatten(2) if h.ndim > 2 else h[:, :, None]
     epsilon = layer.epsilon if isinstance(layer, Normalization) else layer.eps

@@ -6,8 +6,8 @@ r"""Two classifiers of images: a plain convolutional network, and a small residu
 
 Convolutions have no bias, as β is there. At a third and at two thirds of the depth the image is
 halved by a stride of 2 while it has more than two rows and columns; the number of channels is the
-same in all layers. Weights are drawn from N(0, 2/n) with n the number of inputs of a unit (He et al.
-2015), those of the top from N(0, 1/n); γ = 1 and β = 0.
+same in all layers. Weights are drawn from N(0, 2/n) with n the number of inputs of a unit (He et
+al. 2015), those of the top from N(0, 1/n); γ = 1 and β = 0.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def _top(channels: int, classes: int) -> list[nn.Module]:
 def _channels(shape: tuple[int, int, int]) -> int:
     if len(shape) != 3:
         raise invalid("shape", "channels, rows and columns", shape)
-    return [integer("shape", size, 1) for size in shape][0]
+    channels, *_ = (integer("shape", size, 1) for size in shape)
+    return channels
 
 
 def _strides(depth: int, shape: tuple[int, int, int]) -> list[int]:

@@ -1,6 +1,7 @@
 r"""Normalization layers of PyTorch whose statistics are random, or the population's, part by part.
 
-The n values h of a channel, over the M samples of a group and over positions, become φ = γû + β with
+The n values h of a channel, over the M samples of a group and over positions, become φ = γû + β
+with
 
     batch        û = (h − μ_B)/σ_B     batch normalization; "both" of the parts below
     mean         û = (h − μ_B)/σ_P     only the mean of the batch is random
@@ -73,6 +74,9 @@ class Normalization(nn.Module):
         size, or a group has fewer than three values for a channel.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(
         self,
         channels: int,
@@ -112,7 +116,9 @@ class Normalization(nn.Module):
         if groups == 1:
             return self._transform(x, self.weight, self.bias, 1)
         stacked = x.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
-        output = self._transform(stacked, self.weight.repeat(groups), self.bias.repeat(groups), groups)
+        output = self._transform(
+            stacked, self.weight.repeat(groups), self.bias.repeat(groups), groups
+        )
         return output.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
 
     def _groups(self, x: Tensor) -> int:
@@ -140,10 +146,7 @@ class Normalization(nn.Module):
             return output
         positions = tuple(range(2, x.ndim))
         own_mean = x.mean(positions) if positions else x
-        if self.kind == "mean":
-            mean = own_mean.mean(0)
-        else:
-            mean = mean + _derivative(own_mean)
+        mean = own_mean.mean(0) if self.kind == "mean" else mean + _derivative(own_mean)
         if self.kind == "spread":
             variance = x.var((0, *positions), correction=0)
         else:

@@ -69,12 +69,11 @@ def signals(
 
     with keeping_buffers(model), hooked([*layers, *weighted], after=record):
         value = loss_named(loss).mean(model(inputs), labels)
-    layers, weighted = ([m for m in some if m in seen] for some in (layers, weighted))
+    layers = [m for m in layers if m in seen]
+    weighted = [m for m in weighted if m in seen]
     wanted = [tensor for m in layers for tensor in seen[m]] + [seen[m][1] for m in weighted]
     slopes = torch.autograd.grad(value, wanted)
-    rows = [
-        _layer(seen[m][0].detach(), *slopes[2 * k : 2 * k + 2]) for k, m in enumerate(layers)
-    ]
+    rows = [_layer(seen[m][0].detach(), *slopes[2 * k : 2 * k + 2]) for k, m in enumerate(layers)]
     others = [
         _weight(m, seen[m][0].detach(), g)
         for m, g in zip(weighted, slopes[2 * len(layers) :], strict=True)
@@ -83,8 +82,9 @@ def signals(
     for dim, found in (("layer", rows), ("weight", others)):
         for name in found[0]:
             data[name] = (dim, np.array([row[name].item() for row in found]))
-    coordinates = {name: np.arange(1, n + 1) for name, n in
-                   (("layer", len(rows)), ("weight", len(others)))}
+    coordinates = {
+        name: np.arange(1, n + 1) for name, n in (("layer", len(rows)), ("weight", len(others)))
+    }
     attributes = {"loss": value.item(), "samples": len(inputs), "version": version("statmech_bn")}
     return describe(xr.Dataset(data, coordinates, attributes))
 
@@ -115,9 +115,7 @@ def _weight_gradient(module: Any, x: Tensor, g: Tensor) -> Tensor:
     if isinstance(module, nn.Linear):
         return g.T @ x
     shape = module.weight.shape
-    return conv2d_weight(
-        x, shape, g, module.stride, module.padding, module.dilation, module.groups
-    )
+    return conv2d_weight(x, shape, g, module.stride, module.padding, module.dilation, module.groups)
 
 
 def _mean_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,14 +16,12 @@ LAYERS = (Normalization, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """Classes that count as a normalization layer; axis 1 is the channels' in all of them."""
 
 
-def normalization_layers(model: nn.Module) -> dict[str, nn.Module]:
+def normalization_layers(model: nn.Module) -> dict[str, Any]:
     """Return the normalization layers of a model by name, in the order of registration."""
     return {name: m for name, m in model.named_modules() if isinstance(m, LAYERS)}
 
 
-def replace_normalization(
-    model: nn.Module, kind: str, ghost_size: int | None = None
-) -> nn.Module:
+def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = None) -> nn.Module:
     """Replace every normalization layer, BatchNorm1d, 2d, 3d or ours, by one of another kind.
 
     Parameters
@@ -68,7 +66,7 @@ def refresh_population(model: nn.Module, inputs: Tensor) -> None:
         (samples, channels, *positions), on the model's device.
     """
 
-    def measure(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    def measure(layer: Any, arguments: tuple[Tensor, ...]) -> None:
         x = arguments[0]
         variance, mean = torch.var_mean(x, (0, *range(2, x.ndim)), correction=0)
         layer.running_mean.copy_(mean)
@@ -113,7 +111,7 @@ def keeping_buffers(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def hooked(
-    layers: list[nn.Module],
+    layers: Sequence[nn.Module],
     before: Callable[..., Any] | None = None,
     after: Callable[..., Any] | None = None,
 ) -> Iterator[None]:
@@ -127,7 +125,7 @@ def hooked(
             handle.remove()
 
 
-def _has_statistics(layer: nn.Module) -> bool:
+def _has_statistics(layer: Any) -> bool:
     return getattr(layer, "kind", "batch") != "none" and layer.running_mean is not None
 
 

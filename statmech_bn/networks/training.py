@@ -1,8 +1,8 @@
 r"""Training of classifiers by stochastic gradient descent, and the run that a sweep calls.
 
 A step is v ← mv + ∇(loss + Σ ζγ²) + λw, w ← w − ηs(t)v, with momentum m, weight decay λ on the
-weights but not on γ and β, gamma decay ζ, and a schedule s of the time t in epochs. Batches are drawn
-without replacement within an epoch; the rest that fills no batch is left out.
+weights but not on γ and β, gamma decay ζ, and a schedule s of the time t in epochs. Batches are
+drawn without replacement within an epoch; the rest that fills no batch is left out.
 
 Loss and accuracy are those of population statistics, measured on the training set at each
 evaluation: what the weights of that moment are worth, without the lag of moving averages. In

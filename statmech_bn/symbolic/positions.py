@@ -6,18 +6,18 @@ Samples are independent, positions of one are not, so what fluctuates is made of
     ū = mean_p u_p,   q = mean_p u_p²:   V_μ = Var ū,   V_σ = Var q,   V_μσ = Cov(ū, q),
 
 which are 1, ρ_h + 2 and κ₃ for a single position; M/V_μ is the number of independent values that
-the mean has. A batch makes û_p = (u_p − a)/√(1 + v − a²), with a and v the means of ū and q − 1 over
-M samples: û_p − u_p = D₀ + D₁u_p, the same D₀, D₁ for all channels' positions. With the
-scores G = ∂ℓ/∂β and T = ∂ℓ/∂γ of the sample's loss ℓ for labels drawn from the outputs, G² and T²
-average to the Fisher information of β and γ, and to second order
+the mean has. A batch makes û_p = (u_p − a)/√(1 + v − a²), with a and v the means of ū and q − 1
+over M samples: û_p − u_p = D₀ + D₁u_p, with the same D₀ and D₁ at all positions. With the scores
+G = ∂ℓ/∂β and T = ∂ℓ/∂γ of the sample's loss ℓ, for labels drawn from the outputs, G² and T² average
+to the Fisher information of β and γ, and to second order
 
     independent   ζ = ½ E(G D₀ + T D₁)²
     correlated    ζ = ½ E[T (G D₀ + T D₁)] + ½ E(G D₀ + T D₁)²
 
-(for correlated statistics, labels are held fixed where γ is, whose change pulls on the linear term
-too; the information is held fixed in both). Independent statistics do not know the sample; in
-correlated ones it is one of M, and E[a|sample] = ū/M, E[v|sample] = (q − 1)/M. With one position and
-T = uG this is ζ of `statmech_bn.symbolic.gamma_decay` at γ = 1, for any curvature G² = A''.
+as P(γ)/γ² and P'(γ)/(2γ) of `statmech_bn.symbolic.gamma_decay`, where labels follow γ and where
+they are held fixed; the information is held fixed in both. Independent statistics do not know the
+sample; in correlated ones it is one of the M, and E[a|sample] = ū/M, E[v|sample] = (q − 1)/M. One
+position, where T = uG, has the moments of `statmech_bn.symbolic.batch_moments`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,10 @@ def unit(*after, scale=1.0, seed=0):
 def measured_law(model, x):
     u = model[0](x).detach()
     u = (u - u.mean()) / u.std(correction=0)
-    return {symbolic.skewness: (u**3).mean().item(), symbolic.excess_kurtosis: (u**4).mean().item() - 3}
+    return {
+        symbolic.skewness: (u**3).mean().item(),
+        symbolic.excess_kurtosis: (u**4).mean().item() - 3,
+    }
 
 
 def penalty_part(theory, statistics, part):
@@ -102,7 +105,7 @@ def test_positions_that_say_the_same_count_once():
 
 @pytest.mark.parametrize("kind", ["batch", "mean", "spread"])
 def test_the_excess_of_the_loss_over_real_batches(kind):
-    """A convolutional channel under its own batches: the loss, for labels of the model, rises by ζγ².
+    """The loss of a convolutional channel, for labels of the model, rises by ζγ² under its batches.
 
     Independent and correlated statistics agree in this excess but for the skewness, absent here.
     """

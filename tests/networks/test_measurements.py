@@ -88,7 +88,9 @@ def test_signals_equal_those_of_the_network_in_numpy(normalization):
         found["alignment_weights"][:-1], expected["alignment_weights"][0], rtol=1e-7
     )
     done = depth.forward(network, parameters, inputs)
-    moments = [(np.mean(h.mean(axis=(0, 1)) ** 2), np.mean(h.var(axis=(0, 1)))) for h in done.fields]
+    moments = [
+        (np.mean(h.mean(axis=(0, 1)) ** 2), np.mean(h.var(axis=(0, 1)))) for h in done.fields
+    ]
     np.testing.assert_allclose(found["channel_mean"], [m for m, _ in moments])
     np.testing.assert_allclose(found["channel_variance"], [v for _, v in moments])
     slopes = depth.backward(network, parameters, done, labels).parameters
@@ -119,9 +121,7 @@ def test_flips_of_gaussian_fields(reference, size):
     inputs = torch.randn(8000, 30)
     found = networks.flip_rate(model, inputs, size, reference, replicas=6)["flip_rate"]
     expected = (
-        np.arccos(1 - 1 / size) / np.pi
-        if reference == "batch"
-        else geometry.jitter.flip_rate(size)
+        np.arccos(1 - 1 / size) / np.pi if reference == "batch" else geometry.jitter.flip_rate(size)
     )
     error = found.std(ddof=1) / np.sqrt(found.size)
     assert error < 0.02 * expected

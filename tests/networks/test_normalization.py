@@ -1,4 +1,4 @@
-"""The layers against PyTorch's batch normalization in the limits, and against finite differences."""
+"""The layers against PyTorch's batch normalization in limits, and against finite differences."""
 
 import copy
 
@@ -72,7 +72,10 @@ def test_groups_are_normalized_one_by_one(x):
         same(found[k], sum(part[1][k] for part in parts))
     groups = x.unflatten(0, (3, 4))
     others = (1, *range(3, x.ndim + 1))
-    same(ours.running_mean, 0.9 * torch.tensor([1.5, 2.5, 2.0]).double() + 0.1 * groups.mean(others).mean(0))
+    same(
+        ours.running_mean,
+        0.9 * torch.tensor([1.5, 2.5, 2.0]).double() + 0.1 * groups.mean(others).mean(0),
+    )
     expected = 0.9 * torch.tensor([7.0, 11.0, 9.0]).double() + 0.1 * groups.var(others).mean(0)
     same(ours.running_var, expected)
 
@@ -166,7 +169,8 @@ def test_the_mean_gradient_of_the_population_is_that_of_a_large_batch():
     def gradients(kind, size):
         model = nn.Sequential(linear, Normalization(1, kind, epsilon=1e-12).double())
         networks.refresh_population(model, x)
-        losses = [((model(a) - b) ** 2).mean() for a, b in zip(x.split(size), labels.split(size))]
+        parts = zip(x.split(size), labels.split(size), strict=True)
+        losses = [((model(a) - b) ** 2).mean() for a, b in parts]
         return torch.stack([torch.autograd.grad(loss, linear.weight)[0][0] for loss in losses])
 
     whole, w = gradients("batch", 8192)[0], linear.weight.detach()[0]
@@ -217,7 +221,10 @@ def test_replacement_in_a_nested_model(kind):
     assert all(p.dtype == torch.float64 for p in model.state_dict().values())
     if kind == "none":
         model.train()
-        same(model.first(x), nn.functional.relu(model.first[0](x) + model.first[1].bias.view(-1, 1, 1)))
+        same(
+            model.first(x),
+            nn.functional.relu(model.first[0](x) + model.first[1].bias.view(-1, 1, 1)),
+        )
     else:
         same(model(x), before)
     model.eval()
