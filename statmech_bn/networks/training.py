@@ -6,7 +6,7 @@ drawn without replacement within an epoch; the rest that fills no batch is left 
 
 Loss and accuracy are those of population statistics, measured on the training set at each
 evaluation: what the weights of that moment are worth, without the lag of moving averages. In
-between, the population's statistics are refreshed every few steps if a layer trains with them.
+between, the population's statistics are refreshed before steps if a layer trains with them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def train(
     weight_decay: float = 0.0,
     gamma_decay: float | str = 0.0,
     imitated_size: int | None = None,
-    refresh_steps: int = 10,
+    refresh_steps: int = 1,
     schedule: Callable[[float], float] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -84,7 +84,8 @@ def train(
     imitated_size : int, optional
         M of the batch normalization whose gamma decay it is; by default `batch_size`.
     refresh_steps : int
-        Steps between refreshes of the population's statistics.
+        Steps between refreshes of the population's statistics. A refresh takes longer than a step;
+        fewer of them are unstable at large η, where the statistics lag behind.
     schedule : callable, optional
         Epochs ↦ factor of η, see `statmech_bn.schedules`.
     seed : int
@@ -144,7 +145,7 @@ def training_run(
     epochs: int = 10,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
-    refresh_steps: int = 10,
+    refresh_steps: int = 1,
     schedule: str = "constant",
     dataset: str = "digits",
     folder: str | None = None,
