@@ -19,7 +19,6 @@ if _TYPE_CHECKING:
         errors,
         geometry,
         layers,
-        networks,
         offline,
         plot,
         study,
