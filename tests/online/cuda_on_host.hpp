@@ -2,16 +2,16 @@
 // take turns at each exchange, so that a warp runs on one core, the same way each time.
 #include <ucontext.h>
 
-#include <algorithm>
 #include <cmath>
-#include <tuple>
 #include <utility>
 
 #define __host__
 #define __device__
 #define __global__
 #define __launch_bounds__(...)
-using std::min, std::isnan;
+using std::isnan;
+
+inline long long min(long long a, long long b) { return a < b ? a : b; }
 
 struct Index {
     unsigned int x;

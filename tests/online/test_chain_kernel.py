@@ -16,13 +16,11 @@ import numpy as np
 import pytest
 import sympy as sp
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 import statmech_bn as sbn
 from statmech_bn.activations import NAMED
-from statmech_bn.errors import InvalidSetup, NoDevice
+from statmech_bn.errors import InvalidSetup
 from statmech_bn.online import chain_kernel
 
 x = sp.Symbol("x")
@@ -202,9 +200,9 @@ def test_kernel_and_chain_have_the_same_law(
 ):
     setup = setup_with_everything(normalization, activation, batch_size)
     start = START if normalization != "none" else sbn.OrderParameters(0.3, 0.9)
-    run = {"learning_rate": 0.8, "time": [min(2.0, 60 / dimension)], "start": start}
-    kernel = sbn.mesoscopic(setup, dimension=dimension, replicas=2000, device="cuda", **run)
-    chain = sbn.mesoscopic(setup, dimension=dimension, replicas=6000, seed=1, **run)
+    run = {"learning_rate": 0.8, "time": [min(2.0, 640 / (batch_size * dimension))], "start": start}
+    kernel = sbn.mesoscopic(setup, dimension=dimension, replicas=1500, device="cuda", **run)
+    chain = sbn.mesoscopic(setup, dimension=dimension, replicas=3000, seed=1, **run)
     assert smallest_p(kernel, chain) > SMALLEST_P
 
 
