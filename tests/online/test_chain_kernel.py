@@ -1,6 +1,6 @@
 """The chain's CUDA kernel, compiled for the host: its numbers, its law, its independence of layout.
 
-Where there is a GPU, `pytest -m gpu` checks the same on it.
+Where there is a GPU, `pytest -m gpu` does the same on it.
 """
 
 import ctypes
@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import shutil
 import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,14 +21,14 @@ from scipy import stats
 
 import statmech_bn as sbn
 from statmech_bn.activations import NAMED
-from statmech_bn.errors import InvalidSetup
+from statmech_bn.arrays import namespace
+from statmech_bn.errors import InvalidSetup, NoDevice
 from statmech_bn.online import chain_kernel
 
 x = sp.Symbol("x")
 SHIM = Path(__file__).with_name("cuda_on_host.hpp")
 START = sbn.OrderParameters(0.3, 0.9, 0.8)
 SMALLEST_P = 1e-5  # over about 150 comparisons with fixed seeds
-needs_gcc = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
 
 
@@ -47,7 +48,7 @@ class HostCuPy:
     """Does what CuPy does for the kernel, with NumPy and a C++ compiler."""
 
     def __init__(self, folder):
-        self.folder, self.launches = folder, 0
+        self.folder = folder
 
     def __getattr__(self, name):
         return getattr(np, name)
@@ -60,7 +61,6 @@ class HostCuPy:
         library = compiled(code + launcher, self.folder)
 
         def kernel(grid, block, arguments):
-            self.launches += 1
             values = [
                 np.array(a.ctypes.data if isinstance(a, np.ndarray) else a) for a in arguments
             ]
@@ -75,16 +75,20 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("kernels")
 
 
-@pytest.fixture
-def device(monkeypatch, folder):
-    """Let device="cuda" run on the host."""
+@pytest.fixture(params=["host", pytest.param("gpu", marks=pytest.mark.gpu)])
+def device(request, monkeypatch, folder):
+    """Let device="cuda" run on the host, or be what it says."""
+    if request.param == "gpu":
+        try:
+            namespace("cuda")
+        except NoDevice as missing:
+            pytest.skip(str(missing))
+        return
     if shutil.which("g++") is None:
         pytest.skip("no C++ compiler")
-    host = HostCuPy(folder)
     module = importlib.import_module("statmech_bn.online.mesoscopic")
-    real = module.namespace
-    monkeypatch.setattr(module, "namespace", lambda name: host if name == "cuda" else real(name))
-    return host
+    host = HostCuPy(folder)
+    monkeypatch.setattr(module, "namespace", lambda name: host if name == "cuda" else np)
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +199,8 @@ def smallest_p(first, second):
         ("batch", 5, 10**6, "relu"),
     ],
 )
-def test_kernel_and_chain_have_the_same_law(
-    device, normalization, batch_size, dimension, activation
-):
+@pytest.mark.usefixtures("device")
+def test_kernel_and_chain_have_the_same_law(normalization, batch_size, dimension, activation):
     setup = setup_with_everything(normalization, activation, batch_size)
     start = START if normalization != "none" else sbn.OrderParameters(0.3, 0.9)
     run = {"learning_rate": 0.8, "time": [min(2.0, 640 / (batch_size * dimension))], "start": start}
@@ -206,7 +209,8 @@ def test_kernel_and_chain_have_the_same_law(
     assert smallest_p(kernel, chain) > SMALLEST_P
 
 
-def test_a_slightly_wrong_chain_is_noticed(device):
+@pytest.mark.usefixtures("device")
+def test_a_slightly_wrong_chain_is_noticed():
     """The comparison above has the power to tell N = 10 from N = 12."""
     setup = setup_with_everything("batch", "relu", 5)
     wrong = sbn.mesoscopic(setup, 0.8, [20 / 12], START, 12, replicas=2000, device="cuda")
@@ -230,17 +234,25 @@ def test_lanes_share_a_replica_without_trace(device, monkeypatch, normalization,
     xr.testing.assert_allclose(*found, rtol=1e-12, atol=1e-14)
 
 
-def test_results_do_not_depend_on_layout_or_company(device, monkeypatch):
+@pytest.mark.usefixtures("device")
+def test_results_do_not_depend_on_layout_or_company(monkeypatch):
+    launches, fill_factors = [], chain_kernel.fill_factors
+
+    def counted(*arguments):
+        launches.append(arguments)
+        fill_factors(*arguments)
+
+    monkeypatch.setattr(chain_kernel, "fill_factors", counted)
     setup = setup_with_everything("batch", "erf", 5)
     time = [0.0, 0.01, 0.02, 1.0, 3.0]  # the first three within one step
     run = {"time": time, "start": START, "dimension": 30, "seed": 2**70, "device": "cuda"}
     plain = sbn.mesoscopic(setup, [0.5, 2.0, 3.0], replicas=7, **run)
-    assert device.launches == 1
+    assert len(launches) == 1
     monkeypatch.setattr(chain_kernel, "THREADS_AT_ONCE", 20)
     monkeypatch.setattr(chain_kernel, "STEPS_OF_LAUNCH", 13)
     monkeypatch.setattr(chain_kernel, "NUMBERS_OF_RECORDS", 150)
     xr.testing.assert_identical(plain, sbn.mesoscopic(setup, [0.5, 2.0, 3.0], replicas=7, **run))
-    assert device.launches > 8
+    assert len(launches) > 8
     fewer = sbn.mesoscopic(setup, [2.0], replicas=3, **run)
     xr.testing.assert_identical(
         plain.isel(replica=slice(0, 3), learning_rate=[1]).drop_vars("learning_rate"),
@@ -251,7 +263,8 @@ def test_results_do_not_depend_on_layout_or_company(device, monkeypatch):
     assert plain.attrs["array_library"].startswith("cupy")
 
 
-def test_schedules_multiply_the_learning_rates(device):
+@pytest.mark.usefixtures("device")
+def test_schedules_multiply_the_learning_rates():
     setup = setup_with_everything("weight", "linear", 3)
     run = {"time": [0.5, 2.0], "start": START, "dimension": 20, "replicas": 5, "device": "cuda"}
     half = sbn.mesoscopic(setup, 2.0, schedule=sbn.schedules.constant(0.5), **run)
@@ -263,7 +276,8 @@ def test_schedules_multiply_the_learning_rates(device):
         np.testing.assert_array_equal(jump[name][..., 1], one[name][..., 0])
 
 
-def test_divergence_is_a_result(device):
+@pytest.mark.usefixtures("device")
+def test_divergence_is_a_result():
     setup = sbn.TeacherStudent("linear", "none", 5, label_noise=0.1)
     start, time = sbn.OrderParameters(), np.linspace(0, 200, 9)
     run = {"dimension": 20, "replicas": 3, "device": "cuda"}
@@ -277,7 +291,8 @@ def test_divergence_is_a_result(device):
         assert np.isfinite(wild[name].where(wild.time < wild.diverged_at, 0.0)).all()
 
 
-def test_a_trillion_dimensions(device):
+@pytest.mark.usefixtures("device")
+def test_a_trillion_dimensions():
     """At N = 10¹² a few steps move R by what the flow says, to its relative precision."""
     setup, dimension = sbn.TeacherStudent("relu", "weight", 4, label_noise=0.3), 10**12
     time = [0.0, 2000 / dimension]
@@ -294,6 +309,26 @@ def test_lanes_are_a_power_of_two_that_fits():
         lanes = chain_kernel.lanes(batch_size)
         assert lanes in (1, 2, 4, 8, 16, 32)
         assert lanes == 32 or lanes * chain_kernel.SAMPLES_PER_THREAD >= batch_size
+
+
+@pytest.mark.gpu
+def test_a_hundred_thousand_replicas():
+    setup = setup_with_everything("batch", "relu", 8)
+    run = {"learning_rate": 0.8, "time": [2.0], "start": START, "dimension": 50}
+    chain = sbn.mesoscopic(setup, replicas=3000, **run).overlap
+    try:
+        one, two = (sbn.mesoscopic(setup, replicas=100_000, device="cuda", **run) for _ in range(2))
+    except NoDevice as missing:
+        pytest.skip(str(missing))
+    xr.testing.assert_identical(one, two)
+    error = float(chain.std()) * np.sqrt(1 / 3000 + 1e-5)
+    assert abs(float(one.overlap.mean() - chain.mean())) < 4 * error
+
+
+def test_without_a_gpu_the_error_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(NoDevice, match="device='cpu'"):
+        sbn.mesoscopic(sbn.TeacherStudent(), 1.0, [1.0], START, 10, device="cuda")
 
 
 def test_an_unknown_device_is_named():
@@ -314,11 +349,8 @@ def compile_for_the_device(setups, folder):
     for macro in ("M_PI", "M_E", "M_SQRT", "M_LN", "INFINITY", "NAN", "HUGE_VAL"):
         assert macro not in text
     (folder / "kernels.cu").write_text(text)
-    subprocess.run(
-        ["nvcc", "--std=c++17", "-cubin", "-arch=sm_90", "-o", "out.cubin", "kernels.cu"],
-        check=True,
-        cwd=folder,
-    )
+    options = ["--std=c++17", "-cubin", "-arch=sm_90", "-Xcicc", "-O1", "-o", "kernels.cubin"]
+    subprocess.run(["nvcc", *options, "kernels.cu"], check=True, cwd=folder)
 
 
 @needs_nvcc
