@@ -114,7 +114,8 @@ __device__ inline void learn(
 }
 
 /* Steps first_step ... last_step - 1 of all chains. Those of the times whose step is among them,
-   or is last_step, go to `records` (times, 3, learners, replicas), except of diverged learners. */
+   or is last_step, go to `records` (times, 3, learners, replicas), except of diverged learners.
+   Four blocks on a multiprocessor leave 128 registers to a thread (not measured either). */
 extern "C" __global__ void __launch_bounds__(THREADS, 4) simulate(
     unsigned int key0, unsigned int key1, double dimension, double label_noise, double gamma_decay,
     double weight_decay, long long replicas, int learners, int learners_together,

@@ -28,6 +28,7 @@ import numpy as np
 from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import cuda_source
+from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import Run
 from statmech_bn.online.piecewise import value_at
 from statmech_bn.online.schedules import Pieces
@@ -35,6 +36,8 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 SAMPLES_PER_THREAD = 4
 """A choice from counting registers; it has not been measured."""
+LARGEST_BATCH = 4096
+"""Samples of a step that a device's memory holds for all threads that it runs at once."""
 LARGEST_LENGTH = 1e150
 """A student longer than this, or with a γ beyond it, has diverged."""
 THREADS = 128
@@ -105,7 +108,19 @@ def simulate_on_device(
         Overlap, length and γ; infinite from a divergence on.
     diverged_at : ndarray, shape (learning rates, replicas)
         Time of the divergence, NaN without one.
+
+    Raises
+    ------
+    InvalidSetup
+        The batch is larger than `LARGEST_BATCH`.
     """
+    if setup.batch_size > LARGEST_BATCH:
+        raise invalid(
+            "setup.batch_size",
+            f"at most {LARGEST_BATCH} on a GPU",
+            setup.batch_size,
+            "Use device='cpu'.",
+        )
     width = lanes(setup.batch_size)
     module = xp.RawModule(code=kernel_source(setup, width), options=("--std=c++17",))
     kernel = module.get_function("simulate")

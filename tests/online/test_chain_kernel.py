@@ -331,6 +331,13 @@ def test_without_a_gpu_the_error_says_so(monkeypatch):
         sbn.mesoscopic(sbn.TeacherStudent(), 1.0, [1.0], START, 10, device="cuda")
 
 
+@pytest.mark.usefixtures("device")
+def test_a_batch_that_is_too_large_is_named():
+    setup = sbn.TeacherStudent("relu", "batch", 5000)
+    with pytest.raises(InvalidSetup, match=r"batch_size.*at most 4096.*got 5000"):
+        sbn.mesoscopic(setup, 1.0, [1.0], START, 10, device="cuda")
+
+
 def test_an_unknown_device_is_named():
     with pytest.raises(InvalidSetup, match=r"device.*'cuda'.*got 'tpu'"):
         sbn.mesoscopic(sbn.TeacherStudent(), 1.0, [1.0], START, 10, device="tpu")
