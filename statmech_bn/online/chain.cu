@@ -62,8 +62,9 @@ __device__ inline void draw_batch(
         variance += holds(worker, slot) ? square : 0.0;
     }
     batch.spread = sqrt(sum_over_lanes(worker, variance) / BATCH_SIZE);
+    const double inverse = 1.0 / batch.spread;
 #pragma unroll UNROLLED
-    for (int slot = 0; slot < SLOTS; ++slot) batch.normalized[slot] /= batch.spread;
+    for (int slot = 0; slot < SLOTS; ++slot) batch.normalized[slot] *= inverse;
 }
 
 /* One step of one learner; `unit` is eta s/N, `gamma_unit` is eta_gamma s/N. */
@@ -115,7 +116,7 @@ __device__ inline void learn(
 
 /* Steps first_step ... last_step - 1 of all chains. Those of the times whose step is among them,
    or is last_step, go to `records` (times, 3, learners, replicas), except of diverged learners.
-   Four blocks on a multiprocessor leave 128 registers to a thread (not measured either). */
+   Four blocks on a multiprocessor leave 128 registers to a thread, a choice that has not been measured. */
 extern "C" __global__ void __launch_bounds__(THREADS, 4) simulate(
     unsigned int key0, unsigned int key1, double dimension, double label_noise, double gamma_decay,
     double weight_decay, long long replicas, int learners, int learners_together,

@@ -85,7 +85,7 @@ def mesoscopic(
         η_γ > 0, by default the learning rate.
     device : {"cpu", "cuda"}
         "cuda" is for many chains (thousands of replicas and learning rates at once). The two
-        devices have other random numbers and the same law, see `chain_kernel`.
+        devices have other random numbers and the same law, see `online.chain_kernel`.
     workers : int, optional
         Threads of the processor, by default one a core. The result does not depend on it.
     schedule : Schedule or callable, optional
