@@ -34,6 +34,7 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(distributed|functools|numpy|scipy|sympy|xarray)(\..*)?")]
 autosummary_generate = False
 autodoc_typehints = "none"
+autodoc_mock_imports = ["torch"]
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

@@ -5,6 +5,7 @@ from typing import Any
 __all__ = [
     "InvalidSetup",
     "InvalidStore",
+    "MissingLibrary",
     "NoClosedForm",
     "NoDevice",
     "NotConverged",
@@ -36,6 +37,10 @@ class NotConverged(StatmechError, RuntimeError):
 
 class NoDevice(StatmechError, RuntimeError):
     """The device that was asked for is not there, or its library is not installed."""
+
+
+class MissingLibrary(StatmechError, ImportError):
+    """An optional library that this part of the package needs is not installed."""
 
 
 class InvalidStore(StatmechError, ValueError):

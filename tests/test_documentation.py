@@ -1,6 +1,8 @@
 """Every public function and class has a numpydoc docstring that says what goes in and comes out."""
 
 import inspect
+from importlib.util import find_spec
+from itertools import chain
 
 import pytest
 from numpydoc.validate import validate
@@ -23,7 +25,8 @@ def rooms(module):
 def public():
     """Names of all public functions and classes, each where it is defined."""
     found = set()
-    for room in rooms(sbn):
+    with_torch = rooms(sbn.networks) if find_spec("torch") else ()
+    for room in chain(rooms(sbn), with_torch):
         for name in room.__all__:
             value = inspect.unwrap(getattr(room, name))
             if inspect.isfunction(value) or inspect.isclass(value):

@@ -14,17 +14,21 @@ from typing import Any
 
 import sympy
 from sphinx.application import Sphinx
+from sphinx.ext.autodoc.mock import mock
 from sphinx.pycode import ModuleAnalyzer
 
 import statmech_bn
 
 FOLDER = "reference"
+OPTIONAL = ("statmech_bn.networks",)
+"""Rooms that need a library which the documentation does without."""
 MARKS = re.compile(r"(``.*?``)|([|*])")
 
 
 def rooms() -> dict[str, types.ModuleType]:
     """Public modules by the name under which a user finds them."""
     found = {"statmech_bn": statmech_bn}
+    found |= {name: importlib.import_module(name) for name in OPTIONAL}
     for name in statmech_bn.__all__:
         value = getattr(statmech_bn, name)
         if inspect.ismodule(value):
@@ -91,7 +95,7 @@ def equations() -> str:
     for name in modules():
         text = inspect.getdoc(importlib.import_module(name))
         lines += [f"## {name}", ""]
-        if name not in public | {"statmech_bn"}:
+        if name not in public | set(rooms()):
             lines += ["```{eval-rst}", f".. py:module:: {name}", "```", ""]
         lines += [*literal(text), ""]
     return "\n".join(lines)
@@ -101,10 +105,14 @@ def write(app: Sphinx) -> None:
     """Write the pages where Sphinx finds them."""
     folder = Path(app.srcdir) / FOLDER
     folder.mkdir(exist_ok=True)
-    described = definitions()
-    for name, room in rooms().items():
-        (folder / f"{name}.md").write_text(page(name, room, described))
-    (folder / "equations.md").write_text(equations())
+    for name in modules():  # all that can be: SciPy does not work beside an imitation of PyTorch
+        if name not in OPTIONAL:
+            importlib.import_module(name)
+    with mock(app.config.autodoc_mock_imports):
+        described = definitions()
+        for name, room in rooms().items():
+            (folder / f"{name}.md").write_text(page(name, room, described))
+        (folder / "equations.md").write_text(equations())
 
 
 def escaped(found: re.Match[str]) -> str:

@@ -1,6 +1,7 @@
 """One expression, four targets: NumPy, Numba (scalar and array) and C++ agree to rounding."""
 
 import ctypes
+import re
 import shutil
 import subprocess
 
@@ -8,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statmech_bn.activations import activation, z
@@ -105,11 +106,15 @@ def test_cuda_source_agrees_on_the_host(tmp_path):
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
 def test_cuda_source_compiles_for_the_device(tmp_path):
     sources = [cuda_source(pair(a), [z], f"f{i}") for i, a in enumerate(ACTIVATIONS)]
+    compile_for_the_device(sources, tmp_path)
+
+
+def compile_for_the_device(sources, folder):
     calls = "".join(f"f{i}(z, out + {2 * i});" for i in range(len(sources)))
     kernel = f'extern "C" __global__ void all(double z, double* out) {{ {calls} }}\n'
-    (tmp_path / "generated.cu").write_text("".join(sources) + kernel)
+    (folder / "generated.cu").write_text("".join(sources) + kernel)
     subprocess.run(
-        ["nvcc", "-cubin", "-arch=sm_90", "-o", tmp_path / "out.cubin", tmp_path / "generated.cu"],
+        ["nvcc", "-cubin", "-arch=sm_90", "-o", folder / "out.cubin", folder / "generated.cu"],
         check=True,
     )
 
@@ -131,6 +136,43 @@ def expressions(draw, depth=3):
         )
     )  # fmt: skip
     return make(first, second)
+
+
+def some_activations():
+    """Random expressions, many at a time since each compiler's call takes a while."""
+    return st.lists(expressions(), min_size=12, max_size=12, unique=True)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@settings(max_examples=2)
+@given(bodies=some_activations())
+def test_cuda_source_of_any_expression_agrees_on_the_host(tmp_path_factory, bodies):
+    pairs = [[body, sp.diff(body, x)] for body in bodies]
+    sources = [cuda_source(two, [x], f"f{i}") for i, two in enumerate(pairs)]
+    library, out = on_the_host(sources, tmp_path_factory.mktemp("any")), (ctypes.c_double * 2)()
+    points = [-1.7, -0.2, 0.6, 1.1]
+    for i, two in enumerate(pairs):
+        wanted = np.transpose(numpy_function(two, [x])(points))
+        for point, values in zip(points, wanted, strict=True):
+            getattr(library, f"call{i}")(ctypes.c_double(point), out)
+            np.testing.assert_allclose(list(out), values, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
+@settings(max_examples=2)
+@given(bodies=some_activations())
+def test_cuda_source_of_any_expression_compiles_for_the_device(tmp_path_factory, bodies):
+    pairs = [[body, sp.diff(body, x)] for body in bodies]
+    sources = [cuda_source(two, [x], f"f{i}") for i, two in enumerate(pairs)]
+    compile_for_the_device(sources, tmp_path_factory.mktemp("any"))
+
+
+def test_cuda_source_has_no_macros():
+    """Code that is compiled at run time knows the mathematical functions but not M_PI and such."""
+    constants = sp.pi * sp.exp(sp.E * x) + sp.EulerGamma * sp.sqrt(sp.GoldenRatio) + sp.log(2)
+    source = cuda_source([constants, sp.sqrt(2 / sp.pi) * x / sp.log(10), sp.sqrt(x) / 2], [x])
+    assert not re.search(r"\b[A-Z_]+[A-Z0-9]\b", source)
+    assert "3.14159" in source
 
 
 @given(expression=expressions())
