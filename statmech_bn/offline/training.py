@@ -283,7 +283,7 @@ def _train_stack(plan: _Plan, size: int, replicas: Sequence[int]) -> dict[str, n
             rates, gamma_rates = (
                 plan.put(float(plan.factors[done]) * r) for r in (plan.rates, plan.gamma_rates)
             )
-            gamma = epoch(problem, order, weights, gamma, rates, gamma_rates)
+            gamma = epoch(xp, problem, order, weights, gamma, rates, gamma_rates)
             largest = xp.max(xp.abs(weights), axis=1, keepdims=True)
             broken = ~((largest < limit) & (xp.abs(gamma) < limit))
             first_time = broken & xp.isnan(diverged_at)

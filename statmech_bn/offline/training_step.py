@@ -22,8 +22,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace
-
 Array = Any
 GROUP = 64
 """Samples of a group, at least one batch: products run at full speed, corrections cost little."""
@@ -67,6 +65,7 @@ class Problem:
 
 
 def epoch(
+    xp: Any,
     problem: Problem,
     order: Array,
     weights: Array,
@@ -78,6 +77,8 @@ def epoch(
 
     Parameters
     ----------
+    xp : module
+        The library of the arrays.
     problem : Problem
     order : array of int, (R, P)
         A permutation of the samples for each data set; what is left after the last whole batch
@@ -96,7 +97,6 @@ def epoch(
     size = problem.batch_size
     last = order.shape[1] // size * size
     group = size * (1 if problem.covariance is not None else max(1, GROUP // size))
-    xp = array_namespace(order)
     stack, samples_of_set, dimension = problem.samples.shape
     flat = xp.reshape(problem.samples, (-1, dimension))
     flat_labels = xp.reshape(problem.labels, (-1, 1))
@@ -107,11 +107,12 @@ def epoch(
             xp.reshape(xp.take(values, xp.reshape(rows, (-1,)), axis=0), (*rows.shape, -1))
             for values in (flat, flat_labels)
         )
-        gamma = _group(problem, samples, labels, weights, gamma, rate, gamma_rate)
+        gamma = _group(xp, problem, samples, labels, weights, gamma, rate, gamma_rate)
     return gamma
 
 
 def _group(
+    xp: Any,
     problem: Problem,
     samples: Array,
     labels: Array,
@@ -121,7 +122,7 @@ def _group(
     gamma_rate: Array,
 ) -> Array:
     """Take the steps of one group; changes the weights, returns γ."""
-    xp, size, dimension = array_namespace(weights), problem.batch_size, weights.shape[1]
+    size, dimension = problem.batch_size, weights.shape[1]
     across = samples.mT
     fields = samples @ weights
     overlaps = samples @ across if fields.shape[1] > size else None
@@ -136,7 +137,7 @@ def _group(
     for begin in range(0, fields.shape[1], size):
         batch = slice(begin, begin + size)
         h = fields[:, batch, :] * scale
-        c, pull, variance = _gradient(problem, h, labels[:, batch, :], variance, gamma)
+        c, pull, variance = _gradient(xp, problem, h, labels[:, batch, :], variance, gamma)
         c *= rate
         keep: Any = 1.0 - rate * problem.decay
         if problem.by_length:
@@ -164,10 +165,10 @@ def _group(
 
 
 def _gradient(
-    problem: Problem, h: Array, labels: Array, variance: Array, gamma: Array
+    xp: Any, problem: Problem, h: Array, labels: Array, variance: Array, gamma: Array
 ) -> tuple[Array, Array, Array]:
     """Return c, mean(δ û) and σ² for the fields of one batch; `h` may be overwritten."""
-    xp, size = array_namespace(h), problem.batch_size
+    size = problem.batch_size
     if problem.normalization == "none":
         output, slope = problem.value_and_slope(h)
         return (labels - output) * slope / size, 0.0, variance
