@@ -5,7 +5,6 @@ A kernel computes in double precision whatever the arrays hold, as the CUDA targ
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,6 +20,7 @@ from statmech_bn.codegen.numpy_target import numpy_source
 from statmech_bn.codegen.program import prepare
 
 Function = Callable[..., tuple[Any, ...]]
+DOUBLE = np.dtype(float)
 
 
 def array_function(
@@ -77,16 +77,24 @@ def fused_kernel(
     cupy: Any, expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol], dtype: str
 ) -> Function:
     """Make one elementwise CUDA kernel of all expressions; CuPy compiles it at the first call."""
-    values = [f"v{i}" for i in range(len(arguments))]
-    results = [f"r{i}" for i in range(len(expressions))]
-    inputs = (f"{kind} {v}" for kind, v in zip(string.ascii_uppercase, values, strict=False))
-    stores = "".join(f" {result} = out[{i}];" for i, result in enumerate(results))
-    kernel: Function = cupy.ElementwiseKernel(
-        ", ".join(inputs),
-        ", ".join(f"{dtype} {result}" for result in results),
-        f"double out[{len(results)}]; generated({', '.join(values)}, out);{stores}",
-        "statmech_bn_fused",
-        preamble=cuda_source(expressions, arguments),
-        return_tuple=True,
-    )
-    return kernel
+    count = len(expressions)
+    called = f"generated({', '.join(f'v{i}' for i in range(len(arguments)))}, out);"
+    stores = "".join(f" r{i} = out[{i}];" for i in range(count))
+
+    @lru_cache(maxsize=8)
+    def kernel(kinds: tuple[np.dtype[Any], ...]) -> Function:
+        made: Function = cupy.ElementwiseKernel(
+            ", ".join(f"{kind} v{i}" for i, kind in enumerate(kinds)),
+            ", ".join(f"{dtype} r{i}" for i in range(count)),
+            f"double out[{count}]; {called}{stores}",
+            "statmech_bn_fused",
+            preamble=cuda_source(expressions, arguments),
+            return_tuple=True,
+        )
+        return made
+
+    def evaluate(*values: Any) -> tuple[Any, ...]:
+        # CuPy cannot tell the type of a parameter from a Python number
+        return kernel(tuple(getattr(value, "dtype", DOUBLE) for value in values))(*values)
+
+    return evaluate

@@ -41,7 +41,7 @@ from statmech_bn.online.arguments import (
 )
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.inputs import Draw, Inputs
-from statmech_bn.online.network_arrays import learn_stacks
+from statmech_bn.online.network_stacks import learn_stacks
 from statmech_bn.online.network_step import learn
 from statmech_bn.online.schedules import Pieces, Schedule, prepare
 from statmech_bn.online.world import World

@@ -19,32 +19,19 @@ diverged: it goes on from w = γ = 1, and its records are infinite.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
-import numpy as np
 import sympy as sp
-from array_api_compat import array_namespace, is_cupy_namespace
+from array_api_compat import array_namespace
 
 from statmech_bn.activations import z
-from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import array_function
 from statmech_bn.codegen.array_target import Function
-from statmech_bn.online.arguments import Run, stream
-from statmech_bn.online.device_normals import LABELS, SAMPLES, DeviceNormals
 from statmech_bn.online.network_step import LARGEST, LARGEST_SINGLE
-from statmech_bn.online.piecewise import value_at
-from statmech_bn.online.schedules import Pieces
-from statmech_bn.online.world import World
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+from statmech_bn.teacher_student import TeacherStudent
 
 Array = Any
-BLOCK_SIZE = 2**25
-"""Numbers of one block of samples of all replicas of a stack."""
-STACK_SIZE = 2**26
-"""Weights and samples of a step of the replicas that are stacked."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +87,10 @@ class Rule:
         cls, xp: Any, setup: TeacherStudent, dimension: int, covariance: Array | None, dtype: str
     ) -> Rule:
         """Compile the elementwise functions."""
-        f, centre, s, u, y = sp.symbols("f centre s u y", real=True)
+        f, centre, u, y = sp.symbols("f centre u y", real=True)
         gamma, delta, average, along = sp.symbols("gamma delta average along", real=True)
-        rate, gamma_rate, batch_size = sp.symbols("eta eta_gamma M", real=True)
+        rate, gamma_rate = sp.symbols("eta eta_gamma", real=True)
+        s, batch_size = sp.symbols("s M", positive=True)
         largest, limit, now, diverged_at = sp.symbols("largest limit now diverged_at", real=True)
         w, change, spun, alive = sp.symbols("w change spun alive", real=True)
         decay, gamma_decay = sp.symbols("lambda zeta", real=True)
@@ -168,7 +156,7 @@ class Rule:
         x, y : array, (R, M, N) and (R, M, 1)
             Samples, minus the mean that the student is normalized by; labels.
         rate, gamma_rate : array, (K,)
-            η and η_γ.
+            η and η_γ/N.
         now : float
             Time after the step.
         """
@@ -193,7 +181,7 @@ class Rule:
             largest,
             self.limit,
             along,
-            gamma_rate / self.dimension,
+            gamma_rate,
             setup.gamma_decay,
             students.diverged_at,
             now,
@@ -203,143 +191,3 @@ class Rule:
         decay = setup.weight_decay / self.dimension
         (moved,) = self.move(w, change, students.spun, alive, along, rate, decay, gamma, s)
         return self.students(moved, grown, diverged_at)
-
-
-def learn_stacks(
-    xp: Any,
-    setup: TeacherStudent,
-    start: OrderParameters,
-    run: Run,
-    world: World,
-    factors: Pieces,
-    seed: int,
-    dtype: str,
-    replicas: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run all replicas where `xp` computes, as many at a time as `STACK_SIZE` says.
-
-    Returns
-    -------
-    states : ndarray (4, K, R, times)
-        R, L, γ and, of inputs that are not Gaussian, ε_g.
-    diverged_at : ndarray (K, R)
-    """
-    size = world.dimension * (run.learning_rate.size + setup.batch_size)
-    depth = max(1, STACK_SIZE // size)
-    shared = xp, setup, start, run, world, factors, seed, dtype
-    stacks = [
-        _learn_stack(*shared, range(first, min(first + depth, replicas)))
-        for first in range(0, replicas, depth)
-    ]
-    states, diverged_at = zip(*stacks, strict=True)
-    return np.concatenate(states, axis=2), np.concatenate(diverged_at, axis=1)
-
-
-def _learn_stack(
-    xp: Any,
-    setup: TeacherStudent,
-    start: OrderParameters,
-    run: Run,
-    world: World,
-    factors: Pieces,
-    seed: int,
-    dtype: str,
-    replicas: Sequence[int],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run the learners of some replicas; returns as `learn_stacks`."""
-    kind, dimension = getattr(xp, dtype), world.dimension
-    origins = [world.teacher_and_start(stream(seed, 2, r, 0), start) for r in replicas]
-    teachers, first = (np.stack(parts)[:, :, None] for parts in zip(*origins, strict=True))
-    covariance = xp.asarray(world.covariance, dtype=kind) if world.covariance.size else None
-    rule = Rule.prepare(xp, setup, dimension, covariance, dtype)
-    ones = np.ones((len(replicas), 1, run.learning_rate.size))
-    students = rule.students(
-        xp.asarray(first * ones, dtype=kind),
-        xp.asarray(start.gamma * ones),
-        xp.asarray(np.inf * ones),
-    )
-    teacher = xp.asarray(teachers)
-    steps = run.record_steps(dimension)
-    samples = labelled_samples(xp, setup, world, seed, replicas, teacher, int(steps[-1]), dtype)
-    records, errors = [], []
-    done, factor = 0, np.nan
-    with np.errstate(all="ignore"):  # runs that diverge
-        for target in steps:
-            for x, y in islice(samples, int(target) - done):
-                if factor != (factor := value_at(*factors, done / dimension)):
-                    rate = xp.asarray(factor * run.learning_rate)
-                    gamma_rate = xp.asarray(factor * run.gamma_learning_rate)
-                done += 1
-                students = rule.step(students, x, y, rate, gamma_rate, done / dimension)
-            records.append(_order_parameters(students, teacher))
-            if world.inputs is not None:
-                errors.append(_test_errors(setup, world, teachers, students))
-    states = np.stack([np.stack([to_numpy(part) for part in parts]) for parts in records], -1)
-    states = np.concatenate(
-        [states, [np.stack(errors, -1)] if errors else np.empty_like(states[:1])]
-    )
-    diverged_at = to_numpy(students.diverged_at)[:, 0]
-    states = np.where(diverged_at[..., None] <= steps / dimension, np.inf, states)
-    diverged_at = np.where(np.isinf(diverged_at), np.nan, diverged_at)
-    return states.swapaxes(1, 2), diverged_at.T
-
-
-def labelled_samples(
-    xp: Any,
-    setup: TeacherStudent,
-    world: World,
-    seed: int,
-    replicas: Sequence[int],
-    teacher: Array,
-    steps: int,
-    dtype: str,
-) -> Iterator[tuple[Array, Array]]:
-    """Draw x (R, M, N) and y (R, M, 1) for one step after the other, in blocks of many steps."""
-    f, noise, n = sp.symbols("f xi N", real=True)
-    value = setup.activation.expression.xreplace({z: f / sp.sqrt(n)})
-    label = array_function(xp, [value + setup.label_noise * noise], [f, noise, n])
-    kind, dimension, size = getattr(xp, dtype), world.dimension, setup.batch_size
-    teacher = xp.astype(teacher, kind)
-    mean = xp.asarray(world.mean, dtype=kind) if world.mean.size else None
-    longest = max(1, BLOCK_SIZE // (len(replicas) * size * dimension))
-    on_device = world.inputs is None and is_cupy_namespace(xp)
-    normals = DeviceNormals(xp, seed, replicas) if on_device else None
-    streams = [[stream(seed, 2, r, part) for part in (1, 2)] for r in replicas]
-    for first in range(0, steps, longest):
-        block = min(longest, steps - first)
-        if normals is not None:
-            x = normals.draw(SAMPLES, first, block, size * dimension, dtype)
-            noises = normals.draw(LABELS, first, block, size, "float64")
-        else:
-            x = np.stack([world.draw(samples, block, size) for samples, _ in streams], 1)
-            noises = np.stack([labels.standard_normal((block, size)) for _, labels in streams], 1)
-        x = xp.reshape(xp.asarray(x, dtype=kind), (block, len(replicas), size, dimension))
-        fields = xp.astype(x @ teacher, xp.float64, copy=False)
-        (labels,) = label(fields, xp.asarray(noises[..., None]), float(dimension))
-        if mean is not None:
-            x = x - mean
-        for step in range(block):
-            yield x[step, ...], labels[step, ...]
-
-
-def _order_parameters(students: Students, teacher: Array) -> tuple[Array, Array, Array]:
-    """Return R, L and γ, each of shape (replicas, K), on the device."""
-    xp = array_namespace(teacher)
-    weights = xp.astype(students.weights, xp.float64, copy=False)
-    dimension = weights.shape[1]
-    norm = xp.sum(weights * weights, axis=1) ** 0.5
-    overlap = xp.sum(weights * teacher, axis=1) / (norm * dimension**0.5)
-    return xp.clip(overlap, -1.0, 1.0), norm / dimension**0.5, students.gamma[:, 0, :]
-
-
-def _test_errors(
-    setup: TeacherStudent, world: World, teachers: np.ndarray, students: Students
-) -> np.ndarray:
-    """Measure ε_g (replicas, K) on the host."""
-    weights, gamma = to_numpy(students.weights).astype(float), to_numpy(students.gamma)
-    return np.stack(
-        [
-            world.test_error(setup, teacher[:, 0], w.T, scale[0])
-            for teacher, w, scale in zip(teachers, weights, gamma, strict=True)
-        ]
-    )
