@@ -40,7 +40,7 @@ class DeviceNormals:
     def __init__(self, cupy: Any, seed: int, replicas: Sequence[int]) -> None:
         self.cupy, self.replicas = cupy, replicas
         sequence = np.random.SeedSequence(seed, spawn_key=(2,))
-        self.key = sequence.generate_state(2, np.uint32).tolist()
+        self.key = sequence.generate_state(2, np.uint32)
         self.kernel = cupy.ElementwiseKernel(
             "uint32 key0, uint32 key1, uint32 purpose, int64 first_step, int64 first_replica, "
             "int64 replicas, int64 width",

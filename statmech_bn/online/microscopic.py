@@ -92,7 +92,8 @@ def microscopic(
         η_γ > 0, by default the learning rate.
     device : {"cpu", "cuda"}
         "cuda" is an NVIDIA GPU, through CuPy. It keeps samples, weights and order parameters until
-        a time is recorded; inputs of one's own are drawn on the CPU and moved in blocks.
+        a time is recorded. Real data are copied to it once; what a callable draws is drawn on the
+        CPU and moved in blocks.
     inputs : Inputs, callable or array_like, optional
         By default i.i.d. N(0, 1). See `statmech_bn.Inputs` for other distributions and data; the
         generalization error is then measured on 4000 samples, without label noise.

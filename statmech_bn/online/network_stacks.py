@@ -6,7 +6,8 @@ So do Gaussian inputs and the labels' noise, unless a GPU draws them (`device_no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -125,29 +126,55 @@ def labelled_samples(
     n = sp.Symbol("N", positive=True)
     value = setup.activation.expression.xreplace({z: field / sp.sqrt(n)})
     label = array_function(xp, [value + level * xi], [field, level, xi, n])
-    kind, dimension, size = getattr(xp, dtype), world.dimension, setup.batch_size
+    kind, dimension = getattr(xp, dtype), world.dimension
     teacher = xp.astype(teacher, kind)
     mean = xp.asarray(world.mean, dtype=kind) if world.mean.size else None
-    longest = max(1, BLOCK_SIZE // (len(replicas) * size * dimension))
-    on_device = world.inputs is None and is_cupy_namespace(xp)
-    normals = DeviceNormals(xp, seed, replicas) if on_device else None
-    streams = [[stream(seed, 2, r, part) for part in (1, 2)] for r in replicas]
+    shape = (len(replicas), setup.batch_size, dimension)
+    longest = max(1, BLOCK_SIZE // math.prod(shape))
+    draw = _drawing(xp, setup, world, seed, replicas, dtype)
     for first in range(0, steps, longest):
         block = min(longest, steps - first)
-        if normals is not None:
-            x = normals.draw(SAMPLES, first, block, size * dimension, dtype)
-            noises = normals.draw(LABELS, first, block, size, "float64")
-        else:
-            x = np.stack([world.draw(samples, block, size) for samples, _ in streams], 1)
-            noises = np.stack([labels.standard_normal((block, size)) for _, labels in streams], 1)
-        x = xp.reshape(xp.asarray(x, dtype=kind), (block, len(replicas), size, dimension))
+        x, noise = draw(first, block)
+        x = xp.reshape(xp.asarray(x, dtype=kind), (block, *shape))
+        noise = xp.reshape(xp.asarray(noise), (block, *shape[:2], 1))
         fields = xp.astype(x @ teacher, xp.float64, copy=False)
-        noise = xp.asarray(noises[..., None])
         (labels,) = label(fields, setup.label_noise, noise, float(dimension))
         if mean is not None:
             x = x - mean
         for step in range(block):
             yield x[step, ...], labels[step, ...]
+
+
+def _drawing(
+    xp: Any, setup: TeacherStudent, world: World, seed: int, replicas: Sequence[int], dtype: str
+) -> Callable[[int, int], tuple[Array, Array]]:
+    """Return what draws samples and ξ of some steps: (first step, steps) ↦ arrays of any shape.
+
+    They are ordered by step, replica, sample and component.
+    """
+    size, inputs = setup.batch_size, world.inputs
+    if inputs is None and is_cupy_namespace(xp):
+        normals = DeviceNormals(xp, seed, replicas)
+
+        def on_device(first: int, steps: int) -> tuple[Array, Array]:
+            x = normals.draw(SAMPLES, first, steps, size * world.dimension, dtype)
+            return x, normals.draw(LABELS, first, steps, size, "float64")
+
+        return on_device
+
+    streams = [[stream(seed, 2, replica, part) for part in (1, 2)] for replica in replicas]
+    data = None
+    if inputs is not None and not callable(inputs.source):
+        data = xp.asarray(np.asarray(inputs.source), dtype=getattr(xp, dtype))
+
+    def on_host(first: int, steps: int) -> tuple[Array, Array]:
+        noise = np.stack([labels.standard_normal((steps, size)) for _, labels in streams], 1)
+        if inputs is None or data is None:
+            return np.stack([world.draw(own, steps, size) for own, _ in streams], 1), noise
+        rows = [[inputs.rows(own, size) for own, _ in streams] for _ in range(steps)]
+        return xp.take(data, xp.asarray(np.ravel(rows)), axis=0), noise
+
+    return on_host
 
 
 def _order_parameters(students: Students, teacher: Array) -> tuple[Array, Array, Array]:

@@ -80,6 +80,6 @@ class Kernel:
 def compile_host(source):
     folder = Path(tempfile.mkdtemp())
     (folder / "kernel.cpp").write_text(source)
-    command = ["g++", "-O1", "-shared", "-fPIC", "-o", folder / "kernel.so", folder / "kernel.cpp"]
+    command = ["g++", "-shared", "-fPIC", "-o", folder / "kernel.so", folder / "kernel.cpp"]
     subprocess.run(command, check=True)
     return ctypes.CDLL(str(folder / "kernel.so")).run

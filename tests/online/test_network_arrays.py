@@ -68,6 +68,8 @@ def test_array_code_makes_the_compiled_steps(library, normalization, activation,
     setup = everything(normalization, activation)
     arguments = run(normalization, schedule=sbn.schedules.cosine(3.0))
     assert_same(*on_both(library, setup, **arguments), 1e-12)
+    data = np.random.default_rng(1).standard_t(7, size=(50, 13)) + 0.3
+    assert_same(*on_both(library, setup, inputs=data, **arguments), 1e-12)
     compiled, found = on_both(library, setup, inputs=laplace, **arguments)
     assert_same(compiled, found, 1e-12)
     assert found.attrs["array_library"] == f"{library.__name__} {library.__version__}"
@@ -118,9 +120,9 @@ def test_kernels_of_a_gpu_are_right(dtype, on_both):
     """Its CUDA source, run on the host: the same steps, and the same law with its own normals."""
     setup = everything("batch", "erf", batch_size=8)
     arguments = run("batch", dtype=dtype)
-    tolerance = 1e-12 if dtype == "float64" else 1e-5
-    assert_same(*on_both(HostKernels(), setup, inputs=laplace, **arguments), tolerance)
-    compiled, found = on_both(HostKernels(), setup, **{**arguments, "replicas": 500})
+    library, tolerance = HostKernels(), 1e-12 if dtype == "float64" else 1e-5
+    assert_same(*on_both(library, setup, inputs=laplace, **arguments), tolerance)
+    compiled, found = on_both(library, setup, **{**arguments, "replicas": 500})
     assert np.abs(z_scores(compiled, found)).max() < 3.5  # of 6
     for name in VARIABLES[:3]:
         a, b = (data[name].isel(time=-1, learning_rate=0) for data in (compiled, found))
@@ -174,11 +176,14 @@ def test_gpu_and_cpu_have_the_same_law(normalization, dtype):
 @pytest.mark.gpu
 @pytest.mark.parametrize("normalization", NAMES)
 def test_gpu_makes_the_same_steps_with_given_inputs(normalization):
-    arguments = run(normalization, inputs=laplace)
-    compiled = sbn.microscopic(everything(normalization, "erf"), **arguments)
-    found = sbn.microscopic(everything(normalization, "erf"), device="cuda", **arguments)
-    assert_same(compiled, found, 1e-10)
-    assert found.attrs["array_library"].startswith("cupy")
+    setup = everything(normalization, "erf")
+    data = np.random.default_rng(1).standard_t(7, size=(50, 13)) + 0.3
+    for inputs in (data, laplace):
+        arguments = run(normalization, inputs=inputs)
+        compiled = sbn.microscopic(setup, **arguments)
+        found = sbn.microscopic(setup, device="cuda", **arguments)
+        assert_same(compiled, found, 1e-10)
+        assert found.attrs["array_library"].startswith("cupy")
 
 
 @pytest.mark.gpu
