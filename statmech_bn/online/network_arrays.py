@@ -44,7 +44,7 @@ class Students:
     spun : array (R, N, K)
         ΣW; the weights themselves where Σ = 1.
     square : array (R, 1, K) or float
-        s, where it is a function of the weights; N for none.
+        s, where it is a function of the weights; N where it is not.
     gamma : array (R, 1, K)
     diverged_at : array (R, 1, K)
         Infinite as long as a learner has not diverged.
