@@ -1,6 +1,6 @@
 """Training on finite sets: the step, determinism, divergence, data, arguments."""
 
-import sys
+import importlib
 
 import array_api_strict
 import numpy as np
@@ -189,7 +189,7 @@ def test_any_array_library_trains(normalization, activation, monkeypatch):
     setup = sbn.TeacherStudent(activation, normalization, 5, label_noise=0.3, weight_decay=0.1)
     runs = [{**RUN, "replicas": 3}, {**RUN, "dimension": 8, "load": 5, "inputs": DATA}]
     wanted = [sbn.offline.train(setup, history=True, **run) for run in runs]
-    module = sys.modules["statmech_bn.offline.training"]
+    module = importlib.import_module("statmech_bn.offline.training")
     monkeypatch.setattr(module, "namespace", lambda device: array_api_strict)
     for run, expected in zip(runs, wanted, strict=True):
         found = sbn.offline.train(setup, history=True, device="cuda", **run)

@@ -1,7 +1,7 @@
 """The N-vector simulation as array code: NumPy, the standard, and a GPU's kernels on the host."""
 
+import importlib
 import shutil
-import sys
 
 import array_api_strict
 import numpy as np
@@ -43,7 +43,7 @@ def run(normalization, **more):
 @pytest.fixture
 def on_both(monkeypatch):
     """Simulate twice: compiled, and as array code where another library stands for the GPU's."""
-    module = sys.modules["statmech_bn.online.microscopic"]
+    module = importlib.import_module("statmech_bn.online.microscopic")
 
     def simulate(library, setup, **arguments):
         compiled = sbn.microscopic(setup, **arguments)
