@@ -161,8 +161,10 @@ def decay_coefficients(
 
     Parameters
     ----------
-    model, inputs, loss
-        As for `channel_statistics`; the population statistics are refreshed.
+    model : torch.nn.Module
+        Its population statistics are refreshed with the inputs.
+    inputs : torch.Tensor
+        (samples, channels, *positions); some hundreds of samples.
     batch_size : int
         M, the samples that make the statistics, at least 3.
     statistics : {"independent", "correlated"}
@@ -171,6 +173,7 @@ def decay_coefficients(
         Which of μ_B and σ_B is random.
     training_samples : int, optional
         P, if batches are drawn without replacement from a training set.
+    loss : {"cross_entropy", "squared"}
 
     Returns
     -------
@@ -219,8 +222,15 @@ def layer_statistics(
 
     Parameters
     ----------
-    model, inputs, batch_size, training_samples, loss
-        As for `decay_coefficients`.
+    model : torch.nn.Module
+        Its population statistics are refreshed with the inputs.
+    inputs : torch.Tensor
+        (samples, channels, *positions); some hundreds of samples.
+    batch_size : int
+        M, the samples that make the statistics, at least 3.
+    training_samples : int, optional
+        P, if batches are drawn without replacement from a training set.
+    loss : {"cross_entropy", "squared"}
 
     Returns
     -------

@@ -76,10 +76,16 @@ def plain_network(
         Hidden layers, 1 to 32.
     channels : int
         Of each hidden layer.
-    normalization, ghost_size
+    normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
+        As for `Normalization`.
+    ghost_size : int, optional
         As for `Normalization`.
     seed : int
         The initial weights follow from it alone, on any device.
+
+    Returns
+    -------
+    torch.nn.Sequential
 
     Raises
     ------
@@ -112,7 +118,28 @@ def residual_network(
     ghost_size: int | None = None,
     seed: int = 0,
 ) -> nn.Sequential:
-    """Make a residual network of `depth` blocks of two convolutions; as `plain_network`."""
+    """Make a residual network of `depth` blocks of two convolutions; as `plain_network`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Channels, rows and columns of the images.
+    classes : int
+    depth : int
+        Blocks.
+    channels : int
+        Of each hidden layer.
+    normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
+        As for `Normalization`.
+    ghost_size : int, optional
+        As for `Normalization`.
+    seed : int
+        The initial weights follow from it alone, on any device.
+
+    Returns
+    -------
+    torch.nn.Sequential
+    """
     depth, channels = integer("depth", depth, 1), integer("channels", channels, 1)
     blocks = [
         ResidualBlock(channels, normalization, ghost_size, stride)

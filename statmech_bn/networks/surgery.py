@@ -17,7 +17,17 @@ LAYERS = (Normalization, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def normalization_layers(model: nn.Module) -> dict[str, Any]:
-    """Return the normalization layers of a model by name, in the order of registration."""
+    """Return the normalization layers of a model by name, in the order of registration.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    dict
+        From name to `Normalization` or one of PyTorch's batch normalizations.
+    """
     return {name: m for name, m in model.named_modules() if isinstance(m, LAYERS)}
 
 
@@ -28,7 +38,9 @@ def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = 
     ----------
     model : torch.nn.Module
         Changed in place.
-    kind, ghost_size
+    kind : {"none", "batch", "mean", "spread", "population", "frozen"}
+        As for `Normalization`.
+    ghost_size : int, optional
         As for `Normalization`.
 
     Returns
@@ -79,7 +91,14 @@ def refresh_population(model: nn.Module, inputs: Tensor) -> None:
 
 @contextmanager
 def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Train or evaluate for a while; each submodule's own mode comes back."""
+    """Train or evaluate for a while; each submodule's own mode comes back.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    training : bool
+        Otherwise it is evaluated.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.train(training)
     try:
@@ -94,6 +113,10 @@ def keeping_buffers(model: nn.Module) -> Iterator[None]:
     """Let the model compute with copies of its moving averages and other buffers for a while.
 
     The originals are set aside rather than written over, as graphs may still refer to the copies.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
     """
     originals = [
         (module, name, buffer)

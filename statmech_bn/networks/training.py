@@ -122,7 +122,20 @@ def train(
 
 
 def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Return the mean cross-entropy and the accuracy, with the population's statistics."""
+    """Return the mean cross-entropy and the accuracy, with the population's statistics.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    inputs : torch.Tensor
+        (samples, channels, *positions).
+    labels : torch.Tensor
+        (samples,).
+
+    Returns
+    -------
+    loss, accuracy : float
+    """
     loss, right = 0.0, 0
     with torch.no_grad(), in_mode(model, training=False):
         for x, y in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
@@ -163,18 +176,31 @@ def training_run(
     network : {"plain", "residual"}
     normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
         See `Normalization`.
-    ghost_size, imitated_size : int
+    learning_rate : float
+        This and what has no words of its own are as for `train` and `plain_network`.
+    batch_size : int
+    ghost_size : int
         0 is the batch size.
+    gamma_decay : float or {"independent", "correlated"}
+    imitated_size : int
+        0 is the batch size.
+    depth : int
+    channels : int
+    epochs : int
+    momentum : float
+    weight_decay : float
+    refresh_steps : int
     schedule : {"constant", "cosine", "step"}
         "step" divides η by ten after a half and after three quarters of the epochs.
-    dataset, folder, samples
-        As for `load`; the split into training and test set is the same for all seeds.
+    dataset : {"digits", "mnist", "fashion-mnist", "cifar-10"}
+        The split into training and test set is the same for all seeds.
+    folder : path-like, optional
+        As for `load`.
+    samples : int, optional
+        As for `load`.
     device : {"cpu", "cuda"}
     seed : int
         Initial weights and the order of the samples follow from it.
-    learning_rate, batch_size, gamma_decay, depth, channels, epochs, momentum, weight_decay, \
-refresh_steps
-        As for `train` and `plain_network`.
 
     Returns
     -------

@@ -5,21 +5,26 @@ import re
 import shutil
 import subprocess
 
+import array_api_strict
 import numba
 import numpy as np
 import pytest
+import scipy.special
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statmech_bn.activations import activation, z
 from statmech_bn.codegen import (
+    array_function,
     cuda_source,
     latex,
     numba_array_function,
     numba_function,
     numpy_function,
+    prepare,
 )
+from statmech_bn.codegen.numpy_target import numpy_source
 from statmech_bn.errors import InvalidSetup, NotPrintable
 
 x = sp.Symbol("x")
@@ -182,6 +187,26 @@ def test_numpy_prints_any_expression(expression):
     found = np.array(numpy_function([expression], [x])(np.array(points))[0])
     wanted = [float(expression.subs(x, sp.Float(p, 40)).evalf(25)) for p in points]
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("description", ACTIVATIONS, ids=str)
+def test_array_functions_keep_their_precision(description, dtype):
+    """Also through another library; float32 goes in and comes out without becoming float64."""
+    points = POINTS.astype(dtype)
+    wanted = numpy_function(pair(description), [z])(points)
+    for library in (np, array_api_strict):
+        found = array_function(library, pair(description), [z], dtype)(library.asarray(points))
+        for value, expected in zip(found, wanted, strict=True):
+            assert value.dtype == getattr(library, dtype)
+            tolerance = 1e-15 if dtype == "float64" else 2e-6
+            np.testing.assert_allclose(
+                np.broadcast_to(np.asarray(value), points.shape), expected, tolerance, tolerance
+            )
+    source = numpy_source(prepare(pair(description), [z]))
+    namespace = {"numpy": np, "scipy": scipy}
+    exec(source, namespace)
+    assert {np.result_type(v, points) for v in namespace["generated"](points)} == {np.dtype(dtype)}
 
 
 def test_large_arguments_do_not_overflow():
