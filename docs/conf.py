@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -51,3 +52,5 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "build" / "executed" / _sources())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+if find_spec("torch") is None:  # then the notebooks of networks are shown without their output
+    nb_execution_excludepatterns = ["gallery/network_*"]

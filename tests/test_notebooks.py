@@ -25,6 +25,8 @@ def test_a_notebook_has_its_parts(source):
 
 @every_notebook
 def test_a_notebook_runs(source, tmp_path):
+    if source.stem.startswith("network_"):
+        pytest.importorskip("torch")
     (tmp_path / "simulations").symlink_to(ROOT / "simulations")  # but no stores
     notebook = tmp_path / f"{source.stem}.ipynb"
     jupytext.write(jupytext.read(source), notebook)

@@ -51,11 +51,13 @@ def card(app: Sphinx, name: str, docname: str) -> nodes.container:
     address = app.builder.get_relative_uri(docname, name)
     link = nodes.reference("", title, internal=True, refuri=address)
     question = next(page.findall(nodes.paragraph)).deepcopy()
-    figure = next(page.findall(nodes.image)).deepcopy()
-    figure["alt"] = title
-    picture = nodes.reference("", "", figure, internal=True, refuri=address)
     heading = nodes.paragraph("", "", nodes.strong("", "", link))
-    return nodes.container("", heading, question, picture, classes=["card"])
+    found = nodes.container("", heading, question, classes=["card"])
+    for image in list(page.findall(nodes.image))[:1]:  # none if the notebook was not executed
+        figure = image.deepcopy()
+        figure["alt"] = title
+        found += nodes.reference("", "", figure, internal=True, refuri=address)
+    return found
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
