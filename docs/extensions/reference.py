@@ -14,12 +14,15 @@ from typing import Any
 
 import sympy
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.ext.autodoc.mock import mock
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.logging import getLogger
 
 import statmech_bn
 
 FOLDER = "reference"
+LOGGER = getLogger(__name__)
 OPTIONAL = ("statmech_bn.networks",)
 """Rooms that need a library which the documentation does without."""
 MARKS = re.compile(r"(``.*?``)|([|*])")
@@ -120,6 +123,16 @@ def escaped(found: re.Match[str]) -> str:
     return found[1] or rf"\{found[2]}"
 
 
+def check(app: Sphinx, environment: BuildEnvironment) -> None:
+    """Warn of public names that ended up on no page."""
+    documented = environment.domains["py"].data["objects"]
+    with mock(app.config.autodoc_mock_imports):
+        for name, room in rooms().items():
+            for member in room.__all__:
+                if not member.startswith("__") and f"{name}.{member}" not in documented:
+                    LOGGER.warning("%s.%s is public and in no page", name, member)
+
+
 def keep_marks(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Write |w| and w* so that reStructuredText takes them for no substitution or emphasis."""
     for k, line in enumerate(lines):
@@ -130,5 +143,6 @@ def keep_marks(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Write the pages before the build."""
     app.connect("builder-inited", write)
+    app.connect("env-check-consistency", check)
     app.connect("autodoc-process-docstring", keep_marks, priority=400)
     return {"parallel_read_safe": True}
