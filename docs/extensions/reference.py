@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,19 @@ def page(name: str, room: types.ModuleType, described: dict[str, dict[str, str]]
         elif kind(value) != "data":
             lines.append(f".. auto{kind(value)}:: {member}")
         elif not inspect.ismodule(value):
-            words = next((found[member] for found in described.values() if member in found), "")
+            words = meaning(member, value, described)
             symbol = f":math:`{sympy.latex(value)}`" if isinstance(value, sympy.Symbol) else ""
             lines += [f".. py:data:: {member}", "", f"   {symbol} {MARKS.sub(escaped, words)}"]
     return "\n".join([*lines, "```", ""])
+
+
+def meaning(name: str, value: Any, described: dict[str, dict[str, str]]) -> str:
+    """Find the words that follow the definition of a constant."""
+    for module, found in described.items():
+        if name in found and getattr(sys.modules[module], name) is value:
+            return found[name]
+    LOGGER.warning("no words follow the definition of %s", name)
+    return ""
 
 
 def kind(value: Any) -> str:

@@ -9,6 +9,7 @@ from statmech_bn.online.arguments import stream
 from statmech_bn.teacher_student import integer, real
 
 CLOUDS = ("moons", "ring", "blobs")
+"""Names that `point_cloud` takes."""
 
 
 def point_cloud(
