@@ -1,4 +1,4 @@
-r"""exp, log and erf without branches or calls, so that a loop over them becomes vector instructions.
+r"""exp, log and erf without branches or calls: a loop over them becomes vector instructions.
 
 Those of the C library cost 4 to 8 ns for each number, most of the time of a simulated step. Here
 x = k log 2 + r with |r| ≤ ½ log 2, and 2ᵏ is written into the bits of a number; log x takes them
@@ -39,13 +39,13 @@ WIDTH = LAST / (LAST + POLE)
 
 
 def _erf_series() -> tuple[float, ...]:
-    def ratio(t: np.ndarray) -> np.ndarray:
-        y = WIDTH * (1 + t) / 2
-        x = POLE * y / (1 - y)
-        near = np.exp(x * x) * scipy.special.erf(x) - np.expm1(x * x)
-        return np.where(x < 1, near, 1 - scipy.special.erfcx(x)) / y
-
-    return tuple(map(float, chebyshev.cheb2poly(chebyshev.chebinterpolate(ratio, 17))[::-1]))
+    nodes = chebyshev.chebpts1(18)
+    y = WIDTH * (1 + nodes) / 2
+    x = POLE * y / (1 - y)
+    near = np.exp(x * x) * scipy.special.erf(x) - np.expm1(x * x)
+    p = np.where(x < 1, near, 1 - scipy.special.erfcx(x))
+    series = chebyshev.cheb2poly(chebyshev.chebfit(nodes, p / y, nodes.size - 1))
+    return tuple(float(coefficient) for coefficient in series[::-1])
 
 
 ERF_SERIES = _erf_series()
@@ -55,7 +55,7 @@ inlined = numba.njit(error_model="numpy", fastmath={"contract"}, forceinline=Tru
 
 @inlined
 def polynomial(coefficients, x):
-    """Evaluate a polynomial of odd degree, highest power first: two short chains, not a long one."""
+    """Evaluate a polynomial of odd degree, highest power first, as two short chains."""
     odd, even, square = coefficients[0], coefficients[1], x * x
     for n in range(1, len(coefficients) // 2):
         odd = odd * square + coefficients[2 * n]

@@ -79,7 +79,7 @@ class ArrayPrinter(NumbaPrinter):
         return f"erf({', '.join(map(self._print, expr.args))})"
 
 
-class ErfGivenGauss(sp.Function):  # type: ignore[misc]
+class ErfGivenGauss(sp.Function):
     """The function erf(a, exp(−a²)) of `elementary`."""
 
 

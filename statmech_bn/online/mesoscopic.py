@@ -153,7 +153,7 @@ def mesoscopic(
 
 
 def error_signal(activation: Activation) -> Any:
-    """Compile δ = g'(φ)(g(h*) + noise − g(φ)): a callback on the rows h*, φ, noise, δ of a table."""
+    """Compile δ = g'(φ)(g(h*) + noise − g(φ)), for the rows h*, φ, noise and δ of a table."""
     target, phi, noise = sp.symbols("target phi noise", real=True)
     g, slope = stable(activation.expression), stable(activation.derivative)
     delta = slope.subs(z, phi) * (g.subs(z, target) + noise - g.subs(z, phi))
