@@ -3,41 +3,75 @@
 One physical system, a student that learns from a teacher through a normalization, at three levels
 that agree: `macroscopic` (ODEs, N → ∞), `mesoscopic` (the exact chain of the order parameters at
 finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
+
+Each name is imported when it is first asked for (PEP 562), so that ``import statmech_bn`` does not
+wait for SymPy, Numba or matplotlib.
 """
 
-from importlib.metadata import version as _version
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
-from statmech_bn import (
-    codegen,
-    depth,
-    errors,
-    geometry,
-    layers,
-    offline,
-    plot,
-    study,
-    sweeps,
-    symbolic,
-)
-from statmech_bn.activations import Activation, activation
-from statmech_bn.dataset import open_dataset as open
-from statmech_bn.dataset import save
-from statmech_bn.online import (
-    Inputs,
-    batch_loss,
-    effective_gamma_decay,
-    loss_minimum,
-    macroscopic,
-    mesoscopic,
-    microscopic,
-    rates,
-    schedules,
-    stationary_gamma,
-)
-from statmech_bn.sweeps import sweep
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+if _TYPE_CHECKING:
+    from statmech_bn import (
+        codegen,
+        depth,
+        errors,
+        geometry,
+        layers,
+        offline,
+        plot,
+        study,
+        sweeps,
+        symbolic,
+    )
+    from statmech_bn.activations import Activation, activation
+    from statmech_bn.dataset import open_dataset as open
+    from statmech_bn.dataset import save
+    from statmech_bn.online import rates, schedules
+    from statmech_bn.online.batch_loss import batch_loss, loss_minimum
+    from statmech_bn.online.effective_decay import effective_gamma_decay
+    from statmech_bn.online.inputs import Inputs
+    from statmech_bn.online.macroscopic import macroscopic
+    from statmech_bn.online.mesoscopic import mesoscopic
+    from statmech_bn.online.microscopic import microscopic
+    from statmech_bn.online.stationary_gamma import stationary_gamma
+    from statmech_bn.sweeps.run import sweep
+    from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
-__version__ = _version("statmech_bn")
+    __version__: str
+
+_PLACES = {
+    "Activation": "activations:Activation",
+    "Inputs": "online.inputs:Inputs",
+    "OrderParameters": "teacher_student:OrderParameters",
+    "TeacherStudent": "teacher_student:TeacherStudent",
+    "activation": "activations:activation",
+    "batch_loss": "online.batch_loss:batch_loss",
+    "codegen": "codegen",
+    "depth": "depth",
+    "effective_gamma_decay": "online.effective_decay:effective_gamma_decay",
+    "errors": "errors",
+    "geometry": "geometry",
+    "layers": "layers",
+    "loss_minimum": "online.batch_loss:loss_minimum",
+    "macroscopic": "online.macroscopic:macroscopic",
+    "mesoscopic": "online.mesoscopic:mesoscopic",
+    "microscopic": "online.microscopic:microscopic",
+    "offline": "offline",
+    "open": "dataset:open_dataset",
+    "plot": "plot",
+    "rates": "online.rates",
+    "save": "dataset:save",
+    "schedules": "online.schedules",
+    "stationary_gamma": "online.stationary_gamma:stationary_gamma",
+    "study": "study",
+    "sweep": "sweeps.run:sweep",
+    "sweeps": "sweeps",
+    "symbolic": "symbolic",
+}
+"""Module of each public name, and the name in it unless it is the module itself."""
+
 __all__ = [
     "Activation",
     "Inputs",
@@ -68,3 +102,21 @@ __all__ = [
     "sweeps",
     "symbolic",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    if name == "__version__":
+        value: _Any = _import_module("importlib.metadata").version(__name__)
+    elif name in _PLACES:
+        module, _, attribute = _PLACES[name].partition(":")
+        value = _import_module(f"{__name__}.{module}")
+        if attribute:
+            value = getattr(value, attribute)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,7 @@
 """The public names are those of the design, and only those."""
 
+import subprocess
+import sys
 import types
 
 import pytest
@@ -66,3 +68,21 @@ def test_public_functions_are_documented():
             value = getattr(room, name)
             if isinstance(value, (types.FunctionType, type)):
                 assert value.__doc__, name
+
+
+def test_importing_the_package_waits_for_nothing_heavy():
+    code = "import sys, statmech_bn; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"numpy", "sympy", "numba", "scipy", "xarray", "zarr", "matplotlib", "torch", "cupy"}
+    assert not heavy & set(run.stdout.split())
+
+
+def test_names_are_listed_before_they_are_imported():
+    code = "import statmech_bn; print(*dir(statmech_bn))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) >= NAMES
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'batchnorm'"):
+        sbn.batchnorm  # noqa: B018

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.integrate import odeint, solve_ivp
 
 from statmech_bn.online.flow import LARGEST_LOG_LENGTH, Flow
 from statmech_bn.online.piecewise import value_on
@@ -79,6 +78,8 @@ def _integrate_piece(
     change: Change, state: np.ndarray, grid: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Integrate while the schedule is smooth; returns states at the grid and the time reached."""
+    from scipy.integrate import odeint, solve_ivp  # slow to import, and seldom needed
+
     solution, report = odeint(
         change,
         state,
