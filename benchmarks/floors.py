@@ -22,6 +22,7 @@ from functools import partial
 
 import numba
 import numpy as np
+import scipy.linalg  # noqa: F401 (the BLAS of compiled products, to limit its threads)
 from timing import Work
 
 import statmech_bn as sbn
@@ -120,23 +121,38 @@ def _products(case: Case) -> Part:
     """Products of the samples with the teacher and the weights, and of the errors with them."""
     library, each = namespace(case.device), case.M * case.N * (1 + 2 * case.rates)
     if case.device == "cuda":
-        stack, columns = (min(case.replicas, STACK),), (case.rates,)
+        stack: tuple[int, ...] = (min(case.replicas, STACK),)
+        columns: tuple[int, ...] = (case.rates,)
         times = 1 + 10**10 // (each * stack[0])
-    else:  # NumPy's products of a stack are slower
-        stack, columns, times = (), (case.rates,) if case.rates > 1 else (), 1 + 10**8 // each
+    else:
+        columns = (case.rates,) if case.rates > 1 else ()
+        stack, times = (), 1 + 10**8 // each
     shapes = (
         (case.M, case.N), (case.N, *columns), (case.M, *columns), (case.N, *columns),
     )  # fmt: skip
     x, weights, fields, pushed = (library.ones((*stack, *shape), case.dtype) for shape in shapes)
     teacher, labels = library.ones(case.N, case.dtype), library.ones((*stack, case.M), case.dtype)
 
+    if case.device == "cpu":
+        arguments = (x, teacher, weights, labels, fields, pushed, times)
+        return Part(partial(multiply, *arguments), times)
+
     def work() -> None:
-        for _ in range(times):  # into arrays that are there: new ones would cost page faults
+        for _ in range(times):
             library.matmul(x, teacher, out=labels)
             library.matmul(x, weights, out=fields)
             library.matmul(x.swapaxes(-1, -2), fields, out=pushed)
 
-    return Part(_finished(work) if case.device == "cuda" else work, times * max(1, *stack, 1))
+    return Part(_finished(work), times * stack[0])
+
+
+@numba.njit(nogil=True)
+def multiply(x, teacher, weights, labels, fields, pushed, times):
+    """Call the products of BLAS; into arrays that are there, as new ones would cost page faults."""
+    for _ in range(times):
+        np.dot(x, teacher, labels)
+        np.dot(x, weights, fields)
+        np.dot(x.T, fields, pushed)
 
 
 def _copy(case: Case, needed: int) -> Part:

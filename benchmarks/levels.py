@@ -63,11 +63,11 @@ def cases(quick: bool, device: str) -> list[Case]:
         chain(activation="softplus"),
         chain(activation="erf"),
         chain(N=10**6),
-        chain(replicas=10**5),
+        chain(replicas=10**5, M=1),
     ]
     chosen = few if quick else few + more
     if device == "cuda":  # a GPU is for many replicas, or for large N
-        wide = [network(N=1000, replicas=1000), chain(replicas=10**5, M=1)]
+        wide = [network(N=1000, replicas=1000), chain(replicas=10**5)]
         chosen = [case for case in chosen if case.replicas > 1 or case.N >= 10**5] + wide
     return [Case(**{**vars(case), "device": device}) for case in chosen]
 

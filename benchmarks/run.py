@@ -33,8 +33,9 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
     namespace(options.device)
     for name in options.names or (ALL[:-1] if options.quick else ALL):
+        module = importlib.import_module(name)
         with threadpool_limits(limits=1):
-            tables = importlib.import_module(name).tables(options.quick, options.device)
+            tables = module.tables(options.quick, options.device)
         for title, rows in tables.items():
             print(f"### {title}\n\n{report.markdown(rows)}\n", flush=True)
         if tables and not options.quick:
