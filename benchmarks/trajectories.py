@@ -98,7 +98,7 @@ def many(quick: bool) -> list[Row]:
 
         closed = partial(sbn.macroscopic, setup("relu", "weight"), rates, times, START, workers=1)
         one = partial(sbn.macroscopic, student, rates, times, START, workers=1)
-        a, b, c = interleaved([one, plain, closed], 1 if quick else 3)
+        a, b, c = interleaved([one, plain, closed], 1 if quick else 2)
         both = interleaved(
             [partial(sbn.macroscopic, student, rates, times, START)],
             1 if quick else 3,
