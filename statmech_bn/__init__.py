@@ -5,7 +5,7 @@ that agree: `macroscopic` (ODEs, N → ∞), `mesoscopic` (the exact chain of th
 finite N) and `microscopic` (N weights). `symbolic` derives what they compute.
 
 Each name is imported when it is first asked for (PEP 562), so that ``import statmech_bn`` does not
-wait for SymPy, Numba or matplotlib.
+wait for SymPy, Numba or matplotlib. `networks` needs PyTorch, and is not in ``__all__``.
 """
 
 from importlib import import_module as _import_module
@@ -58,6 +58,7 @@ _PLACES = {
     "macroscopic": "online.macroscopic:macroscopic",
     "mesoscopic": "online.mesoscopic:mesoscopic",
     "microscopic": "online.microscopic:microscopic",
+    "networks": "networks",
     "offline": "offline",
     "open": "dataset:open_dataset",
     "plot": "plot",

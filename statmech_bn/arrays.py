@@ -50,6 +50,11 @@ def namespace(device: str) -> Any:
     return cupy
 
 
+def library(xp: Any) -> str:
+    """Return the name and version of an array library, for a Dataset's attributes."""
+    return f"{xp.__name__} {xp.__version__}"
+
+
 def to_numpy(array: Any) -> np.ndarray:
     """Copy an array of any device to the host."""
     return np.asarray(array.get() if hasattr(array, "get") else array)

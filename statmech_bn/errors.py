@@ -27,6 +27,10 @@ class NoDevice(StatmechError, RuntimeError):
     """The device that was asked for is not there, or its library is not installed."""
 
 
+class MissingLibrary(StatmechError, ImportError):
+    """An optional library that this part of the package needs is not installed."""
+
+
 class InvalidStore(StatmechError, ValueError):
     """A file or store does not hold what it should, or holds something else."""
 

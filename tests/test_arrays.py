@@ -34,6 +34,10 @@ def test_without_a_gpu_the_error_says_so(monkeypatch):
         arrays.namespace("cuda")
 
 
+def test_a_library_has_a_name_and_a_version():
+    assert arrays.library(np) == f"numpy {np.__version__}"
+
+
 @pytest.mark.gpu
 def test_a_gpu_computes_with_cupy():
     xp = arrays.namespace("cuda")

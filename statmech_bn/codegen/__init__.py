@@ -1,5 +1,6 @@
 """From SymPy expressions to functions that run: prepare → print → compile, one printer a target."""
 
+from statmech_bn.codegen.array_target import array_function
 from statmech_bn.codegen.cuda_target import cuda_source
 from statmech_bn.codegen.latex_target import latex, latex_table
 from statmech_bn.codegen.numba_target import (
@@ -13,6 +14,7 @@ from statmech_bn.codegen.program import Program, prepare, stable
 
 __all__ = [
     "Program",
+    "array_function",
     "cuda_source",
     "latex",
     "latex_table",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sympy as sp
 from sympy.printing.c import C99CodePrinter
@@ -11,7 +12,18 @@ from statmech_bn.codegen.program import prepare, printed
 
 
 class CUDAPrinter(C99CodePrinter):
-    """Prints C99 expressions in double precision that CUDA accepts."""
+    """Prints C99 expressions in double precision that CUDA accepts.
+
+    Constants are printed as numbers: code compiled at run time (NVRTC) has no M_PI and the like.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"math_macros": {}})
+
+    def _print(self, expr: sp.Basic, **settings: Any) -> str:
+        if isinstance(expr, sp.NumberSymbol):
+            return repr(float(expr))
+        return super()._print(expr, **settings)
 
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"(({self._print(expr.args[0])}) > 0.0 ? 1.0 : 0.0)"

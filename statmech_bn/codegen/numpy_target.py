@@ -26,6 +26,11 @@ class NumPyPrinter(SciPyPrinter):
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"numpy.heaviside({self._print(expr.args[0])}, 0.0)"
 
+    def _print_Pow(self, expr: sp.Pow, **settings: Any) -> str:
+        text = super()._print_Pow(expr, **settings)
+        # A number of NumPy's own, such as numpy.sqrt(2), would make arrays of float32 float64.
+        return f"float({text})" if expr.is_number else text
+
 
 def numpy_source(program: Program, name: str = "generated") -> str:
     """Print a program as a Python function of arrays that returns a tuple."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from statmech_bn.offline.inference_error import inference_error
 from statmech_bn.offline.training_set import TrainingSet
@@ -53,38 +54,38 @@ class Ruler:
         labels = np.stack([data.test_labels for data in sets])[:, :, None]
         return cls(
             problem,
-            xp.asarray(np.stack(teachers)[:, None] / dimension, dtype) if teachers else None,
-            xp.asarray(samples / np.sqrt(dimension), dtype),
-            xp.asarray(labels, dtype),
+            xp.asarray(np.stack(teachers)[:, None] / dimension, dtype=dtype) if teachers else None,
+            xp.asarray(samples / np.sqrt(dimension), dtype=dtype),
+            xp.asarray(labels, dtype=dtype),
         )
 
     def measure(self, weights: Array, gamma: Array) -> dict[str, Array]:
         """Return arrays of shape (R, K) for weights (R, N, K) and γ (R, 1, K)."""
-        problem = self.problem
+        xp, problem = array_namespace(weights), self.problem
         fields = problem.samples @ weights
-        length = ((weights * weights).sum(axis=1, keepdims=True) / weights.shape[1]) ** 0.5
+        length = (xp.sum(weights * weights, axis=1, keepdims=True) / weights.shape[1]) ** 0.5
         centre, spread = 0.0 * length, 0.0 * length + 1.0
         if problem.normalization == "batch":
-            centre, spread = fields.mean(axis=1, keepdims=True), fields.std(axis=1, keepdims=True)
+            centre, spread = (f(fields, axis=1, keepdims=True) for f in (xp.mean, xp.std))
         elif problem.covariance is not None:
-            square = (weights * (problem.covariance @ weights)).sum(axis=1, keepdims=True)
+            square = xp.sum(weights * (problem.covariance @ weights), axis=1, keepdims=True)
             spread = (square / weights.shape[1]) ** 0.5
         elif problem.by_length:
             spread = length
 
         def loss(fields: Array, labels: Array) -> Array:
             output, _ = problem.value_and_slope(gamma * (fields - centre) / spread)
-            return 0.5 * ((labels - output) ** 2).mean(axis=1)
+            return 0.5 * xp.mean((labels - output) ** 2, axis=1)
 
         found = {
-            "length": length[:, 0],
-            "gamma": gamma[:, 0],
-            "scale": (gamma * length / spread)[:, 0],
-            "bias": (-gamma * centre / spread)[:, 0],
+            "length": length[:, 0, :],
+            "gamma": gamma[:, 0, :],
+            "scale": (gamma * length / spread)[:, 0, :],
+            "bias": (-gamma * centre / spread)[:, 0, :],
             "training_loss": loss(fields, problem.labels),
         }
         if self.teachers is not None:
-            found["overlap"] = ((self.teachers @ weights) / length)[:, 0]
+            found["overlap"] = ((self.teachers @ weights) / length)[:, 0, :]
         if self.test_labels.shape[1]:
             found["generalization_error"] = loss(self.test_samples @ weights, self.test_labels)
         return found

@@ -27,20 +27,24 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import scipy
 import xarray as xr
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from statmech_bn.activations import Activation, z
-from statmech_bn.codegen import prepare
-from statmech_bn.codegen.numpy_target import numpy_source
+from statmech_bn.activations import z
+from statmech_bn.arrays import library, namespace, to_numpy
+from statmech_bn.codegen import array_function
 from statmech_bn.dataset import describe, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.offline.measurement import Ruler, complete
 from statmech_bn.offline.training_set import STREAM, Source, TrainingSet, training_sizes
 from statmech_bn.offline.training_step import Array, Problem, epoch
-from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
+from statmech_bn.online.arguments import (
+    check_dtype,
+    check_finite_dimension,
+    check_run,
+    stream,
+)
 from statmech_bn.online.inputs import Draw, Inputs
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer, real
 
@@ -48,6 +52,8 @@ ORIGIN = OrderParameters(overlap=0.0)
 """Weights that know nothing of the teacher, L = γ = 1."""
 STACK_SIZE = 65_536
 """Weights that one thread trains at a time: what its cache holds."""
+DEVICE_STACK_SIZE = 2**26
+"""Weights and samples that a GPU trains at a time."""
 
 
 def train(
@@ -91,7 +97,10 @@ def train(
         do not depend on the workers or the other replicas and loads, bit for bit, and on the
         number of learning rates and initializations to rounding (products of matrices of another
         width add in another order).
-    device : {"cpu"}
+    device : {"cpu", "cuda"}
+        "cuda" is an NVIDIA GPU, through CuPy. Data, orders and initial weights are drawn on the CPU
+        and are the same on both, results equal to rounding. The order of an epoch goes to the
+        GPU at its begin; nothing comes back before the last.
     ridge : float
         λ_r ≥ 0, coefficient of (λ_r/2)|w|² beside the sum of the P losses; 0 unless the
         normalization is "none".
@@ -115,7 +124,7 @@ def train(
         The setup's label noise is added to those of the training set.
     dtype : {"float64", "float32"}
     workers : int, optional
-        Threads, by default one a core. No effect on the result.
+        Threads, by default one a core. No effect on the result, nor on a GPU.
 
     Returns
     -------
@@ -129,17 +138,18 @@ def train(
     InvalidSetup
         An argument is outside of its range, a training set is smaller than a batch, or there are
         too few rows of data.
+    NoDevice
+        There is no GPU, or CuPy is not installed.
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, [0.0], start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     epochs = integer("epochs", epochs, 0)
     starts = 1 if initializations is None else integer("initializations", initializations, 1)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
-    if device != "cpu":
-        raise invalid("device", "'cpu'", device)
-    if dtype not in ("float64", "float32"):
-        raise invalid("dtype", "'float64' or 'float32'", dtype)
+    check_dtype(dtype)
+    xp = namespace(device)
     plan = _Plan(
+        xp,
         setup,
         start,
         Source.check(inputs, labels, dimension),
@@ -151,16 +161,19 @@ def train(
         starts,
         _factors(schedule, epochs),
         _records(history, epochs),
-        np.dtype(dtype),
+        dtype,
     )
     loads, sizes = training_sizes(load, setup, plan.source)
-    depth = max(1, min(-(-replicas // threads), STACK_SIZE // (dimension * plan.rates.size)))
     jobs = [
         (size, range(first, min(first + depth, replicas)))
         for size in sizes
+        for depth in [_depth(plan, int(size), replicas, threads, device)]
         for first in range(0, replicas, depth)
     ]
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        ThreadPoolExecutor(threads if device == "cpu" else 1) as pool,
+    ):
         stacks = list(pool.map(lambda job: _train_stack(plan, *job), jobs))
 
     dims = ["load", "learning_rate", "replica", "initialization", "epoch"]
@@ -190,6 +203,7 @@ def train(
         inputs="Gaussian" if plan.source.inputs is None else plan.source.inputs.label,
         labels="teacher" if plan.source.labels is None else "given",
         dtype=dtype,
+        array_library=library(xp),
         version=version("statmech_bn"),
     )
     diverged_at = data.pop("diverged_at")
@@ -207,6 +221,7 @@ def train(
 class _Plan:
     """What all stacks share and only read."""
 
+    xp: Any
     setup: TeacherStudent
     start: OrderParameters
     source: Source
@@ -218,13 +233,13 @@ class _Plan:
     starts: int
     factors: np.ndarray
     records: np.ndarray
-    dtype: np.dtype[Any]
+    dtype: str
 
     def problem(
-        self, xp: Any, sets: Sequence[TrainingSet], moments: tuple[np.ndarray, np.ndarray] | None
+        self, sets: Sequence[TrainingSet], moments: tuple[np.ndarray, np.ndarray] | None
     ) -> Problem:
         """Put a stack of data sets where `xp` computes."""
-        setup, dimension = self.setup, self.source.dimension
+        setup, dimension, g = self.setup, self.source.dimension, self.setup.activation
         samples = np.stack([data.samples for data in sets])
         if moments is not None:
             samples = samples - moments[0]
@@ -233,26 +248,29 @@ class _Plan:
             setup.batch_size,
             setup.gamma_decay,
             setup.weight_decay / dimension + self.ridge / samples.shape[1],
-            _array_function(setup.activation),
-            xp.asarray(samples / np.sqrt(dimension), self.dtype),
-            xp.asarray(np.stack([data.labels for data in sets])[:, :, None], self.dtype),
-            None if moments is None else xp.asarray(moments[1], self.dtype),
+            array_function(self.xp, [g.expression, g.derivative], [z], self.dtype),
+            self.put(samples / np.sqrt(dimension)),
+            self.put(np.stack([data.labels for data in sets])[:, :, None]),
+            None if moments is None else self.put(moments[1]),
         )
+
+    def put(self, values: np.ndarray) -> Array:
+        """Copy to where `xp` computes, in the precision that is asked for."""
+        return self.xp.asarray(values, dtype=getattr(self.xp, self.dtype))
 
 
 def _train_stack(plan: _Plan, size: int, replicas: Sequence[int]) -> dict[str, np.ndarray]:
     """Train on the data sets of some replicas; returns arrays (replicas, K, records)."""
-    xp: Any = np
+    xp = plan.xp
     sets = [plan.source.draw(plan.setup, size, replica, plan.seed) for replica in replicas]
     orders = [stream(plan.seed, STREAM, size, replica, 3) for replica in replicas]
     moments = plan.source.moments(plan.seed) if plan.setup.normalization == "population" else None
-    problem = plan.problem(xp, sets, moments)
+    problem = plan.problem(sets, moments)
     ruler = Ruler.prepare(xp, problem, sets, 0.0 if moments is None else moments[0])
-    rates, gamma_rates = (xp.asarray(r, plan.dtype) for r in (plan.rates, plan.gamma_rates))
     first = np.stack([data.initial_weights(plan.start, plan.starts) for data in sets])
-    weights = xp.asarray(np.repeat(first, plan.rates.size // plan.starts, axis=2), plan.dtype)
-    gamma = xp.full((len(sets), 1, plan.rates.size), plan.start.gamma, plan.dtype)
-    diverged_at = xp.full(gamma.shape, np.nan)
+    weights = plan.put(np.repeat(first, plan.rates.size // plan.starts, axis=2))
+    gamma = plan.put(np.full((len(sets), 1, plan.rates.size), plan.start.gamma))
+    diverged_at = xp.asarray(np.full(gamma.shape, np.nan))
     limit = float(np.finfo(plan.dtype).max) ** 0.25
     measured = []
     with np.errstate(all="ignore"):  # runs that diverge
@@ -262,27 +280,31 @@ def _train_stack(plan: _Plan, size: int, replicas: Sequence[int]) -> dict[str, n
             if done == plan.epochs:
                 break
             order = xp.asarray(np.stack([generator.permutation(size) for generator in orders]))
-            factor = float(plan.factors[done])
-            gamma = epoch(xp, problem, order, weights, gamma, factor * rates, factor * gamma_rates)
-            broken = ~((abs(weights).max(axis=1, keepdims=True) < limit) & (abs(gamma) < limit))
-            diverged_at = xp.where(broken & xp.isnan(diverged_at), done + 1.0, diverged_at)
-            xp.copyto(weights, 1.0, where=broken)
-            xp.copyto(gamma, 1.0, where=broken)
+            rates, gamma_rates = (
+                plan.put(float(plan.factors[done]) * r) for r in (plan.rates, plan.gamma_rates)
+            )
+            gamma = epoch(xp, problem, order, weights, gamma, rates, gamma_rates)
+            largest = xp.max(xp.abs(weights), axis=1, keepdims=True)
+            broken = ~((largest < limit) & (xp.abs(gamma) < limit))
+            first_time = broken & xp.isnan(diverged_at)
+            diverged_at = xp.where(first_time, done + 1.0, diverged_at)
+            weights = xp.where(broken, xp.ones_like(weights), weights)
+            gamma = xp.where(broken, xp.ones_like(gamma), gamma)
     states = {
-        name: np.stack([np.asarray(found[name], dtype=float) for found in measured], axis=-1)
+        name: np.stack([to_numpy(found[name]).astype(float) for found in measured], axis=-1)
         for name in measured[0]
     }
-    diverged_at = np.asarray(diverged_at)[:, 0, :, None]
+    diverged_at = to_numpy(diverged_at)[:, 0, :, None]
     found = complete(plan.setup, states, plan.start.length, diverged_at <= plan.records)
     return {**found, "diverged_at": np.broadcast_to(diverged_at, found["gamma"].shape)}
 
 
-def _array_function(activation: Activation) -> Callable[[Array], tuple[Array, Array]]:
-    """Compile (g, g') for arrays of NumPy, in their own precision."""
-    namespace: dict[str, Any] = {"numpy": np, "scipy": scipy}
-    exec(numpy_source(prepare([activation.expression, activation.derivative], [z])), namespace)
-    generated: Callable[[Array], tuple[Array, Array]] = namespace["generated"]
-    return generated
+def _depth(plan: _Plan, size: int, replicas: int, threads: int, device: str) -> int:
+    """Return how many data sets of P samples are trained together."""
+    dimension, learners = plan.source.dimension, plan.rates.size
+    if device == "cpu":
+        return max(1, min(-(-replicas // threads), STACK_SIZE // (dimension * learners)))
+    return max(1, DEVICE_STACK_SIZE // (dimension * learners + size * (dimension + learners)))
 
 
 def _check_ridge(setup: TeacherStudent, ridge: float) -> float:

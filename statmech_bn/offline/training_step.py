@@ -1,4 +1,4 @@
-r"""Steps on a finite training set, as array code in a NumPy-like namespace `xp`.
+r"""Steps on a finite training set, as code for arrays of any library.
 
 K learners share the samples of a data set, and R data sets are stacked: weights W (R, N, K),
 samples X/√N (R, P, N), labels (R, P, 1), scales γ (R, 1, K). A step takes M rows B, with which
@@ -13,7 +13,7 @@ weights of its begin, and each step corrects those of later steps by what it add
     h_j ← a h_j + η (X_j X_B'/N) c ,
 
 so that the weights, much larger than a batch, are read and written once a group and the products
-are of large matrices whatever M is.
+are of large matrices whatever M is. Nothing is read back from a GPU.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def epoch(
     Parameters
     ----------
     xp : module
-        NumPy or a namespace like it.
+        The library of the arrays.
     problem : Problem
     order : array of int, (R, P)
         A permutation of the samples for each data set; what is left after the last whole batch
@@ -97,10 +97,16 @@ def epoch(
     size = problem.batch_size
     last = order.shape[1] // size * size
     group = size * (1 if problem.covariance is not None else max(1, GROUP // size))
-    stack = xp.arange(order.shape[0])[:, None]
+    stack, samples_of_set, dimension = problem.samples.shape
+    flat = xp.reshape(problem.samples, (-1, dimension))
+    flat_labels = xp.reshape(problem.labels, (-1, 1))
+    places = order + samples_of_set * xp.arange(stack)[:, None]
     for first in range(0, last, group):
-        rows = order[:, first : min(first + group, last)]
-        samples, labels = problem.samples[stack, rows], problem.labels[stack, rows]
+        rows = places[:, first : min(first + group, last)]
+        samples, labels = (
+            xp.reshape(xp.take(values, xp.reshape(rows, (-1,)), axis=0), (*rows.shape, -1))
+            for values in (flat, flat_labels)
+        )
         gamma = _group(xp, problem, samples, labels, weights, gamma, rate, gamma_rate)
     return gamma
 
@@ -117,21 +123,21 @@ def _group(
 ) -> Array:
     """Take the steps of one group; changes the weights, returns γ."""
     size, dimension = problem.batch_size, weights.shape[1]
-    across = samples.swapaxes(1, 2)
+    across = samples.mT
     fields = samples @ weights
     overlaps = samples @ across if fields.shape[1] > size else None
     spun, variance = weights, None
     if problem.covariance is not None:
         spun = problem.covariance @ weights
     if problem.by_length:
-        variance = (weights * spun).sum(axis=1, keepdims=True) / dimension
+        variance = xp.sum(weights * spun, axis=1, keepdims=True) / dimension
     shrinking = problem.by_length or problem.decay > 0
     scale: Any = 1.0  # the weights are `scale` times those of the group's begin plus pushes
     pushes = xp.empty_like(fields)
     for begin in range(0, fields.shape[1], size):
         batch = slice(begin, begin + size)
-        h = fields[:, batch] * scale
-        c, pull, variance = _gradient(problem, h, labels[:, batch], variance, gamma)
+        h = fields[:, batch, :] * scale
+        c, pull, variance = _gradient(xp, problem, h, labels[:, batch, :], variance, gamma)
         c *= rate
         keep: Any = 1.0 - rate * problem.decay
         if problem.by_length:
@@ -142,12 +148,12 @@ def _group(
                 weights -= along / keep * spun
         if shrinking:
             scale = scale * keep
-        pushes[:, batch] = c / scale if shrinking else c
+        pushes[:, batch, :] = c / scale if shrinking else c
         if overlaps is not None and (problem.by_length or begin + size < fields.shape[1]):
-            added = overlaps[:, begin:, batch] @ pushes[:, batch]
-            fields[:, begin + size :] += added[:, size:]
+            added = overlaps[:, begin:, batch] @ pushes[:, batch, :]
+            fields[:, begin + size :, :] += added[:, size:, :]
             if problem.by_length:
-                square = (c * added[:, :size]).sum(axis=1, keepdims=True) * scale
+                square = xp.sum(c * added[:, :size, :], axis=1, keepdims=True) * scale
                 growth = 2 * keep * rate * gamma * pull + square
                 variance = keep * keep * variance + growth / dimension
         if problem.normalization != "none":
@@ -159,7 +165,7 @@ def _group(
 
 
 def _gradient(
-    problem: Problem, h: Array, labels: Array, variance: Array, gamma: Array
+    xp: Any, problem: Problem, h: Array, labels: Array, variance: Array, gamma: Array
 ) -> tuple[Array, Array, Array]:
     """Return c, mean(δ û) and σ² for the fields of one batch; `h` may be overwritten."""
     size = problem.batch_size
@@ -167,15 +173,15 @@ def _gradient(
         output, slope = problem.value_and_slope(h)
         return (labels - output) * slope / size, 0.0, variance
     if problem.normalization == "batch":
-        h -= h.sum(axis=1, keepdims=True) / size
-        variance = (h * h).sum(axis=1, keepdims=True) / size
+        h -= xp.sum(h, axis=1, keepdims=True) / size
+        variance = xp.sum(h * h, axis=1, keepdims=True) / size
     spread = variance**0.5
     h /= spread
     output, slope = problem.value_and_slope(gamma * h)
     delta = (labels - output) * slope
-    pull = (delta * h).sum(axis=1, keepdims=True) / size
+    pull = xp.sum(delta * h, axis=1, keepdims=True) / size
     if problem.normalization == "batch":
-        delta -= delta.sum(axis=1, keepdims=True) / size
+        delta -= xp.sum(delta, axis=1, keepdims=True) / size
         delta -= h * pull
     delta *= gamma / (size * spread)
     return delta, pull, variance

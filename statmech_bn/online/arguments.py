@@ -71,6 +71,12 @@ def check_finite_dimension(dimension: Any, replicas: Any, seed: Any) -> tuple[in
     )
 
 
+def check_dtype(dtype: Any) -> None:
+    """Check the precision of weights and samples."""
+    if dtype not in ("float64", "float32"):
+        raise invalid("dtype", "'float64' or 'float32'", dtype)
+
+
 def stream(seed: int, *key: int) -> np.random.Generator:
     """Return the random stream of one part of a run: it depends on the seed and the key only."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

@@ -82,8 +82,7 @@ class Inputs:
             except (TypeError, ValueError) as error:
                 raise invalid("inputs", "a callable that returns numbers", drawn) from error
         else:
-            data = np.asarray(self.source)
-            block = data[generator.integers(data.shape[0], size=samples)]
+            block = np.asarray(self.source)[self.rows(generator, samples)]
         if block.shape != (samples, dimension):
             raise invalid(
                 "inputs",
@@ -92,6 +91,10 @@ class Inputs:
                 "The callable gets (generator, batch_size, dimension).",
             )
         return block
+
+    def rows(self, generator: np.random.Generator, samples: int) -> np.ndarray:
+        """Draw which rows of the data are the next samples."""
+        return generator.integers(len(np.asarray(self.source)), size=samples)
 
     def moments(
         self, generator: np.random.Generator, dimension: int

@@ -38,9 +38,11 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
+from statmech_bn.arrays import namespace
 from statmech_bn.codegen import numba_table_function, stable
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
+from statmech_bn.online.chain_kernel import simulate_on_device
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.online.schedules import Schedule, prepare
@@ -60,6 +62,7 @@ def mesoscopic(
     replicas: int = 1,
     seed: int = 0,
     gamma_learning_rate: ArrayLike | None = None,
+    device: str = "cpu",
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
 ) -> xr.Dataset:
@@ -82,8 +85,11 @@ def mesoscopic(
         The stream of a replica depends on the seed and the replica's index only.
     gamma_learning_rate : float or sequence, optional
         η_γ > 0, by default the learning rate.
+    device : {"cpu", "cuda"}
+        "cuda" is for many chains (thousands of replicas and learning rates at once). The two
+        devices have other random numbers and the same law, see `online.chain_kernel`.
     workers : int, optional
-        Threads, by default one a core. The result does not depend on it.
+        Threads of the processor, by default one a core. The result does not depend on it.
     schedule : Schedule or callable, optional
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
 
@@ -96,11 +102,13 @@ def mesoscopic(
     ------
     InvalidSetup
         An argument is outside of its range.
+    NoDevice
+        There is no GPU, or no CuPy.
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
-    signal = error_signal(setup.activation)
     steps = run.record_steps(dimension)
     factors, described = prepare(schedule, run.time)
 
@@ -128,15 +136,23 @@ def mesoscopic(
         )
         return states, diverged_at
 
-    with ThreadPoolExecutor(min(threads, replicas)) as pool:
-        results = list(pool.map(one_replica, range(replicas)))
-    overlap, length, gamma = np.stack([states for states, _ in results], axis=2)
+    if device == "cpu":
+        signal = error_signal(setup.activation)
+        with ThreadPoolExecutor(min(threads, replicas)) as pool:
+            results = list(pool.map(one_replica, range(replicas)))
+        states = np.stack([found for found, _ in results], axis=2)
+        diverged_at = np.stack([found for _, found in results], axis=1)
+    else:
+        states, diverged_at = simulate_on_device(
+            xp, setup, run, start, dimension, replicas, seed, factors
+        )
+    overlap, length, gamma = states
     variables = {
         "overlap": overlap,
         "length": length,
         "gamma": gamma,
         "generalization_error": generalization_error(setup, overlap, length, gamma),
-        "diverged_at": np.stack([diverged_at for _, diverged_at in results], axis=1),
+        "diverged_at": diverged_at,
     }
     attributes = provenance(
         setup,
@@ -145,7 +161,9 @@ def mesoscopic(
         dimension=dimension,
         seed=seed,
         schedule=described,
-        array_library=f"numba {numba.__version__}",
+        array_library=(
+            f"numba {numba.__version__}" if device == "cpu" else f"cupy {xp.__version__}"
+        ),
     )
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes

@@ -2,6 +2,8 @@ r"""The compiled step of the N-vector simulation; `microscopic` states its equat
 
 Fields of all learners are one matrix product, their updates another; for one learner they are
 products of a matrix with a vector, and a batch is used while it is still in the cache.
+
+Samples, weights and c have the precision of the weights; all other numbers and sums are float64.
 """
 
 import numba
@@ -11,8 +13,8 @@ from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.teacher_student import NORMALIZATIONS
 
 NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
-LARGEST = 1e150
-"""A gradient or a γ beyond this has diverged."""
+LARGEST, LARGEST_SINGLE = 1e150, 1e15
+"""A gradient or a γ beyond this has diverged, for weights of float64 and of float32."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -27,6 +29,15 @@ def fill_normal(generator, block):
 def apply(value, points, results):
     """Fill g at an array of points."""
     value(points, results)
+
+
+@numba.njit(cache=True, nogil=True)
+def inner(left, right):
+    """Return the inner product, summed in float64."""
+    total = 0.0
+    for n in range(left.size):
+        total += left[n] * right[n]
+    return total
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -62,16 +73,17 @@ def learn(
     root = np.sqrt(dimension)
     general = mean.size > 0  # population statistics of inputs that are not isotropic
     target, centre = np.empty(batch_size), np.zeros(learners)
-    fields = np.empty((batch_size, learners))
+    fields = np.empty((batch_size, learners), weights.dtype)
     phi, output = np.empty(learners * batch_size), np.empty(learners * batch_size)
     slope = np.empty(learners * batch_size)
-    student, c = np.empty((learners, batch_size)), np.empty((learners, batch_size))
+    student, c = np.empty((learners, batch_size)), np.empty((learners, batch_size), weights.dtype)
     spread, keep, along_mean = np.ones(learners), np.ones(learners), np.zeros(learners)
     change, spun = np.empty_like(weights), weights
     variance = np.empty(learners)
     factor, unchanged = 1.0, 0.0
+    limit = LARGEST if weights.itemsize == 8 else LARGEST_SINGLE
     for k in range(learners):
-        variance[k] = np.sum(weights[k] * weights[k]) / dimension
+        variance[k] = inner(weights[k], weights[k]) / dimension
     for step in range(noise.shape[0]):
         x = block[0] if gaussian else block[step]
         if gaussian:
@@ -85,7 +97,7 @@ def learn(
             spun = np.dot(weights, covariance)
             centre[:] = np.dot(weights, mean) / root
             for k in range(learners):
-                variance[k] = np.sum(weights[k] * spun[k]) / dimension
+                variance[k] = inner(weights[k], spun[k]) / dimension
         for k in range(learners):
             if normalization == BATCH:
                 centre[k] = fields[:, k].mean() / root
@@ -125,7 +137,7 @@ def learn(
             if normalization != NONE:
                 gamma_unit = gamma_learning_rate[k] * factor / dimension
                 gamma[k] += gamma_unit * (pull - 2.0 * gamma_decay * gamma[k])
-            if not (largest < LARGEST and abs(gamma[k]) < LARGEST):
+            if not (largest < limit and abs(gamma[k]) < limit):
                 if np.isnan(diverged_at[k]):
                     diverged_at[k] = (done + step + 1) / dimension
                 c[k], keep[k], along_spun, along_mean[k] = 0.0, 1.0, 0.0, 0.0
@@ -136,7 +148,7 @@ def learn(
         elif batch_size > 1:
             np.dot(c, x, change)
         for k in range(learners):
-            towards, by = (change[k], 1.0) if batch_size > 1 else (x[0], c[k, 0])
+            towards, by = (change[k], 1.0) if batch_size > 1 else (x[0], 1.0 * c[k, 0])
             square = move(weights[k], keep[k], towards, by, spun[k], spread[k])
             variance[k] = square / dimension
             if general:

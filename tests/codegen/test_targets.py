@@ -1,25 +1,31 @@
 """One expression, four targets: NumPy, Numba (scalar and array) and C++ agree to rounding."""
 
 import ctypes
+import re
 import shutil
 import subprocess
 
+import array_api_strict
 import numba
 import numpy as np
 import pytest
+import scipy.special
 import sympy as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statmech_bn.activations import activation, z
 from statmech_bn.codegen import (
+    array_function,
     cuda_source,
     latex,
     numba_array_function,
     numba_function,
     numba_table_function,
     numpy_function,
+    prepare,
 )
+from statmech_bn.codegen.numpy_target import numpy_source
 from statmech_bn.errors import InvalidSetup, NotPrintable
 
 x = sp.Symbol("x")
@@ -131,11 +137,15 @@ def test_cuda_source_agrees_on_the_host(tmp_path):
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
 def test_cuda_source_compiles_for_the_device(tmp_path):
     sources = [cuda_source(pair(a), [z], f"f{i}") for i, a in enumerate(ACTIVATIONS)]
+    compile_for_the_device(sources, tmp_path)
+
+
+def compile_for_the_device(sources, folder):
     calls = "".join(f"f{i}(z, out + {2 * i});" for i in range(len(sources)))
     kernel = f'extern "C" __global__ void all(double z, double* out) {{ {calls} }}\n'
-    (tmp_path / "generated.cu").write_text("".join(sources) + kernel)
+    (folder / "generated.cu").write_text("".join(sources) + kernel)
     subprocess.run(
-        ["nvcc", "-cubin", "-arch=sm_90", "-o", tmp_path / "out.cubin", tmp_path / "generated.cu"],
+        ["nvcc", "-cubin", "-arch=sm_90", "-o", folder / "out.cubin", folder / "generated.cu"],
         check=True,
     )
 
@@ -159,6 +169,43 @@ def expressions(draw, depth=3):
     return make(first, second)
 
 
+def some_activations():
+    """Random expressions, many at a time since each compiler's call takes a while."""
+    return st.lists(expressions(), min_size=12, max_size=12, unique=True)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@settings(max_examples=2)
+@given(bodies=some_activations())
+def test_cuda_source_of_any_expression_agrees_on_the_host(tmp_path_factory, bodies):
+    pairs = [[body, sp.diff(body, x)] for body in bodies]
+    sources = [cuda_source(two, [x], f"f{i}") for i, two in enumerate(pairs)]
+    library, out = on_the_host(sources, tmp_path_factory.mktemp("any")), (ctypes.c_double * 2)()
+    points = [-1.7, -0.2, 0.6, 1.1]
+    for i, two in enumerate(pairs):
+        wanted = np.transpose(numpy_function(two, [x])(points))
+        for point, values in zip(points, wanted, strict=True):
+            getattr(library, f"call{i}")(ctypes.c_double(point), out)
+            np.testing.assert_allclose(list(out), values, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
+@settings(max_examples=2)
+@given(bodies=some_activations())
+def test_cuda_source_of_any_expression_compiles_for_the_device(tmp_path_factory, bodies):
+    pairs = [[body, sp.diff(body, x)] for body in bodies]
+    sources = [cuda_source(two, [x], f"f{i}") for i, two in enumerate(pairs)]
+    compile_for_the_device(sources, tmp_path_factory.mktemp("any"))
+
+
+def test_cuda_source_has_no_macros():
+    """Code that is compiled at run time knows the mathematical functions but not M_PI and such."""
+    constants = sp.pi * sp.exp(sp.E * x) + sp.EulerGamma * sp.sqrt(sp.GoldenRatio) + sp.log(2)
+    source = cuda_source([constants, sp.sqrt(2 / sp.pi) * x / sp.log(10), sp.sqrt(x) / 2], [x])
+    assert not re.search(r"\b[A-Z_]+[A-Z0-9]\b", source)
+    assert "3.14159" in source
+
+
 @given(expression=expressions())
 def test_numpy_prints_any_expression(expression):
     """Random expressions, evaluated by NumPy and by SymPy with 25 digits."""
@@ -166,6 +213,26 @@ def test_numpy_prints_any_expression(expression):
     found = np.array(numpy_function([expression], [x])(np.array(points))[0])
     wanted = [float(expression.subs(x, sp.Float(p, 40)).evalf(25)) for p in points]
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("description", ACTIVATIONS, ids=str)
+def test_array_functions_keep_their_precision(description, dtype):
+    """Also through another library; float32 goes in and comes out without becoming float64."""
+    points = POINTS.astype(dtype)
+    wanted = numpy_function(pair(description), [z])(points)
+    for library in (np, array_api_strict):
+        found = array_function(library, pair(description), [z], dtype)(library.asarray(points))
+        for value, expected in zip(found, wanted, strict=True):
+            assert value.dtype == getattr(library, dtype)
+            tolerance = 1e-15 if dtype == "float64" else 2e-6
+            np.testing.assert_allclose(
+                np.broadcast_to(np.asarray(value), points.shape), expected, tolerance, tolerance
+            )
+    source = numpy_source(prepare(pair(description), [z]))
+    namespace = {"numpy": np, "scipy": scipy}
+    exec(source, namespace)
+    assert {np.result_type(v, points) for v in namespace["generated"](points)} == {np.dtype(dtype)}
 
 
 def test_large_arguments_do_not_overflow():

@@ -1,5 +1,8 @@
 """Training on finite sets: the step, determinism, divergence, data, arguments."""
 
+import importlib
+
+import array_api_strict
 import numpy as np
 import pytest
 import sympy as sp
@@ -7,10 +10,10 @@ import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.activations import z
+from statmech_bn.codegen import array_function
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.offline import training_step
 from statmech_bn.offline.inference_error import inference_error
-from statmech_bn.offline.training import _array_function
 from statmech_bn.online.generalization import generalization_error
 
 SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
@@ -79,8 +82,9 @@ def test_an_epoch_is_gradient_descent(normalization, general, activation):
         ]
         for r in range(2)
     ]  # fmt: skip
+    g = setup.activation
     problem = training_step.Problem(
-        normalization, 3, gamma_decay, decay, _array_function(setup.activation),
+        normalization, 3, gamma_decay, decay, array_function(np, [g.expression, g.derivative], [z]),
         (samples - mean) / np.sqrt(dimension), labels, covariance if general else None,
     )  # fmt: skip
     gamma = training_step.epoch(np, problem, order, weights, gamma, rates, rates)
@@ -178,6 +182,48 @@ def test_single_precision_is_close_to_double():
     assert not (single.overlap == double.overlap).any()
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu", "erf"])
+@pytest.mark.parametrize("normalization", NAMES)
+def test_any_array_library_trains(normalization, activation, monkeypatch):
+    """The strict library of the standard, where a GPU's would stand: equal to rounding."""
+    setup = sbn.TeacherStudent(activation, normalization, 5, label_noise=0.3, weight_decay=0.1)
+    runs = [{**RUN, "replicas": 3}, {**RUN, "dimension": 8, "load": 5, "inputs": DATA}]
+    wanted = [sbn.offline.train(setup, history=True, **run) for run in runs]
+    module = importlib.import_module("statmech_bn.offline.training")
+    monkeypatch.setattr(module, "namespace", lambda device: array_api_strict)
+    for run, expected in zip(runs, wanted, strict=True):
+        found = sbn.offline.train(setup, history=True, device="cuda", **run)
+        xr.testing.assert_allclose(found, expected, rtol=1e-9)
+        assert found.attrs["array_library"].startswith("array_api_strict")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("normalization", NAMES)
+def test_a_gpu_trains_on_the_same_data_in_the_same_order(normalization, dtype):
+    setup = sbn.TeacherStudent("erf", normalization, 5, label_noise=0.3, weight_decay=0.1)
+    for run in ({**RUN, "replicas": 3}, {**RUN, "dimension": 8, "load": 5, "inputs": DATA}):
+        wanted, found, again = (
+            sbn.offline.train(setup, history=True, device=device, dtype=dtype, **run)
+            for device in ("cpu", "cuda", "cuda")
+        )
+        tolerance = 1e-9 if dtype == "float64" else 1e-3
+        xr.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance)
+        xr.testing.assert_identical(found, again)
+        assert found.attrs["array_library"].startswith("cupy")
+
+
+@pytest.mark.gpu
+def test_a_gpu_diverges_as_the_cpu_does():
+    setup = sbn.TeacherStudent("linear", "none", 2, label_noise=0.1)
+    wanted, found = (
+        sbn.offline.train(setup, 1.5, [0.5, 50.0], 20, epochs=40, device=device)
+        for device in ("cpu", "cuda")
+    )
+    np.testing.assert_array_equal(found.diverged_at, wanted.diverged_at)
+    xr.testing.assert_allclose(found, wanted, rtol=1e-8)
+
+
 def test_the_attributes_say_how_it_was_made():
     found = sbn.offline.train(SETUP, **RUN)
     assert sbn.TeacherStudent.from_attrs(found.attrs) == SETUP
@@ -268,7 +314,7 @@ def test_inputs_from_a_callable():
         ({"load": [1.0, -1.0]}, "load: expected finite numbers > 0"),
         ({"load": "big"}, "load: expected a number"),
         ({"epochs": -1}, "epochs"),
-        ({"device": "cuda"}, "device: expected 'cpu'"),
+        ({"device": "tpu"}, "device: expected 'cpu' or 'cuda'"),
         ({"dtype": "int8"}, "dtype"),
         ({"ridge": 0.1}, r"ridge: .*gamma_decay"),
         ({"initializations": 0}, "initializations"),

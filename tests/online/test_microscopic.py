@@ -233,9 +233,11 @@ def test_moments_come_in_pairs():
             )
 
 
-def test_unknown_device_is_refused():
-    with pytest.raises(InvalidSetup, match="device: expected 'cpu', got 'cuda'"):
-        sbn.microscopic(SETUP, 1.0, [1.0], START, 8, device="cuda")
+def test_unknown_devices_and_precisions_are_refused():
+    with pytest.raises(InvalidSetup, match="device: expected 'cpu' or 'cuda', got 'tpu'"):
+        sbn.microscopic(SETUP, 1.0, [1.0], START, 8, device="tpu")
+    with pytest.raises(InvalidSetup, match="dtype: expected 'float64' or 'float32'"):
+        sbn.microscopic(SETUP, 1.0, [1.0], START, 8, dtype="float16")
 
 
 def test_a_given_teacher_is_looked_at():

@@ -1,0 +1,172 @@
+r"""Two classifiers of images: a plain convolutional network, and a small residual one.
+
+    plain      depth × [convolution 3×3 → normalization → ReLU] → mean over positions → linear
+    residual   one such block, then blocks x ← ReLU(x + f(x)),
+               f = convolution → normalization → ReLU → convolution → normalization
+
+Convolutions have no bias, as β is there. At a third and at two thirds of the depth the image is
+halved by a stride of 2 while it has more than two rows and columns; the number of channels is the
+same in all layers. Weights are drawn from N(0, 2/n) with n the number of inputs of a unit (He et
+al. 2015), those of the top from N(0, 1/n); γ = 1 and β = 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from statmech_bn.errors import invalid
+from statmech_bn.networks.normalization import Normalization
+from statmech_bn.online.arguments import stream
+from statmech_bn.teacher_student import integer
+
+DEEPEST = 32
+"""Hidden layers of the plain network, at most."""
+SMALLEST_IMAGE = 2
+
+
+class ResidualBlock(nn.Module):
+    """x ← ReLU(s(x) + f(x)), f of two convolutions; s takes every other position if f does.
+
+    Parameters
+    ----------
+    channels : int
+    normalization, ghost_size
+        As for `Normalization`.
+    stride : {1, 2}
+    """
+
+    def __init__(
+        self, channels: int, normalization: str, ghost_size: int | None, stride: int
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.branch = nn.Sequential(
+            *_block(channels, channels, normalization, ghost_size, stride),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            Normalization(channels, normalization, ghost_size),
+        )
+        self.activation = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate on images (batch, channels, rows, columns)."""
+        kept = x[:, :, :: self.stride, :: self.stride]
+        return self.activation(kept + self.branch(x))
+
+
+def plain_network(
+    shape: tuple[int, int, int],
+    classes: int = 10,
+    depth: int = 4,
+    channels: int = 16,
+    normalization: str = "batch",
+    ghost_size: int | None = None,
+    seed: int = 0,
+) -> nn.Sequential:
+    """Make a plain convolutional network.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Channels, rows and columns of the images.
+    classes : int
+    depth : int
+        Hidden layers, 1 to 32.
+    channels : int
+        Of each hidden layer.
+    normalization, ghost_size
+        As for `Normalization`.
+    seed : int
+        The initial weights follow from it alone, on any device.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> plain_network((1, 8, 8), depth=2)(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
+    """
+    depth, channels = integer("depth", depth, 1), integer("channels", channels, 1)
+    if depth > DEEPEST:
+        raise invalid("depth", f"at most {DEEPEST}", depth)
+    layers: list[nn.Module] = []
+    below = _channels(shape)
+    for stride in _strides(depth, shape):
+        layers += _block(below, channels, normalization, ghost_size, stride)
+        below = channels
+    return _initialized(nn.Sequential(*layers, *_top(channels, classes)), seed)
+
+
+def residual_network(
+    shape: tuple[int, int, int],
+    classes: int = 10,
+    depth: int = 4,
+    channels: int = 16,
+    normalization: str = "batch",
+    ghost_size: int | None = None,
+    seed: int = 0,
+) -> nn.Sequential:
+    """Make a residual network of `depth` blocks of two convolutions; as `plain_network`."""
+    depth, channels = integer("depth", depth, 1), integer("channels", channels, 1)
+    blocks = [
+        ResidualBlock(channels, normalization, ghost_size, stride)
+        for stride in _strides(depth, shape)
+    ]
+    stem = _block(_channels(shape), channels, normalization, ghost_size, 1)
+    return _initialized(nn.Sequential(*stem, *blocks, *_top(channels, classes)), seed)
+
+
+NETWORKS = {"plain": plain_network, "residual": residual_network}
+
+
+def _block(
+    below: int, channels: int, normalization: str, ghost_size: int | None, stride: int
+) -> list[nn.Module]:
+    return [
+        nn.Conv2d(below, channels, 3, stride, padding=1, bias=False),
+        Normalization(channels, normalization, ghost_size),
+        nn.ReLU(),
+    ]
+
+
+def _top(channels: int, classes: int) -> list[nn.Module]:
+    outputs = integer("classes", classes, 2)
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs)]
+
+
+def _channels(shape: tuple[int, int, int]) -> int:
+    if len(shape) != 3:
+        raise invalid("shape", "channels, rows and columns", shape)
+    channels, *_ = (integer("shape", size, 1) for size in shape)
+    return channels
+
+
+def _strides(depth: int, shape: tuple[int, int, int]) -> list[int]:
+    side, strides = min(shape[1:]), []
+    halved = {depth // 3, 2 * depth // 3} if depth > 1 else set()
+    for level in range(depth):
+        stride = 2 if level in halved and side > SMALLEST_IMAGE else 1
+        side = math.ceil(side / stride)
+        strides.append(stride)
+    return strides
+
+
+def _initialized(model: nn.Sequential, seed: int) -> nn.Sequential:
+    generator = stream(integer("seed", seed, 0), 40)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                shape = module.weight.shape
+                gain = 2.0 if isinstance(module, nn.Conv2d) else 1.0
+                scale = math.sqrt(gain / math.prod(shape[1:]))
+                drawn = torch.from_numpy(scale * generator.standard_normal(tuple(shape)))
+                module.weight.copy_(drawn)
+                if module.bias is not None:
+                    module.bias.zero_()
+    return model

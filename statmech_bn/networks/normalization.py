@@ -1,0 +1,165 @@
+r"""Normalization layers of PyTorch whose statistics are random, or the population's, part by part.
+
+The n values h of a channel, over the M samples of a group and over positions, become φ = γû + β
+with
+
+    batch        û = (h − μ_B)/σ_B     batch normalization; "both" of the parts below
+    mean         û = (h − μ_B)/σ_P     only the mean of the batch is random
+    spread       û = (h − μ_P)/σ_B     only its standard deviation is
+    population   û = (h − μ_P)/σ_P     neither
+    frozen       as population, μ_P and σ_P constant in gradients
+    none         φ = h + β
+
+`statmech_bn.networks.refresh_population` measures μ_P and σ_P on a large sample. They depend on the
+weights, and the gradient must know it: the population-normalized student of the teacher–student
+model differentiates σ_P = |w|/√N, so that its step is orthogonal to w. For sample m, dμ_P and dσ_P²
+are taken to be those of the other samples of the batch, the means of dh and 2(h − μ_P)dh. With the
+gradient g with respect to φ that makes (one position; ⟨·⟩ over the others)
+
+    population   ∂L/∂h_m = (γ/σ_P)[g_m − ⟨g⟩ − û_m ⟨gû⟩],
+
+whose mean over batches is the gradient of population normalization, as what is multiplied is of
+different samples: with means over all of the batch it would be off by 1/M. With "frozen",
+(γ/σ_P) g_m, a step along w lowers the loss of the moment and nothing else, and |w| grows.
+
+A batch larger than M = `ghost_size` is cut into groups of M, each with statistics of its own, while
+the gradient is the mean over all of it: the noise of the statistics without that of the gradient.
+(Ghost batches: Hoffer, Hubara & Soudry 2017, arXiv:1705.08741.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from statmech_bn.errors import invalid
+from statmech_bn.teacher_student import integer
+
+KINDS = ("none", "batch", "mean", "spread", "population", "frozen")
+SMALLEST = 3
+"""Values of a channel from which statistics are made: normalized over one or two, they are ±1."""
+
+
+class Normalization(nn.Module):
+    """One normalization of the channels, axis 1, of any number of axes of positions.
+
+    In evaluation mode all kinds but "none" are "frozen", as PyTorch's batch normalization. The
+    names of parameters and buffers are PyTorch's, so that a state dict fits both.
+
+    Parameters
+    ----------
+    channels : int
+    kind : {"none", "batch", "mean", "spread", "population", "frozen"}
+    ghost_size : int, optional
+        M, the samples of a group; by default all of the batch, of which it must be a divisor.
+        "population" and "frozen" have no use for it.
+    epsilon : float
+        Added to variances.
+    momentum : float
+        Weight of a batch in the moving averages that "batch" keeps as PyTorch does; the other kinds
+        leave the population's statistics as they are.
+
+    Attributes
+    ----------
+    weight, bias : torch.nn.Parameter
+        γ and β, shape (channels,). "none" keeps γ but does not use it.
+    running_mean, running_var : torch.Tensor
+        μ_P and σ_P², shape (channels,).
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range. In training: the batch is no multiple of the ghost
+        size, or a group has fewer than three values for a channel.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        kind: str = "batch",
+        ghost_size: int | None = None,
+        epsilon: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise invalid("kind", f"one of {', '.join(KINDS)}", kind)
+        self.channels = integer("channels", channels, 1)
+        self.kind = kind
+        self.ghost_size = None if ghost_size is None else integer("ghost_size", ghost_size, 1)
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def extra_repr(self) -> str:
+        """Say what makes this layer another than the next."""
+        ghosts = "" if self.ghost_size is None else f", ghost_size={self.ghost_size}"
+        return f"{self.channels}, {self.kind!r}{ghosts}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize x of shape (batch, channels, *positions)."""
+        if self.kind == "none":
+            return x + self.bias.view(-1, *[1] * (x.ndim - 2))
+        if self.kind == "frozen" or not self.training:
+            mean, variance = self.running_mean, self.running_var
+            return functional.batch_norm(
+                x, mean, variance, self.weight, self.bias, False, 0.0, self.epsilon
+            )
+        groups = self._groups(x)
+        if groups == 1:
+            return self._transform(x, self.weight, self.bias, 1)
+        stacked = x.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
+        output = self._transform(
+            stacked, self.weight.repeat(groups), self.bias.repeat(groups), groups
+        )
+        return output.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
+
+    def _groups(self, x: Tensor) -> int:
+        size = self.ghost_size if self.ghost_size and self.kind != "population" else len(x)
+        if len(x) % size:
+            raise invalid("ghost_size", f"a divisor of the batch of {len(x)}", size)
+        groups = len(x) // size
+        if x.numel() < SMALLEST * groups * self.channels:
+            raise invalid("ghost_size" if self.ghost_size else "x", "three values a channel", size)
+        return groups
+
+    def _transform(self, x: Tensor, gamma: Tensor, beta: Tensor, groups: int) -> Tensor:
+        """Normalize x of shape (samples of a group, groups × channels, *positions)."""
+        mean, variance = self.running_mean, self.running_var
+        if groups > 1:
+            mean, variance = mean.repeat(groups), variance.repeat(groups)
+        if self.kind == "batch":
+            output = functional.batch_norm(
+                x, mean, variance, gamma, beta, True, self.momentum, self.epsilon
+            )
+            if groups > 1:
+                with torch.no_grad():
+                    self.running_mean.copy_(mean.view(groups, -1).mean(0))
+                    self.running_var.copy_(variance.view(groups, -1).mean(0))
+            return output
+        positions = tuple(range(2, x.ndim))
+        own_mean = x.mean(positions) if positions else x
+        mean = own_mean.mean(0) if self.kind == "mean" else mean + _derivative(own_mean)
+        if self.kind == "spread":
+            variance = x.var((0, *positions), correction=0)
+        else:
+            square = (x * x).mean(positions) if positions else x * x
+            centre = self.running_mean.repeat(groups)
+            variance = variance + _derivative(square - 2 * centre * own_mean)
+        scale = gamma * torch.rsqrt(variance + self.epsilon)
+        shift = beta - scale * mean
+        shape = (-1, x.shape[1], *[1] * len(positions))
+        return torch.addcmul(shift.view(shape), x, scale.view(shape))
+
+
+def _derivative(values: Tensor) -> Tensor:
+    """Return zeros with the derivatives of the mean over all other samples, axis 0."""
+    others = (values.sum(0) - values) / (len(values) - 1)
+    return others - others.detach()

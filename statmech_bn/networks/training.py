@@ -1,0 +1,355 @@
+r"""Training of classifiers by stochastic gradient descent, and the run that a sweep calls.
+
+A step is v ← mv + ∇(loss + Σ ζγ²) + λw, w ← w − ηs(t)v, with momentum m, weight decay λ on the
+weights but not on γ and β, gamma decay ζ, and a schedule s of the time t in epochs. Batches are
+drawn without replacement within an epoch; the rest that fills no batch is left out.
+
+Loss and accuracy are those of population statistics, measured on the training set at each
+evaluation: what the weights of that moment are worth, without the lag of moving averages. In
+between, the population's statistics are refreshed before steps if a layer trains with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+from torch.nn import functional
+
+from statmech_bn.dataset import describe
+from statmech_bn.errors import NoDevice, invalid
+from statmech_bn.networks.data import Images, load
+from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty
+from statmech_bn.networks.models import NETWORKS
+from statmech_bn.networks.surgery import in_mode, normalization_layers, refresh_population
+from statmech_bn.online import schedules
+from statmech_bn.online.arguments import stream
+from statmech_bn.symbolic.gamma_decay import STATISTICS
+from statmech_bn.teacher_student import integer, real
+
+POPULATION_SAMPLES = 2048
+"""Training samples that measure the population's statistics, at most."""
+DECAY_SAMPLES = 256
+"""Training samples that measure gamma decay, at most."""
+CHUNK = 2048
+"""Samples that are evaluated at a time."""
+SCHEDULES: dict[str, Callable[[int], schedules.Schedule]] = {
+    "constant": lambda epochs: schedules.constant(),
+    "cosine": lambda epochs: schedules.cosine(epochs),
+    "step": lambda epochs: schedules.step([epochs / 2, 3 * epochs / 4]),
+}
+
+
+def train(
+    model: nn.Module,
+    images: Images,
+    learning_rate: float,
+    batch_size: int = 64,
+    epochs: int = 10,
+    *,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    gamma_decay: float | str = 0.0,
+    imitated_size: int | None = None,
+    refresh_steps: int = 1,
+    schedule: Callable[[float], float] | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Train a model in place, on the device that it and the images are on.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Ends in evaluation mode, its population statistics refreshed.
+    images : Images
+    learning_rate : float
+        η ≥ 0.
+    batch_size : int
+        Samples of a step; layers with a ghost size make their statistics from fewer.
+    epochs : int
+    momentum : float
+        m in [0, 1].
+    weight_decay : float
+        λ ≥ 0.
+    gamma_decay : float or {"independent", "correlated"}
+        ζ ≥ 0 of all channels, or the theory that gives it for each channel, anew in each epoch.
+    imitated_size : int, optional
+        M of the batch normalization whose gamma decay it is; by default `batch_size`.
+    refresh_steps : int
+        Steps between refreshes of the population's statistics. A refresh takes longer than a step;
+        fewer of them are unstable at large η, where the statistics lag behind.
+    schedule : callable, optional
+        Epochs ↦ factor of η, see `statmech_bn.schedules`.
+    seed : int
+        Of the order of the samples.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``epoch``, from 0, the start: ``training_loss``, ``training_accuracy``, ``test_loss``,
+        ``test_accuracy``; over (epoch, layer) the means over channels ``layer_gamma`` of |γ| and
+        ``layer_gamma_decay`` of ζ, for a model that has normalization layers. ``diverged_at`` is
+        the time in epochs from which on the loss was no longer finite, NaN if it always was; from
+        then on losses and γ are inf and accuracies 0.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
+    """
+    run = Run(
+        learning_rate=real("learning_rate", learning_rate, 0.0),
+        batch_size=integer("batch_size", batch_size, 1),
+        epochs=integer("epochs", epochs, 1),
+        momentum=real("momentum", momentum, 0.0, 1.0),
+        weight_decay=real("weight_decay", weight_decay, 0.0),
+        gamma_decay=_checked_decay(gamma_decay),
+        imitated_size=integer("imitated_size", imitated_size or batch_size, 1),
+        refresh_steps=integer("refresh_steps", refresh_steps, 1),
+        seed=integer("seed", seed, 0),
+    )
+    if run.batch_size > len(images.train_labels):
+        raise invalid("batch_size", f"at most the {len(images.train_labels)} samples", batch_size)
+    return _Training(model, images, run, schedule or schedules.constant()).result()
+
+
+def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Return the mean cross-entropy and the accuracy, with the population's statistics."""
+    loss, right = 0.0, 0
+    with torch.no_grad(), in_mode(model, training=False):
+        for x, y in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
+            outputs = model(x)
+            loss += functional.cross_entropy(outputs, y, reduction="sum").item()
+            right += int((outputs.argmax(1) == y).sum())
+    return loss / len(labels), right / len(labels)
+
+
+def training_run(
+    network: str = "plain",
+    normalization: str = "batch",
+    learning_rate: float = 0.1,
+    batch_size: int = 64,
+    ghost_size: int = 0,
+    gamma_decay: float | str = 0.0,
+    imitated_size: int = 0,
+    depth: int = 4,
+    channels: int = 16,
+    epochs: int = 10,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    refresh_steps: int = 1,
+    schedule: str = "constant",
+    dataset: str = "digits",
+    folder: str | None = None,
+    samples: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> xr.Dataset:
+    """Train one network from its initialization: a function of numbers and names, for sweeps.
+
+    On the CPU it computes on one thread, and leaves PyTorch so: the points of a sweep are what
+    runs in parallel, and results do not depend on the number of threads.
+
+    Parameters
+    ----------
+    network : {"plain", "residual"}
+    normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
+        See `Normalization`.
+    ghost_size, imitated_size : int
+        0 is the batch size.
+    schedule : {"constant", "cosine", "step"}
+        "step" divides η by ten after a half and after three quarters of the epochs.
+    dataset, folder, samples
+        As for `load`; the split into training and test set is the same for all seeds.
+    device : {"cpu", "cuda"}
+    seed : int
+        Initial weights and the order of the samples follow from it.
+    learning_rate, batch_size, gamma_decay, depth, channels, epochs, momentum, weight_decay, \
+refresh_steps
+        As for `train` and `plain_network`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `train`.
+
+    Examples
+    --------
+    >>> found = training_run(depth=2, channels=4, epochs=1)
+    >>> dict(found.sizes)
+    {'epoch': 2, 'layer': 2}
+    """
+    if network not in NETWORKS:
+        raise invalid("network", f"one of {', '.join(NETWORKS)}", network)
+    if schedule not in SCHEDULES:
+        raise invalid("schedule", f"one of {', '.join(SCHEDULES)}", schedule)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise NoDevice("device: PyTorch finds no GPU for 'cuda'. Use device='cpu'.")
+    if device == "cpu":
+        torch.set_num_threads(1)
+    images = _loaded(dataset, folder, samples).to(device)
+    made = NETWORKS[network](
+        images.shape, images.classes, depth, channels, normalization, ghost_size or None, seed
+    )
+    return train(
+        made.to(device),
+        images,
+        learning_rate,
+        batch_size,
+        epochs,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        gamma_decay=gamma_decay,
+        imitated_size=imitated_size or ghost_size or batch_size,
+        refresh_steps=refresh_steps,
+        schedule=SCHEDULES[schedule](epochs),
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Checked arguments of `train`."""
+
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    momentum: float
+    weight_decay: float
+    gamma_decay: float | str
+    imitated_size: int
+    refresh_steps: int
+    seed: int
+
+
+class _Training:
+    """A model on its way through the epochs."""
+
+    def __init__(
+        self, model: nn.Module, images: Images, run: Run, schedule: Callable[[float], float]
+    ) -> None:
+        self.model, self.images, self.run, self.schedule = model, images, run, schedule
+        self.inputs, self.labels = images.train_inputs, images.train_labels
+        self.layers: dict[str, Any] = normalization_layers(model)
+        self.trains_with_population = any(
+            getattr(layer, "kind", "batch") in ("mean", "spread", "population", "frozen")
+            for layer in self.layers.values()
+        )
+        self.order = stream(run.seed, 42)
+        self.sample = self.inputs[self._permutation()[:POPULATION_SAMPLES]]
+        self.zeta: Any = run.gamma_decay
+        norms = {id(p) for layer in self.layers.values() for p in layer.parameters(recurse=False)}
+        weights = [p for p in model.parameters() if id(p) not in norms]
+        others = [p for p in model.parameters() if id(p) in norms]
+        groups: list[dict[str, Any]] = [
+            {"params": weights, "weight_decay": run.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.SGD(
+            [group for group in groups if group["params"]], run.learning_rate, run.momentum
+        )
+
+    def result(self) -> xr.Dataset:
+        """Train, and return what was measured after each epoch."""
+        run, count = self.run, len(self.layers)
+        quantities = ("training_loss", "training_accuracy", "test_loss", "test_accuracy")
+        curves = {
+            name: np.full(run.epochs + 1, 0.0 if "accuracy" in name else np.inf)
+            for name in quantities
+        }
+        tables = {
+            name: np.full((run.epochs + 1, count), np.inf)
+            for name in ("layer_gamma", "layer_gamma_decay")
+        }
+        diverged_at = np.nan
+        for epoch in range(run.epochs + 1):
+            part = self._epoch(epoch - 1) if epoch else 1.0
+            values = self._measure() if part == 1 else (math.inf,)
+            if not all(map(math.isfinite, values)):
+                diverged_at = epoch - 1 + part
+                break
+            for name, value in zip(quantities, values, strict=True):
+                curves[name][epoch] = value
+            self._find_decay()
+            tables["layer_gamma"][epoch] = [_mean(x.weight.abs()) for x in self.layers.values()]
+            tables["layer_gamma_decay"][epoch] = [self._decay(name) for name in self.layers]
+        self.model.eval()
+        data: dict[str, Any] = {name: ("epoch", values) for name, values in curves.items()}
+        coordinates = {"epoch": np.arange(run.epochs + 1)}
+        if count:
+            data |= {name: (("epoch", "layer"), values) for name, values in tables.items()}
+            coordinates["layer"] = np.arange(1, count + 1)
+        data["diverged_at"] = diverged_at
+        attributes = {**vars(run), "dataset": self.images.name, "version": version("statmech_bn")}
+        attributes["array_library"] = f"torch {torch.__version__}"
+        result = describe(xr.Dataset(data, coordinates, attributes))
+        result["diverged_at"].attrs["units"] = "epochs"
+        return result
+
+    def _epoch(self, time: int) -> float:
+        """Train for an epoch; return the part of it that had a finite loss, 1 if all had."""
+        run, losses = self.run, []
+        steps = len(self.labels) // run.batch_size
+        shuffled = self._permutation()
+        self.model.train()
+        for step in range(steps):
+            rate = run.learning_rate * self.schedule(time + step / steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            if self.trains_with_population and step and step % run.refresh_steps == 0:
+                refresh_population(self.model, self.sample)
+            chosen = shuffled[step * run.batch_size : (step + 1) * run.batch_size]
+            loss = functional.cross_entropy(self.model(self.inputs[chosen]), self.labels[chosen])
+            losses.append(loss.detach())
+            if self.zeta:
+                loss = loss + gamma_penalty(self.model, self.zeta)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        finite = torch.isfinite(torch.stack(losses)).tolist()
+        return 1.0 if all(finite) else finite.index(False) / steps
+
+    def _measure(self) -> tuple[float, ...]:
+        refresh_population(self.model, self.sample)
+        test = evaluate(self.model, self.images.test_inputs, self.images.test_labels)
+        return (*evaluate(self.model, self.inputs, self.labels), *test)
+
+    def _find_decay(self) -> None:
+        """Measure ζ, if a theory gives it."""
+        if isinstance(self.run.gamma_decay, str):
+            sample, size = self.sample[:DECAY_SAMPLES], self.run.imitated_size
+            self.zeta = decay_coefficients(
+                self.model, sample, size, self.run.gamma_decay, training_samples=len(self.labels)
+            )
+            refresh_population(self.model, self.sample)
+
+    def _decay(self, name: str) -> float:
+        return _mean(self.zeta[name]) if isinstance(self.zeta, dict) else float(self.zeta)
+
+    def _permutation(self) -> Tensor:
+        return torch.from_numpy(self.order.permutation(len(self.labels))).to(self.inputs.device)
+
+
+def _checked_decay(gamma_decay: float | str) -> float | str:
+    if not isinstance(gamma_decay, str):
+        return real("gamma_decay", gamma_decay, 0.0)
+    if gamma_decay not in STATISTICS:
+        raise invalid("gamma_decay", f"a number or one of {', '.join(STATISTICS)}", gamma_decay)
+    return gamma_decay
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.detach().mean())
+
+
+@lru_cache(maxsize=4)
+def _loaded(dataset: str, folder: str | None, samples: int | None) -> Images:
+    return load(dataset, folder, samples)

@@ -1,0 +1,179 @@
+"""The chain of the order parameters as a CUDA kernel, for `mesoscopic(..., device="cuda")`.
+
+The kernel (``chain.cu``) is made for one activation, normalization and batch size: the activation
+is printed from its expression by `statmech_bn.codegen.cuda_source`, the rest are constants. CuPy
+compiles it at first use and keeps the machine code on disk.
+
+Random numbers are functions of (seed, replica, step, sample) by a counter-based generator
+(``random_numbers.cu``), so that all learning rates of a replica see the same samples and a result
+depends neither on the layout of the threads nor on which others it is computed with. On one kind
+of device they are the same bits in each run; those of the processor are other ones, of the same
+law. Everything is computed in float64.
+
+The samples of a step are drawn once and kept in registers, since batch statistics and the
+projection of the gradient need them again: a second draw would cost some hundred operations a
+sample. For that, a replica's samples are split over as many threads of a warp as leave
+`SAMPLES_PER_THREAD` to each, up to the 32 that there are (beyond M = 256 the samples no longer
+fit into registers and go to the cache).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import numba
+import numpy as np
+
+from statmech_bn.activations import z
+from statmech_bn.arrays import to_numpy
+from statmech_bn.codegen import cuda_source
+from statmech_bn.errors import invalid
+from statmech_bn.online.arguments import Run
+from statmech_bn.online.piecewise import value_at
+from statmech_bn.online.schedules import Pieces
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+SAMPLES_PER_THREAD = 4
+"""A choice from counting registers; it has not been measured."""
+LARGEST_BATCH = 4096
+"""Samples of a step that a device's memory holds for all threads that it runs at once."""
+LARGEST_LENGTH = 1e150
+"""A student longer than this, or with a γ beyond it, has diverged."""
+THREADS = 128
+"""Threads of a block."""
+THREADS_AT_ONCE = 2**17
+"""Beyond about as many threads as a device runs at once, learning rates share a thread's draws."""
+SAMPLES_OF_LAUNCH = 2**31
+STEPS_OF_LAUNCH = 2**17
+"""A launch ends after one or the other, so that none takes more than seconds."""
+NUMBERS_OF_RECORDS = 2**27
+"""Recorded numbers that the device keeps before they go to the host: 1 GiB."""
+
+
+def lanes(batch_size: int) -> int:
+    """Return how many threads share a replica: a power of 2 that depends on M alone."""
+    return min(32, 2 ** max(0, (-(-batch_size // SAMPLES_PER_THREAD) - 1).bit_length()))
+
+
+def kernel_source(setup: TeacherStudent, lanes: int) -> str:
+    """Return the CUDA source of a setup's chain; its kernel is named ``simulate``.
+
+    Raises
+    ------
+    NotPrintable
+        The activation has a function that CUDA does not have.
+    """
+    g = setup.activation
+    flags = {
+        "NONE": setup.normalization == "none",
+        "BATCH": setup.normalization == "batch",
+        "NOISY": setup.label_noise > 0,
+    }
+    return "\n".join(
+        [
+            f"constexpr int BATCH_SIZE = {setup.batch_size}, LANES = {lanes}, THREADS = {THREADS};",
+            *(f"constexpr bool {name} = {str(on).lower()};" for name, on in flags.items()),
+            f"constexpr double LARGEST_LENGTH = {LARGEST_LENGTH!r};",
+            cuda_source([g.expression], [z], "value"),
+            cuda_source([g.expression, g.derivative], [z], "value_and_slope"),
+            *(
+                (files(__package__) / name).read_text()
+                for name in ("random_numbers.cu", "chain.cu")
+            ),
+        ]
+    )
+
+
+def simulate_on_device(
+    xp: Any,
+    setup: TeacherStudent,
+    run: Run,
+    start: OrderParameters,
+    dimension: int,
+    replicas: int,
+    seed: int,
+    schedule: Pieces,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate all chains on a GPU.
+
+    Parameters
+    ----------
+    xp : module
+        CuPy.
+
+    Returns
+    -------
+    states : ndarray, shape (3, learning rates, replicas, times)
+        Overlap, length and γ; infinite from a divergence on.
+    diverged_at : ndarray, shape (learning rates, replicas)
+        Time of the divergence, NaN without one.
+
+    Raises
+    ------
+    InvalidSetup
+        The batch is larger than `LARGEST_BATCH`.
+    """
+    if setup.batch_size > LARGEST_BATCH:
+        raise invalid(
+            "setup.batch_size",
+            f"at most {LARGEST_BATCH} on a GPU",
+            setup.batch_size,
+            "Use device='cpu'.",
+        )
+    width = lanes(setup.batch_size)
+    module = xp.RawModule(code=kernel_source(setup, width), options=("--std=c++17",))
+    kernel = module.get_function("simulate")
+    key = np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(2, np.uint32)
+    learners, record_steps = run.learning_rate.size, run.record_steps(dimension)
+    together = min(learners, max(1, learners * replicas * width // THREADS_AT_ONCE))
+    threads = -(-learners // together) * replicas * width
+    longest = SAMPLES_OF_LAUNCH // (learners * replicas * setup.batch_size)
+    longest = min(STEPS_OF_LAUNCH, max(1, longest))
+    state = xp.empty((3, learners, replicas))
+    state[0], state[1], state[2] = start.overlap * start.length, start.length**2, start.gamma
+    diverged_at = xp.full((learners, replicas), xp.nan)
+    rates, gamma_rates = xp.asarray(run.learning_rate), xp.asarray(run.gamma_learning_rate)
+    found = np.empty((3, learners, replicas, record_steps.size))
+    times = max(1, NUMBERS_OF_RECORDS // state.size)
+    done = 0
+    for first in range(0, record_steps.size, times):
+        block = record_steps[first : first + times]
+        records = xp.full((block.size, *state.shape), xp.inf)
+        steps, recorded = xp.asarray(block), 0
+        while recorded < block.size:
+            last = min(done + longest, int(block[-1]))
+            factors = np.empty(last - done)
+            fill_factors(*schedule, done, dimension, factors)
+            arguments = (
+                *key,
+                float(dimension),
+                setup.label_noise,
+                setup.gamma_decay,
+                setup.weight_decay,
+                np.int64(replicas),
+                np.int32(learners),
+                np.int32(together),
+                rates,
+                gamma_rates,
+                np.int64(done),
+                np.int64(last),
+                xp.asarray(factors),
+                np.int32(recorded),
+                np.int32(block.size),
+                steps,
+                state,
+                diverged_at,
+                records,
+            )
+            kernel((-(-threads // THREADS),), (THREADS,), arguments)
+            done, recorded = last, int(np.searchsorted(block, last, side="right"))
+        found[..., first : first + times] = np.moveaxis(to_numpy(records), 0, -1)
+    return found, to_numpy(diverged_at)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def fill_factors(edges, coefficients, first_step, dimension, factors):
+    """Fill the schedule's factor of each step from the first one on."""
+    for i in range(factors.size):
+        factors[i] = value_at(edges, coefficients, (first_step + i) / dimension)

@@ -1,0 +1,119 @@
+"""What the replicas of an N-vector simulation share: inputs, the true moments, how they begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from statmech_bn.activations import z
+from statmech_bn.codegen import numba_array_function
+from statmech_bn.online.arguments import stream
+from statmech_bn.online.inputs import Inputs
+from statmech_bn.online.network_step import apply
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+TEST_SAMPLES = 4_000
+"""Samples that measure the generalization error for inputs that are not Gaussian."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What replicas share and only read.
+
+    Attributes
+    ----------
+    value, value_and_slope : Numba C callbacks
+        g and (g, g').
+    dimension : int
+    inputs : Inputs or None
+        None for Gaussian inputs.
+    teacher : ndarray or None
+        (N,), if all replicas have the same.
+    mean, covariance : ndarray
+        (N,) and (N, N), of inputs that "population" normalizes by; empty otherwise.
+    test : ndarray
+        (samples, N); none for Gaussian inputs.
+    """
+
+    value: Any
+    value_and_slope: Any
+    dimension: int
+    inputs: Inputs | None
+    teacher: np.ndarray | None
+    mean: np.ndarray
+    covariance: np.ndarray
+    test: np.ndarray
+
+    @classmethod
+    def prepare(
+        cls,
+        setup: TeacherStudent,
+        dimension: int,
+        inputs: Inputs | None,
+        teacher: np.ndarray | None,
+        seed: int,
+    ) -> World:
+        """Compile the activation, and draw what is needed of inputs that are not Gaussian."""
+        g = setup.activation
+        mean: np.ndarray = np.empty(0)
+        covariance: np.ndarray = np.empty((0, 0))
+        test = np.empty((0, dimension))
+        if inputs is not None:
+            test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension)
+            if setup.normalization == "population":
+                mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
+                if covariance.ndim == 1:
+                    covariance = np.diag(covariance)
+        return cls(
+            numba_array_function([g.expression], z),
+            numba_array_function([g.expression, g.derivative], z),
+            dimension,
+            inputs,
+            teacher,
+            mean,
+            covariance,
+            test,
+        )
+
+    def draw(self, generator: np.random.Generator, steps: int, batch_size: int) -> np.ndarray:
+        """Draw samples (steps, M, N); inputs of one's own in one call a step."""
+        shape = (batch_size, self.dimension)
+        if self.inputs is None:
+            return generator.standard_normal((steps, *shape))
+        return np.stack([self.inputs.draw(generator, *shape) for _ in range(steps)])
+
+    def teacher_and_start(
+        self, generator: np.random.Generator, start: OrderParameters
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a teacher of length √N and weights of exactly the overlap and length of `start`."""
+        teacher, other = generator.standard_normal((2, self.dimension))
+        if self.teacher is not None:
+            teacher = self.teacher
+        teacher = teacher / np.linalg.norm(teacher)
+        other -= (other @ teacher) * teacher
+        other /= np.linalg.norm(other)
+        direction = start.overlap * teacher + np.sqrt(1 - start.overlap**2) * other
+        root = np.sqrt(self.dimension)
+        return root * teacher, root * start.length * direction
+
+    def test_error(
+        self, setup: TeacherStudent, teacher: np.ndarray, weights: np.ndarray, gamma: np.ndarray
+    ) -> np.ndarray:
+        """Measure ε_g of each learner on the test samples, with population statistics."""
+        root = np.sqrt(self.dimension)
+        fields = self.test @ weights.T / root
+        if setup.normalization == "weight":
+            fields /= np.linalg.norm(weights, axis=1) / root
+        elif setup.normalization == "batch":
+            fields = (fields - fields.mean(axis=0)) / fields.std(axis=0)
+        elif setup.normalization == "population":
+            variance = np.einsum("kn,nl,kl->k", weights, self.covariance, weights)
+            fields = (fields - weights @ self.mean / root) / np.sqrt(variance / self.dimension)
+        if setup.normalization != "none":
+            fields *= gamma
+        outputs, targets = np.empty(fields.size), np.empty(self.test.shape[0])
+        apply(self.value, fields.ravel(), outputs)
+        apply(self.value, self.test @ teacher / root, targets)
+        return 0.5 * ((outputs.reshape(fields.shape) - targets[:, None]) ** 2).mean(axis=0)
