@@ -39,7 +39,7 @@ def tables(quick: bool, device: str) -> dict[str, list[Row]]:
         return {}
     codes = [call if call.startswith("import") else PREPARED + call for call in CALLS.values()]
     sides = [partial(run, code) for code in ["pass", *codes]]
-    empty, *found = interleaved(sides, 3 if quick else 9, children)
+    empty, *found = interleaved(sides, 3 if quick else 5, children)
     rows = [
         {"process": name, "processor s": spread(took - empty)}
         for name, took in zip(CALLS, found, strict=True)

@@ -17,6 +17,8 @@ from statmech_bn.arrays import namespace
 
 Work = Callable[[], object]
 Row = dict[str, Any]
+FEWEST = 4
+"""Steps of a call, lest it be timed for its first touch of large arrays."""
 PACKAGES = ("statmech_bn", "numpy", "scipy", "numba", "torch")
 
 
@@ -41,14 +43,14 @@ def repetitions(
     budget: float,
     clock: Callable[[], float] = time.process_time,
 ) -> int:
-    """Choose how many steps take about `budget` seconds, or one if that takes longer."""
+    """Choose how many steps take about `budget` seconds, `FEWEST` if those take longer."""
     prepare(1)()
     call = min(seconds(prepare(1), clock) for _ in range(2))
     steps, spent = 1, 0.0
     while call < budget and spent < budget / 4:
         steps *= 4
         spent = seconds(prepare(steps), clock) - call
-    return 1 if steps == 1 else max(1, round(steps * budget / spent))
+    return FEWEST if steps == 1 else max(FEWEST, round(steps * budget / spent))
 
 
 def spread(values: np.ndarray) -> list[float]:
