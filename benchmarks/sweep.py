@@ -1,16 +1,11 @@
 """What a sweep costs besides its points: per chunk and block, with two workers, as it grows.
 
-    python benchmarks/sweep.py [--quick] [--output results/benchmarks/sweep.json]
-
-prints tables in Markdown, and writes them beside the numbers as JSON. The sides of a comparison
-take turns, because these machines are noisy and shared: median [least – most].
+The sides of a comparison take turns, in wall-clock time.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import multiprocessing
 import resource
 import tempfile
@@ -24,7 +19,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from distributed import LocalCluster
-from timing import Row, machine, markdown, seconds, spread
+from timing import Row, spread
+from timing import seconds as processor_seconds
 
 import statmech_bn as sbn
 from statmech_bn.sweeps import run
@@ -32,6 +28,7 @@ from statmech_bn.sweeps import run
 TIMES = xr.Coordinates({"time": np.arange(200.0)})
 START = sbn.OrderParameters(0.05)
 FOLDERS = itertools.count()
+seconds = partial(processor_seconds, clock=time.perf_counter)
 
 
 def cheap(x, y):
@@ -196,33 +193,18 @@ def growth(folder: Path, quick: bool) -> list[Row]:
     return rows
 
 
-def main() -> None:
-    """Measure everything, print and write it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer repeats, up to 10⁵ points")
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/sweep.json"))
-    options = parser.parse_args()
+def tables(quick: bool, device: str) -> dict[str, list[Row]]:
+    """Measure everything; the GPU has no part in it."""
+    if device != "cpu":
+        return {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as cluster:
             address = cluster.scheduler_address
-            tables = {
-                "Cheap points and a bare loop": overhead(folder, options.quick, address),
-                "Two workers, blocks of a second": efficiency(folder, options.quick, address),
+            found = {
+                "Cheap points and a bare loop": overhead(folder, quick, address),
+                "Two workers, blocks of a second": efficiency(folder, quick, address),
             }
-        tables["Calls"] = starts(folder, options.quick)
-        tables["Growth"] = growth(folder, options.quick)
-    described = machine()
-    parts = [", ".join(f"{key} {value}" for key, value in described.items()) + "."]
-    parts += [f"### {title}\n\n{markdown(rows)}" for title, rows in tables.items()]
-    report = "\n\n".join(parts) + "\n"
-    print(report)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.with_suffix(".md").write_text(report)
-    options.output.write_text(json.dumps({"machine": described, "tables": tables}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        return found | {"Calls": starts(folder, quick), "Growth": growth(folder, quick)}

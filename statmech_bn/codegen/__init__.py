@@ -6,10 +6,11 @@ from statmech_bn.codegen.latex_target import latex, latex_table
 from statmech_bn.codegen.numba_target import (
     numba_array_function,
     numba_function,
+    numba_table_function,
     numba_vector_function,
 )
 from statmech_bn.codegen.numpy_target import numpy_function
-from statmech_bn.codegen.program import Program, prepare
+from statmech_bn.codegen.program import Program, prepare, stable
 
 __all__ = [
     "Program",
@@ -19,7 +20,9 @@ __all__ = [
     "latex_table",
     "numba_array_function",
     "numba_function",
+    "numba_table_function",
     "numba_vector_function",
     "numpy_function",
     "prepare",
+    "stable",
 ]

@@ -29,15 +29,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numba
 import numpy as np
+import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from statmech_bn.activations import z
+from statmech_bn.activations import Activation, z
 from statmech_bn.arrays import namespace
-from statmech_bn.codegen import numba_array_function
+from statmech_bn.codegen import numba_table_function, stable
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
 from statmech_bn.online.chain_kernel import simulate_on_device
@@ -118,9 +120,6 @@ def mesoscopic(
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
-    g = setup.activation
-    value = numba_array_function([g.expression], z)
-    value_and_slope = numba_array_function([g.expression, g.derivative], z)
     steps = run.record_steps(dimension)
     factors, described = prepare(schedule, run.time)
 
@@ -129,8 +128,7 @@ def mesoscopic(
         diverged_at = np.full(run.learning_rate.size, np.nan)
         simulate(
             stream(seed, 1, index),
-            value,
-            value_and_slope,
+            signal,
             NORMALIZATIONS.index(setup.normalization),
             setup.batch_size,
             float(dimension),
@@ -150,6 +148,7 @@ def mesoscopic(
         return states, diverged_at
 
     if device == "cpu":
+        signal = error_signal(setup.activation)
         with ThreadPoolExecutor(min(threads, replicas)) as pool:
             results = list(pool.map(one_replica, range(replicas)))
         states = np.stack([found for found, _ in results], axis=2)
@@ -182,11 +181,18 @@ def mesoscopic(
     )
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+def error_signal(activation: Activation) -> Any:
+    """Compile δ = g'(φ)(g(h*) + noise − g(φ)), for the rows h*, φ, noise and δ of a table."""
+    target, phi, noise = sp.symbols("target phi noise", real=True)
+    g, slope = stable(activation.expression), stable(activation.derivative)
+    delta = slope.subs(z, phi) * (g.subs(z, target) + noise - g.subs(z, phi))
+    return numba_table_function([delta], [target, phi, noise])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def simulate(
     generator,
-    value,
-    value_and_slope,
+    signal,
     normalization,
     batch_size,
     dimension,
@@ -204,92 +210,99 @@ def simulate(
     states,
     diverged_at,
 ):
-    """Run one replica for all learning rates; fills `states` (3, learners, times)."""
+    """Run one replica for all learning rates; fills `states` (3, learners, times).
+
+    Sums over the batch may be taken in any order, so that they become vector instructions.
+    """
     learners = learning_rate.size
     rho = np.full(learners, overlap * length)
     q = np.full(learners, length * length)
     scale = np.full(learners, gamma)
-    u, v, noise = np.empty(batch_size), np.empty(batch_size), np.zeros(batch_size)
-    normalized, delta = np.empty(batch_size), np.empty(batch_size)
-    field, phi = np.empty(batch_size), np.empty(batch_size)
-    target, output, slope = np.empty(batch_size), np.empty(batch_size), np.empty(batch_size)
-    recorded, factor, unchanged = 0, 1.0, 0.0
-    for step in range(record_steps[-1] + 1):
-        while recorded < record_steps.size and record_steps[recorded] == step:
-            for k in range(learners):
-                if np.isnan(diverged_at[k]):
-                    root = np.sqrt(q[k])
-                    states[0, k, recorded] = min(1.0, max(-1.0, rho[k] / root))
-                    states[1, k, recorded] = root
-                    states[2, k, recorded] = scale[k]
-            recorded += 1
-        if recorded == record_steps.size:
-            break
-        for m in range(batch_size):
-            u[m] = generator.standard_normal()
-            v[m] = generator.standard_normal()
-            if label_noise > 0.0:
-                noise[m] = label_noise * generator.standard_normal()
-        rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
-        spread = normalize(u, normalized) if normalization == BATCH else 1.0
-        student = normalized if normalization == BATCH else u
-        if step >= unchanged:
-            factor, unchanged = value_at_step(edges, factors, step, dimension)
-        for k in range(learners):
-            if not np.isnan(diverged_at[k]):
-                continue
-            root = np.sqrt(q[k])
-            cosine = min(1.0, max(-1.0, rho[k] / root))
-            sine = np.sqrt(1.0 - cosine * cosine)
-            size = root if normalization == NONE else scale[k]
+    table = np.zeros((7, batch_size))
+    target, phi, noise, delta, u, v, student = table
+    share, pace, unchanged, step = 1.0 / batch_size, 0.0, 0.0, 0
+    for recorded in range(record_steps.size):
+        while step < record_steps[recorded]:
             for m in range(batch_size):
-                field[m] = cosine * u[m] + sine * v[m]
-                phi[m] = size * student[m]
-            value(field, target)
-            value_and_slope(phi, output, slope)
-            mean, pull = 0.0, 0.0
-            for m in range(batch_size):
-                delta[m] = slope[m] * (target[m] + noise[m] - output[m])
-                mean += delta[m]
-                pull += delta[m] * student[m]
-            mean /= batch_size
-            pull /= batch_size
-            cu, cv, cc = 0.0, 0.0, 0.0
-            for m in range(batch_size):
-                c = delta[m]
-                if normalization == BATCH:
-                    c -= mean + student[m] * pull
-                cu += c * u[m]
-                cv += c * v[m]
-                cc += c * c
-            unit = learning_rate[k] * factor / dimension
-            keep = 1.0 - weight_decay * unit
-            if normalization == NONE:
-                unit /= batch_size
-                rho[k] = keep * rho[k] + unit * (cosine * cu + sine * cv)
-                q[k] = (
-                    keep * keep * q[k]
-                    + 2.0 * keep * unit * root * cu
-                    + unit * unit * (cu * cu + cv * cv + rest * cc)
-                )
+                u[m] = generator.standard_normal()
+                v[m] = generator.standard_normal()
+                if label_noise > 0.0:
+                    noise[m] = label_noise * generator.standard_normal()
+            rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
+            narrowing = 1.0
+            if normalization == BATCH:
+                narrowing = normalize(u, student)
             else:
-                unit *= scale[k] / (batch_size * root * spread)
-                rho[k] = keep * rho[k] + unit * sine * cv
-                q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
-                gamma_unit = gamma_learning_rate[k] * factor / dimension
-                scale[k] += gamma_unit * (pull - 2.0 * gamma_decay * scale[k])
-            if not (q[k] < LARGEST_LENGTH**2 and abs(scale[k]) < LARGEST_LENGTH):
-                diverged_at[k] = (step + 1) / dimension
+                student[:] = u
+            if step >= unchanged:
+                factor, unchanged = value_at_step(edges, factors, step, dimension)
+                pace = factor / dimension
+            step += 1
+            for k in range(learners):
+                if not np.isnan(diverged_at[k]):
+                    continue
+                root = np.sqrt(q[k])
+                inverse = 1.0 / root
+                cosine = rho[k] * inverse
+                sine = np.sqrt(max(0.0, q[k] - rho[k] * rho[k])) * inverse
+                size = root if normalization == NONE else scale[k]
+                for m in range(batch_size):
+                    target[m] = cosine * u[m] + sine * v[m]
+                    phi[m] = size * student[m]
+                signal(table)
+                unit = learning_rate[k] * pace
+                keep = 1.0 - weight_decay * unit
+                unit *= share
+                cu, cv, cc = 0.0, 0.0, 0.0
+                if normalization == NONE:
+                    for m in range(batch_size):
+                        cu += delta[m] * u[m]
+                        cv += delta[m] * v[m]
+                        cc += delta[m] * delta[m]
+                    rho[k] = keep * rho[k] + unit * (cosine * cu + sine * cv)
+                    q[k] = (
+                        keep * keep * q[k]
+                        + 2.0 * keep * unit * root * cu
+                        + unit * unit * (cu * cu + cv * cv + rest * cc)
+                    )
+                else:
+                    mean, pull = 0.0, 0.0
+                    for m in range(batch_size):
+                        mean += delta[m]
+                        pull += delta[m] * student[m]
+                    mean *= share
+                    pull *= share
+                    for m in range(batch_size):
+                        c = delta[m]
+                        if normalization == BATCH:
+                            c -= mean + student[m] * pull
+                        cv += c * v[m]
+                        cc += c * c
+                    unit *= scale[k] * inverse * narrowing
+                    rho[k] = keep * rho[k] + unit * sine * cv
+                    q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
+                    push = pull - 2.0 * gamma_decay * scale[k]
+                    scale[k] += gamma_learning_rate[k] * pace * push
+                if not (q[k] < LARGEST_LENGTH**2 and abs(scale[k]) < LARGEST_LENGTH):
+                    diverged_at[k] = step / dimension
+        for k in range(learners):
+            if np.isnan(diverged_at[k]):
+                root = np.sqrt(q[k])
+                states[0, k, recorded] = min(1.0, max(-1.0, rho[k] / root))
+                states[1, k, recorded] = root
+                states[2, k, recorded] = scale[k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
 def normalize(u, normalized):
-    """Fill the normalized fields of a batch; return the batch's standard deviation."""
-    mean = u.mean()
-    spread = 0.0
+    """Fill the normalized fields of a batch; return L/σ_B."""
+    mean, square = 0.0, 0.0
     for m in range(u.size):
-        spread += (u[m] - mean) ** 2
-    spread = np.sqrt(spread / u.size)
+        mean += u[m]
+    mean /= u.size
     for m in range(u.size):
-        normalized[m] = (u[m] - mean) / spread
-    return spread
+        square += (u[m] - mean) ** 2
+    narrowing = 1.0 / np.sqrt(square / u.size)
+    for m in range(u.size):
+        normalized[m] = (u[m] - mean) * narrowing
+    return narrowing

@@ -21,6 +21,7 @@ from statmech_bn.codegen import (
     latex,
     numba_array_function,
     numba_function,
+    numba_table_function,
     numpy_function,
     prepare,
 )
@@ -64,6 +65,31 @@ def test_python_targets_agree_with_exact_evaluation(description):
         np.array([scalar(point) for point in POINTS]).T,
     ):
         np.testing.assert_allclose(found, wanted, rtol=2e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["erf", "softplus", "tanh"])
+def test_a_value_does_not_depend_on_its_neighbours(name):
+    """The same bits from vector instructions and from the samples that are left over."""
+    function = numba_array_function(pair(name), z)
+    whole, alone = np.empty((2, POINTS.size)), np.empty((2, 1))
+    fill(function, POINTS, *whole)
+    for i, point in enumerate(POINTS):
+        fill(function, np.array([point]), *alone)
+        np.testing.assert_array_equal(alone[:, 0], whole[:, i])
+
+
+@numba.njit
+def fill_table(function, table):
+    function(table)
+
+
+def test_rows_of_a_table():
+    """Arguments in the order given, then the results; exact for small integers."""
+    y = sp.Symbol("y")
+    table = np.zeros((4, 5))
+    table[0], table[1] = range(5), range(3, 8)
+    fill_table(numba_table_function([x * y, x - 2 * y], [y, x]), table)
+    np.testing.assert_array_equal(table[2:], [table[0] * table[1], table[1] - 2 * table[0]])
 
 
 @pytest.mark.parametrize("description", ACTIVATIONS, ids=str)

@@ -1,0 +1,96 @@
+r"""exp, log and erf without branches or calls: a loop over them becomes vector instructions.
+
+Those of the C library cost 4 to 8 ns for each number, most of the time of a simulated step. Here
+x = k log 2 + r with |r| ≤ ½ log 2, and 2ᵏ is written into the bits of a number; log x takes them
+apart again. The series of exp r and of artanh are cut where they reach rounding:
+
+    exp x = 2ᵏ Σ_{n≤13} rⁿ/n!
+    log x = k log 2 + 2 Σ_{n≤9} s²ⁿ⁺¹/(2n+1),   s = (f − 1)/(f + 1),  x = 2ᵏ f,  ½ ≤ f² < 2
+    erf x = (1 − e) + e p(x),   e = exp(−x²),  p = 1 − exp(x²) erfc x  for 0 ≤ x
+
+where p/y is a polynomial in y = x/(x + POLE), fitted on Chebyshev nodes. That of exp and log is
+accurate to 3 units in the last place, erf to 4·10⁻¹⁶. A result below 10⁻³⁰⁷ is 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+import scipy.special
+import sympy as sp
+from numpy.polynomial import chebyshev
+
+SHIFT = 1.5 * 2.0**52
+"""Adding it rounds to an integer, which then stands in the lowest bits."""
+SHIFT_BITS = int(np.float64(SHIFT).view(np.int64))
+ROOT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
+LOG2_HIGH = round(math.log(2) * 2.0**32) / 2.0**32
+"""Times an integer of 20 bits it is exact."""
+LOG2_LOW = float((sp.log(2) - sp.Rational(LOG2_HIGH)).evalf(20))
+EXP_SERIES = tuple(1 / math.factorial(n) for n in range(13, -1, -1))
+LOG_SERIES = tuple(2 / (2 * n + 1) for n in range(9, -1, -1))
+SMALLEST, LARGEST = -707.7, math.log(np.finfo(float).max)
+"""Arguments beyond which exp is 0 or infinite."""
+LAST, POLE = 6.0, 2.25
+"""erf 6 = 1 to rounding. The pole is where few terms do."""
+WIDTH = LAST / (LAST + POLE)
+
+
+def _erf_series() -> tuple[float, ...]:
+    nodes = chebyshev.chebpts1(18)
+    y = WIDTH * (1 + nodes) / 2
+    x = POLE * y / (1 - y)
+    near = np.exp(x * x) * scipy.special.erf(x) - np.expm1(x * x)
+    p = np.where(x < 1, near, 1 - scipy.special.erfcx(x))
+    series = chebyshev.cheb2poly(chebyshev.chebfit(nodes, p / y, nodes.size - 1))
+    return tuple(float(coefficient) for coefficient in series[::-1])
+
+
+ERF_SERIES = _erf_series()
+inlined = numba.njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+"""LLVM turns a loop into vector instructions only if nothing in it is called."""
+
+
+@inlined
+def polynomial(coefficients, x):
+    """Evaluate a polynomial of odd degree, highest power first, as two short chains."""
+    odd, even, square = coefficients[0], coefficients[1], x * x
+    for n in range(1, len(coefficients) // 2):
+        odd = odd * square + coefficients[2 * n]
+        even = even * square + coefficients[2 * n + 1]
+    return odd * x + even
+
+
+@inlined
+def exp(x):
+    """Evaluate eˣ."""
+    shifted = x * (1.0 / math.log(2.0)) + SHIFT
+    k = shifted - SHIFT
+    rest = (x - k * LOG2_HIGH) - k * LOG2_LOW
+    exponent = (np.float64(shifted).view(np.int64) << 52) + (1022 << 52)  # of 2ᵏ⁻¹: no overflow
+    result = 2.0 * (polynomial(EXP_SERIES, rest) * np.int64(exponent).view(np.float64))
+    return np.inf if x > LARGEST else (0.0 if x < SMALLEST else result)
+
+
+@inlined
+def log(x):
+    """Evaluate log x; NaN below 0."""
+    bits = np.float64(x).view(np.int64)
+    exponent = (bits - ROOT_HALF_BITS) >> 52
+    k = np.int64(exponent + SHIFT_BITS).view(np.float64) - SHIFT
+    beyond = np.int64(bits - (exponent << 52)).view(np.float64) - 1.0
+    s = beyond / (2.0 + beyond)
+    result = (s * polynomial(LOG_SERIES, s * s) + k * LOG2_LOW) + k * LOG2_HIGH
+    result = result if x < np.inf else x
+    return result if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
+
+
+@inlined
+def erf(x, gauss):
+    """Evaluate erf x, given exp(−x²), which its derivative needs as well."""
+    size = LAST if abs(x) > LAST else abs(x)
+    y = size / (size + POLE)
+    p = y * polynomial(ERF_SERIES, y * (2.0 / WIDTH) - 1.0)
+    return math.copysign((1.0 - gauss) + gauss * p, x)

@@ -1,0 +1,75 @@
+"""The loops of the benchmarks compute what the package does; tables are those of the results."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import statmech_bn as sbn
+
+FOLDER = Path(sbn.__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+@pytest.mark.parametrize("normalization", ["none", "weight", "batch"])
+@pytest.mark.parametrize("module", ["references", "torch_references"])
+def test_loops_agree_with_the_levels(load, module, normalization):
+    """Means of (R, L, γ) over runs with fixed seeds, within 4 standard errors."""
+    if module == "torch_references":
+        pytest.importorskip("torch")
+    setup = sbn.TeacherStudent("relu", normalization, 8, label_noise=0.5)
+    for level, runs in (("microscopic", 40), ("mesoscopic", 1000)):
+        loop = getattr(load(module), level)
+        assert load("references").agreement(setup, level, loop, runs) < 4
+
+
+def test_flow_by_hand(load):
+    setup = sbn.TeacherStudent("relu", "weight", 32, label_noise=0.5, gamma_decay=0.05)
+    start, time = sbn.OrderParameters(0.2), np.linspace(0, 5, 6)
+    ours = sbn.macroscopic(setup, 1.0, time, start)
+    plain = load("references").macroscopic(setup, 1.0, time, start)
+    for name, values in zip(("overlap", "length", "gamma"), plain, strict=True):
+        np.testing.assert_allclose(ours[name][0], values, rtol=1e-6)
+
+
+def test_tables_are_those_of_the_results(load):
+    report = load("report")
+    for readme in report.READMES:
+        assert report.filled(readme.read_text()) == readme.read_text()
+
+
+def test_a_table_of_results(load, monkeypatch, tmp_path):
+    report = load("report")
+    monkeypatch.setattr(report, "HERE", tmp_path)
+    (tmp_path / "results").mkdir()
+    rows = [{"N": 1000, "ratio": [2.0, 1.0, 3.14159]}, {"N": 10, "floor": "products"}]
+    content = {"machine": {"date": "today"}, "tables": {"Title": rows}}
+    (tmp_path / "results" / "offline.json").write_text(json.dumps(content))
+    text = report.filled("<!-- benchmark offline -->\nold\n<!-- end -->")
+    assert "date today." in text
+    assert "### Title\n\n| N | ratio | floor |\n|---|---|---|\n" in text
+    assert "| 1000 | 2 [1 – 3.14] |  |\n| 10 |  | products |" in text
+    assert report.NO_GPU in text
+    assert "old" not in text
+
+
+def test_floors_count_every_part(load):
+    """The same parts, whatever is timed: draws of both, products and memory of the N weights."""
+    floors = load("floors")
+    chain = floors.parts(floors.Case("mesoscopic"))
+    small = floors.parts(floors.Case("microscopic", N=100, M=2))
+    large = floors.parts(floors.Case("microscopic", N=10**5, M=2, rates=3, dtype="float32"))
+    assert list(chain) == ["random numbers"]
+    assert list(small) == ["random numbers", "products"]
+    assert list(large) == ["random numbers", "products", "memory"]
+    # 3MN + N + 2NK numbers of a step, of twice those of the copied array
+    assert large["memory"].steps == pytest.approx(2 * floors.COPIED / (13 * 10**5))
+    for part in (*chain.values(), *small.values()):
+        part.work()
