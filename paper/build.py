@@ -19,7 +19,7 @@ import tyro
 
 from paper import equations, numbers
 from paper.figure import BUILD, produce
-from paper.stores import RESULTS, ROOT, make_missing
+from paper.stores import RESULTS, ROOT, experiments, make_missing
 
 PAPER = ROOT / "paper"
 PROGRAMS = ("latexmk", "pdflatex", "bibtex")
@@ -88,7 +88,8 @@ def main(options: Options) -> None:
     numbers.write(options.results)
     for name in figure_scripts():
         script = import_module(f"paper.figures.{name}")
-        produce(script.STORE, script.draw, name, options.results)
+        if script.STORE in experiments(options.results):
+            produce(script.STORE, script.draw, name, options.results)
     print(f"paper: {typeset()}")
 
 

@@ -17,6 +17,7 @@ from paper.figure import BUILD
 
 s = sbn.symbolic
 s_M = sbn.symbolic.offline.scale
+B_perp = sp.Symbol(r"B_{\perp}", positive=True)
 information = sp.Symbol(r"\mathcal{I}(\gamma)")
 curvature = sp.Symbol(r"\mathbb{E}[A'']")
 STUDENTS = {
@@ -68,6 +69,8 @@ def roots(expression: sp.Expr) -> str:
                 inside *= base ** (2 * exponent)
             else:
                 outside *= factor
+        if inside.is_number:
+            outside, inside = outside * sp.sqrt(inside), sp.S.One
         root = "" if inside == 1 else rf"\sqrt{{{sbn.codegen.latex(inside)}}}"
         printed.append(root if outside == 1 else f"{sbn.codegen.latex(outside)} {root}")
     return " + ".join(printed)
@@ -81,12 +84,6 @@ def with_scale(expression: sp.Expr) -> sp.Expr:
     return sp.gammasimp(sp.expand_func(shorter))
 
 
-def by_learning_rate(rate: sp.Expr, *shown: sp.Expr) -> sp.Expr:
-    """Collect a rate in powers of η, each a product."""
-    powers = sp.collect(sp.expand(with_scale(rate)), s.eta, evaluate=False)
-    return sp.Add(*(product(power * factor) for power, factor in powers.items()))
-
-
 def product(expression: sp.Expr) -> sp.Expr:
     """Factor, and write 1 − R² where it is a factor."""
     factored = sp.factor(expression)
@@ -94,10 +91,26 @@ def product(expression: sp.Expr) -> sp.Expr:
     return factored.subs((s.R - 1) * (s.R + 1), -square) if factored.is_Mul else factored
 
 
+def batch_noise() -> sp.Expr:
+    """Return the noise B_⊥ of a linear student with batch normalization: dL²/dt = η²γ²B_⊥/(ML²)."""
+    growth = sp.expand(with_scale(s.order_parameter_flow("batch", "linear")[s.L])).coeff(s.eta, 2)
+    return product(growth * 2 * s.L**3 * s.M / s.gamma**2)
+
+
 def batch_flow() -> str:
     """Print the exact flow of a linear student with batch normalization."""
-    rates = s.order_parameter_flow("batch", "linear")
-    return flow({name: by_learning_rate(rate) for name, rate in rates.items()})
+    short = {}
+    for name, rate in s.order_parameter_flow("batch", "linear").items():
+        powers = sp.collect(sp.expand(with_scale(rate)), s.eta, evaluate=False)
+        short[name] = sp.Add(
+            *(
+                power * B_perp * sp.factor(factor / batch_noise().doit())
+                if power == s.eta**2
+                else product(power * factor)
+                for power, factor in powers.items()
+            )
+        )
+    return flow(short)
 
 
 def averages(activation: str) -> str:
@@ -105,6 +118,17 @@ def averages(activation: str) -> str:
     drive, pull, square, slope = s.field_averages(activation)
     noise = square + slope * s.Delta**2
     return lines({"D": product(drive), "A_2": pull, "B": sp.expand(noise)}, per_line=4)
+
+
+def by_batch_size(expression: sp.Expr, variable: sp.Symbol = s.u) -> str:
+    """Print an expression of order 1/M as 1/M times a polynomial in some variable."""
+    collected = sp.collect(sp.expand(s.M * expression), variable, sp.factor)
+    return rf"\frac{{1}}{{M}}\left[{signed(collected)}\right]"
+
+
+def pi_first(expression: sp.Expr) -> str:
+    """Print π − 1 rather than −1 + π."""
+    return signed(expression).replace(r"-1 + \pi", r"\pi - 1")
 
 
 def mean_spread() -> str:
@@ -145,6 +169,7 @@ def equilibrium() -> str:
     """Print the equilibrium with weight decay."""
     names = {s.eta_eff: r"\eta_{\rm eff}", s.L: "L", s.misalignment: "1-R"}
     found = {names[k]: v for k, v in s.equilibrium("weight").items() if k in names}
+    found["L^2"] = found.pop("L") ** 2
     return lines({name: roots(value) for name, value in found.items()})
 
 
@@ -183,13 +208,13 @@ EQUATIONS: dict[str, Callable[[], str]] = {
     "flow/none": lambda: flow(s.order_parameter_flow("none")),
     "flow/weight": lambda: flow(s.order_parameter_flow("weight")),
     "flow/batch": batch_flow,
+    "noise/batch": lambda: sbn.codegen.latex(batch_noise()),
     "averages/linear": lambda: averages("linear"),
     "averages/relu": lambda: averages("relu"),
     "error/linear": lambda: signed(s.generalization_error("linear")),
-    "shift/independent": lambda: sbn.codegen.latex(s.batch_moments("independent")[0]),
-    "shift/correlated": lambda: sbn.codegen.latex(s.batch_moments("correlated")[0]),
-    "square/independent": lambda: sbn.codegen.latex(s.batch_moments("independent")[1]),
-    "square/correlated": lambda: sbn.codegen.latex(s.batch_moments("correlated")[1]),
+    "shift/correlated": lambda: by_batch_size(s.batch_moments("correlated")[0]),
+    "square/independent": lambda: by_batch_size(s.batch_moments("independent")[1]),
+    "square/correlated": lambda: by_batch_size(s.batch_moments("correlated")[1]),
     "zeta/independent": independent_zeta,
     "zeta/independent/linear": lambda: sbn.codegen.latex(
         s.gamma_decay("independent", "linear").zeta
@@ -202,31 +227,26 @@ EQUATIONS: dict[str, Callable[[], str]] = {
     "effective/none": lambda: sbn.codegen.latex(s.effective_learning_rate("none")),
     "effective/weight": lambda: sbn.codegen.latex(s.effective_learning_rate("weight")),
     "maximum/weight": lambda: sbn.codegen.latex(s.maximum_learning_rate("weight")),
-    "maximum/none": lambda: sbn.codegen.latex(
-        s.maximum_learning_rate("none", "linear").subs(s.lamda, 0)
-    ),
     "divergence": lambda: sbn.codegen.latex(s.divergence_learning_rate("linear").subs(s.lamda, 0)),
     "late/linear": lambda: late_time("weight", "linear"),
     "late/relu": lambda: late_time("weight", "relu"),
     "late/batch": lambda: late_time("batch", "linear"),
     "equilibrium": equilibrium,
     "ridge/error": ridge_error,
-    "ridge/resolvent": lambda: sbn.codegen.latex(s.offline.resolvent()),
     "ridge/best": lambda: sbn.codegen.latex(s.offline.best_ridge()[1]),
     "offline/below": lambda: branch(s.offline.batch_normalized_error(), 0),
     "offline/above": lambda: branch(s.offline.batch_normalized_error(), 1),
-    "offline/least_squares": lambda: branch(s.offline.least_squares_error(), 0),
     "offline/variance": lambda: signed(s.offline.weight_variance()),
     "offline/best": lambda: branch(s.offline.best_batch_size(), 1),
     "depth/map": lambda: signed(s.correlation_map("relu")),
-    "depth/map/batch": lambda: signed(sp.factor(s.correlation_map("relu", "batch"))),
+    "depth/map/batch": lambda: pi_first(sp.factor(s.correlation_map("relu", "batch"))),
     "depth/late": lambda: sbn.codegen.latex(s.late_correlation("relu")),
-    "depth/multiplier": lambda: sbn.codegen.latex(s.gradient_multiplier("relu", "batch")),
+    "depth/multiplier": lambda: pi_first(s.gradient_multiplier("relu", "batch")),
     "depth/moments": lambda: sbn.codegen.latex(s.fuss_catalan(3).moment),
     "depth/edge": lambda: sbn.codegen.latex(s.fuss_catalan(3).edge),
     "geometry/offset": lambda: sbn.codegen.latex(s.least_squares_offset().minimizer),
     "geometry/folded": lambda: sbn.codegen.latex(s.least_squares_offset(folded=True).minimizer),
-    "geometry/jitter": lambda: signed(s.boundary_variance()),
+    "geometry/jitter": lambda: by_batch_size(s.boundary_variance(), sp.Symbol("b", real=True)),
     "geometry/inside": lambda: sbn.codegen.latex(s.flip_rate("inside")),
     "geometry/outside": lambda: sbn.codegen.latex(s.flip_rate("outside")),
 }

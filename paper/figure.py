@@ -6,6 +6,7 @@ A figure script names its store, draws with the experiment's own `figures`, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +47,7 @@ def fit(figure: Figure, width: float, height: float, legend: int = 0) -> Figure:
             text.set_fontsize(SMALL)
         for line in axis.lines:
             line.set_markersize(min(line.get_markersize(), 4.5))
+    _wrap_labels(figure)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
     for old in figure.legends[:]:
         texts = old.get_texts()
@@ -64,6 +66,26 @@ def fit(figure: Figure, width: float, height: float, legend: int = 0) -> Figure:
             columnspacing=1.4, borderaxespad=0.2,
         )  # fmt: skip
     return figure
+
+
+def _wrap_labels(figure: Figure) -> None:
+    """Break labels of the vertical axes that are longer than these."""
+    rows = max(axis.get_subplotspec().get_gridspec().nrows for axis in _panels(figure))
+    characters = int(12.5 * figure.get_figheight() / rows)
+    for axis in _panels(figure):
+        words = re.findall(r"\$[^$]*\$|[^\s$]+", axis.get_ylabel())
+        lengths = [6 if word.startswith("$") else len(word) for word in words]
+        if sum(lengths) + len(lengths) <= characters:
+            continue
+        half = sum(lengths) / 2
+        first = next(k for k in range(1, len(words) + 1) if sum(lengths[:k]) >= half)
+        first = min(first, len(words) - 1)
+        axis.set_ylabel(" ".join(words[:first]) + "\n" + " ".join(words[first:]))
+
+
+def _panels(figure: Figure) -> list:
+    """Return the axes that are no colour bars."""
+    return [axis for axis in figure.axes if axis.get_subplotspec() is not None]
 
 
 def _texts(legend: object) -> list:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from paper.figure import BUILD
 from paper.number import Claim
-from paper.stores import EXPERIMENTS, RESULTS, open_store
+from paper.stores import RESULTS, experiments, open_store, optional_sections
 
 SOURCES = {
     "Ioffe2015": "Ioffe and Szegedy",
@@ -41,7 +41,7 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
         A store is missing, unfinished or has a hole.
     """
     numbers, claims = {"version": version("statmech_bn")}, []
-    for name in EXPERIMENTS:
+    for name in experiments(results):
         experiment = import_module(f"paper.experiments.{name}")
         with open_store(name, results) as tree:
             numbers |= {f"{name}/{key}": text for key, text in experiment.numbers(tree).items()}
@@ -68,13 +68,20 @@ def claims_table(claims: list[Claim]) -> str:
         rows.append(rf"\multicolumn{{3}}{{@{{}}l}}{{\emph{{{title}}} \cite{{{source}}}}} \\")
         rows += [rf"{claim.text} & {claim.verdict} & {claim.number} \\" for claim in own]
         rows.append(r"\addlinespace")
-    return "\n".join(rows[:-1]) + "\n"
+    columns = r"@{}p{70mm}p{15mm}p{84mm}@{}"
+    return tabular(columns, "claim & verdict & measured here", rows[:-1])
+
+
+def tabular(columns: str, header: str, rows: list[str]) -> str:
+    """Write a table for booktabs."""
+    body = [r"\toprule", rf"{header} \\", r"\midrule", *rows, r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"]) + "\n"
 
 
 def runs_table(results: Path = RESULTS) -> str:
     """Write the sizes of every experiment: its points, dimensions, replicas and seeds."""
     rows = []
-    for name in EXPERIMENTS:
+    for name in experiments(results):
         with open_store(name, results) as tree:
             nodes = [node for node in tree.subtree if node.data_vars]
             values = sum(variable.size for node in nodes for variable in node.data_vars.values())
@@ -85,7 +92,7 @@ def runs_table(results: Path = RESULTS) -> str:
             ]
         script = name.replace("_", r"\_")
         rows.append(rf"\texttt{{{script}}} & {' & '.join(cells)} \\")
-    return "\n".join(rows) + "\n"
+    return tabular(r"@{}lrrr@{}", "experiment & dimension $N$ & replicas & values", rows)
 
 
 def _span(values: object) -> str:
@@ -98,13 +105,15 @@ def _span(values: object) -> str:
 
 
 def write(results: Path = RESULTS, build: Path = BUILD) -> dict[str, str]:
-    """Write the numbers and both tables; returns the numbers."""
+    """Write the numbers, both tables and the optional sections; returns the numbers."""
     numbers, claims = collect(results)
     folder = build / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "numbers.tex").write_text(macros(numbers))
     (folder / "claims.tex").write_text(claims_table(claims))
     (folder / "runs.tex").write_text(runs_table(results))
+    inputs = (rf"\input{{sections/{name}}}" for name in optional_sections(results))
+    (folder / "optional.tex").write_text("\n".join(inputs) + "\n")
     return numbers
 
 

@@ -37,6 +37,9 @@ EXPERIMENTS = (
     "boundary_jitter",
 )
 """In the order in which their claims are told."""
+OPTIONAL: dict[str, tuple[str, ...]] = {}
+"""Sections of the paper (``sections/NAME.tex``) that are left out, with their numbers and figures,
+unless the stores of all their experiments are there."""
 
 
 def store_path(name: str, results: Path = RESULTS) -> Path:
@@ -63,6 +66,21 @@ def open_store(name: str, results: Path = RESULTS) -> xr.DataTree:
             f"Go on with it: python simulations/{name}.py, with the options that it was begun with."
         )
     return tree
+
+
+def optional_sections(results: Path = RESULTS) -> list[str]:
+    """Return the optional sections whose stores are all there."""
+    return [
+        section
+        for section, names in OPTIONAL.items()
+        if all(store_path(name, results).exists() for name in names)
+    ]
+
+
+def experiments(results: Path = RESULTS) -> tuple[str, ...]:
+    """Return the experiments of the paper, with those of its optional sections."""
+    more = (name for section in optional_sections(results) for name in OPTIONAL[section])
+    return (*EXPERIMENTS, *more)
 
 
 def make_missing(results: Path = RESULTS) -> None:

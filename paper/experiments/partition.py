@@ -49,6 +49,7 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "networks": count(tree["offset"].sizes["replica"]),
         "excess_low": number(float(folds.min()), digits=2),
         "excess_high": number(float(folds.max()), digits=2),
+        "drawn": setting(script.DRAWN),
         "near": setting(script.NEAR),
         "nearer": number(*sbn.study.judge(nearer(tree), ">1")[:2]),
         "bends": number(*sbn.study.judge(bends(tree), ">1")[:2]),
@@ -88,7 +89,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
             VERDICTS[seen], rf"{number(value, error)} times as many near the data",
         ),
         Claim(
-            "and nearer to the data than to other places", "Balestriero2022",
+            "They are nearer to the data than to other places", "Balestriero2022",
             "holds" if everywhere else "corrected",
             rf"ratio {_quoted(beside, highest)} ({highest}) to {_quoted(beside, lowest)} "
             rf"({lowest})",

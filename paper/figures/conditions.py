@@ -10,7 +10,7 @@ STORE = "matrix_products"
 
 def draw(tree: DataTree) -> Figure:
     """Return the figure at its printed size."""
-    return fit(drawn(STORE, tree, "conditions"), COLUMN, 2.5, legend=2)
+    return fit(drawn(STORE, tree, "conditions"), COLUMN, 2.6, legend=2)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ STORE = "gamma_decay"
 
 def draw(tree: DataTree) -> Figure:
     """Return the figure at its printed size."""
-    return fit(drawn(STORE, tree, "landscape"), COLUMN, 3.4, legend=3)
+    return fit(drawn(STORE, tree, "landscape"), COLUMN, 3.4, legend=2)
 
 
 if __name__ == "__main__":

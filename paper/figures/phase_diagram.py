@@ -10,7 +10,7 @@ STORE = "phase_diagram"
 
 def draw(tree: DataTree) -> Figure:
     """Return the figure at its printed size."""
-    return fit(drawn(STORE, tree, "generalization_error_batch_size"), PAGE, 3.3)
+    return fit(drawn(STORE, tree, "generalization_error_batch_size"), PAGE, 3.3, legend=1)
 
 
 if __name__ == "__main__":
