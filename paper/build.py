@@ -18,8 +18,9 @@ from pathlib import Path
 import tyro
 
 from paper import equations, numbers
-from paper.figure import BUILD, produce
+from paper.figure import produce
 from paper.stores import RESULTS, ROOT, experiments, make_missing
+from statmech_bn.errors import InvalidStore
 
 PAPER = ROOT / "paper"
 PROGRAMS = ("latexmk", "pdflatex", "bibtex")
@@ -51,8 +52,8 @@ def figure_scripts() -> list[str]:
     return sorted(path.stem for path in (PAPER / "figures").glob("*.py"))
 
 
-def typeset() -> Path:
-    """Run LaTeX.
+def typeset(folder: Path = PAPER) -> Path:
+    """Run LaTeX in the folder of ``main.tex``, and say what a reader would stumble over.
 
     Returns
     -------
@@ -63,16 +64,16 @@ def typeset() -> Path:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build"]
     done = subprocess.run(
-        [*command, "main.tex"], cwd=PAPER, env=environment, capture_output=True, text=True,
+        [*command, "main.tex"], cwd=folder, env=environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    log = BUILD / "main.log"
+    log = folder / "build" / "main.log"
     if done.returncode:
         errors = re.findall(r"^!.*(?:\n.*){2}", log.read_text(errors="replace"), re.MULTILINE)
         sys.exit("LaTeX stopped: " + "\n".join(errors or [done.stdout[-2000:]]) + f"\nSee {log}")
     for line in complaints(log.read_text(errors="replace")):
         print(f"warning: {line}")
-    return BUILD / "main.pdf"
+    return log.with_suffix(".pdf")
 
 
 def complaints(log: str) -> list[str]:
@@ -83,9 +84,12 @@ def complaints(log: str) -> list[str]:
 def main(options: Options) -> None:
     """Do all of it."""
     check_latex()
-    make_missing(options.results)
+    try:
+        make_missing(options.results)
+        numbers.write(options.results)
+    except InvalidStore as error:
+        sys.exit(str(error))
     equations.write()
-    numbers.write(options.results)
     for name in figure_scripts():
         script = import_module(f"paper.figures.{name}")
         if script.STORE in experiments(options.results):

@@ -16,10 +16,10 @@ import statmech_bn as sbn
 from paper.figure import BUILD
 
 s = sbn.symbolic
-s_M = sbn.symbolic.offline.scale
-B_perp = sp.Symbol(r"B_{\perp}", positive=True)
-information = sp.Symbol(r"\mathcal{I}(\gamma)")
-curvature = sp.Symbol(r"\mathbb{E}[A'']")
+SPREAD = sbn.symbolic.offline.scale
+NOISE = sp.Symbol(r"B_{\perp}", positive=True)
+INFORMATION = sp.Symbol(r"\mathcal{I}(\gamma)")
+CURVATURE = sp.Symbol(r"\mathbb{E}[A'']")
 STUDENTS = {
     "none": "no normalization",
     "weight": "weight norm.",
@@ -79,7 +79,7 @@ def roots(expression: sp.Expr) -> str:
 def with_scale(expression: sp.Expr) -> sp.Expr:
     """Write Γ functions of M by the mean spread s_M."""
     M = s.M
-    ratio = s_M * M ** sp.Rational(3, 2) / (2 * sp.sqrt(2)) * sp.gamma(M / 2 - sp.Rational(1, 2))
+    ratio = SPREAD * M ** sp.Rational(3, 2) / (2 * sp.sqrt(2)) * sp.gamma(M / 2 - sp.Rational(1, 2))
     shorter = sp.expand(expression).subs(sp.gamma(M / 2 + 1), ratio)
     return sp.gammasimp(sp.expand_func(shorter))
 
@@ -104,7 +104,7 @@ def batch_flow() -> str:
         powers = sp.collect(sp.expand(with_scale(rate)), s.eta, evaluate=False)
         short[name] = sp.Add(
             *(
-                power * B_perp * sp.factor(factor / batch_noise().doit())
+                power * NOISE * sp.factor(factor / batch_noise().doit())
                 if power == s.eta**2
                 else product(power * factor)
                 for power, factor in powers.items()
@@ -117,7 +117,10 @@ def averages(activation: str) -> str:
     """Print the drive, the pull and the noise of a normalized student."""
     drive, pull, square, slope = s.field_averages(activation)
     noise = square + slope * s.Delta**2
-    return lines({"D": product(drive), "A_2": pull, "B": sp.expand(noise)}, per_line=4)
+    per_line = 4 if activation == "linear" else 3  # what a column holds
+    return lines(
+        {"D": product(drive), "A_2": signed(pull), "B": sp.expand(noise)}, per_line=per_line
+    )
 
 
 def by_batch_size(expression: sp.Expr, variable: sp.Symbol = s.u) -> str:
@@ -135,7 +138,7 @@ def mean_spread() -> str:
     """Print s_M exactly, and to second order in 1/M."""
     exact = s.spread_moment(1).subs(sp.gamma(s.M / 2 + 1), s.M / 2 * sp.gamma(s.M / 2))
     expansion = sbn.codegen.latex(s.linear_scale(2))
-    return f"{sbn.codegen.latex(sp.powsimp(exact))} = {expansion} + O(M^{{-3}})"
+    return f"{sbn.codegen.latex(sp.powsimp(exact))} \\\\ &= {expansion} + O(M^{{-3}})"
 
 
 def independent_zeta() -> str:
@@ -143,8 +146,8 @@ def independent_zeta() -> str:
     zeta = s.gamma_decay("independent").zeta
     for integral in zeta.atoms(sp.Integral):
         weighted = integral.function.has(s.u**2)
-        zeta = zeta.subs(integral, information if weighted else curvature)
-    return signed(sp.collect(sp.expand(zeta), [information, curvature], sp.factor))
+        zeta = zeta.subs(integral, INFORMATION if weighted else CURVATURE)
+    return signed(sp.collect(sp.expand(zeta), [INFORMATION, CURVATURE], sp.factor))
 
 
 def correlated_penalty() -> str:
@@ -192,9 +195,7 @@ def rate_table() -> str:
     for row in s.learning_rate_table():
         if row.gamma is None:
             continue  # no closed form
-        cells = [
-            sp.factor(with_scale(cell)) for cell in (row.gamma, row.length, row.maximum)
-        ]
+        cells = [sp.factor(with_scale(cell)) for cell in (row.gamma, row.length, row.maximum)]
         if cells[2].could_extract_minus_sign():
             numerator, denominator = sp.fraction(cells[2])
             cells[2] = sp.Mul(-numerator, 1 / sp.expand(-denominator), evaluate=False)

@@ -7,6 +7,7 @@ A figure script names its store, draws with the experiment's own `figures`, and 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ import xarray as xr
 
 import statmech_bn as sbn
 from paper.stores import RESULTS, ROOT, open_store
+from statmech_bn.errors import InvalidStore
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,5 +108,12 @@ def produce(
     """Draw the figure of a script from its store; returns the PDF."""
     with open_store(store, results) as tree:
         path = sbn.plot.save_figure(draw(tree), BUILD / "figures" / Path(script).stem)[1]
-    print(path)
     return path
+
+
+def main(store: str, draw: Callable[[xr.DataTree], Figure], script: str) -> None:
+    """Draw the figure of a script that is run by itself."""
+    try:
+        print(produce(store, draw, script))
+    except InvalidStore as error:
+        sys.exit(str(error))

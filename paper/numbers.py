@@ -6,6 +6,8 @@ new number is one entry there. Run as ``python -m paper.numbers`` it writes ``nu
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -13,14 +15,15 @@ from pathlib import Path
 from paper.figure import BUILD
 from paper.number import Claim
 from paper.stores import RESULTS, experiments, open_store, optional_sections
+from statmech_bn.errors import InvalidStore
 
 SOURCES = {
     "Ioffe2015": "Ioffe and Szegedy",
     "Laarhoven2017": "van Laarhoven",
-    "Arora2019": "Arora \\emph{et al.}",
-    "Bjorck2018": "Bjorck \\emph{et al.}",
-    "Luo2019": "Luo \\emph{et al.}",
-    "Yang2019": "Yang \\emph{et al.}",
+    "Arora2019": "Arora et al.",
+    "Bjorck2018": "Bjorck et al.",
+    "Luo2019": "Luo et al.",
+    "Yang2019": "Yang et al.",
     "Balestriero2022": "Balestriero and Baraniuk",
 }
 """Whose claims are judged, in the order of the table."""
@@ -68,7 +71,7 @@ def claims_table(claims: list[Claim]) -> str:
         rows.append(rf"\multicolumn{{3}}{{@{{}}l}}{{\emph{{{title}}} \cite{{{source}}}}} \\")
         rows += [rf"{claim.text} & {claim.verdict} & {claim.number} \\" for claim in own]
         rows.append(r"\addlinespace")
-    columns = r"@{}p{70mm}p{15mm}p{84mm}@{}"
+    columns = r"@{}>{\raggedright}p{70mm}p{15mm}>{\raggedright\arraybackslash}p{84mm}@{}"
     return tabular(columns, "claim & verdict & measured here", rows[:-1])
 
 
@@ -95,7 +98,7 @@ def runs_table(results: Path = RESULTS) -> str:
     return tabular(r"@{}lrrr@{}", "experiment & dimension $N$ & replicas & values", rows)
 
 
-def _span(values: object) -> str:
+def _span(values: Iterable[int]) -> str:
     """Print the least and the largest of some integers."""
     found = sorted(set(values))
     if not found:
@@ -118,5 +121,8 @@ def write(results: Path = RESULTS, build: Path = BUILD) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    for key, text in write().items():
-        print(f"{key:45} {text}")
+    try:
+        for key, text in write().items():
+            print(f"{key:45} {text}")
+    except InvalidStore as error:
+        sys.exit(str(error))

@@ -58,9 +58,7 @@ def comparisons(tree: xr.DataTree) -> list[Comparison]:
 def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return errors at the lowest load, and how often theory and ridge are missed."""
     found = comparisons(tree)
-    [low] = [
-        c for c in found if c.batch_size == SIZE and c.load == _middle(tree)
-    ]
+    [low] = [c for c in found if c.batch_size == SIZE and c.load == _middle(tree)]
     off = np.array([c.from_ridge for c in found])
     own = np.array([c.from_theory for c in found])
     digits = script.digit_table(tree).splitlines()[2:]

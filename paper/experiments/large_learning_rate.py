@@ -28,7 +28,7 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return errors and growth at the smallest and the largest η, and the best possible."""
     found = runs(tree)
     predicted = script.predicted(LOAD, tree[f"load_{LOAD:g}"].to_dataset().sel(batch_size=SIZE))
-    every = []
+    every, scores = [], []
     for load in script.LOADS:
         group = tree[f"load_{load:g}"].to_dataset()
         for size in script.BATCH_SIZES:
@@ -36,6 +36,9 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
             expected = script.predicted(load, one)["generalization_error"]
             measured = one["generalization_error"].mean(("replica", "initialization"))
             every.append((measured / expected - 1).values)
+            sets = one["generalization_error"].mean("initialization")
+            error = sets.std("replica", ddof=1) / np.sqrt(sets.sizes["replica"])
+            scores.append(((measured - expected) / error).values)
     off = np.abs(np.concatenate(every))
     values = {
         "load": setting(LOAD),
@@ -44,7 +47,8 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "replicas": count(found.sizes["replica"]),
         "least_squares": number(float(sbn.offline.least_squares(LOAD, script.LABEL_NOISE))),
         "typical_off": number(100 * float(np.median(off)), digits=2),
-        "largest_off": number(100 * float(off.max()), digits=2),
+        "missed": count(int((np.abs(np.concatenate(scores)) > 3).sum())),
+        "points": count(off.size),
         "gain": averaged(gain(tree)),
     }
     for name, place in (("small", 0), ("large", -1)):

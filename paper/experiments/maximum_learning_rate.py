@@ -6,7 +6,6 @@ import xarray as xr
 
 import statmech_bn as sbn
 from paper.number import Claim, averaged, count, number, power
-from simulations import maximum_learning_rate as script
 
 SIZE = 32
 """M at which the rows of the table are compared."""

@@ -57,10 +57,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         rf"noise is {number(ratio, error)} times larger at $M={sizes(tree)[0]}$ than at "
         rf"{sizes(tree)[1]}"
     )
-    if worst > 4:
-        verdict = "fails"
-    else:
-        verdict = "corrected" if ratio - 1 > 3 * error else "holds"
+    verdict = "fails" if worst > 4 else "corrected" if ratio - 1 > 3 * error else "holds"
     return [Claim(r"The noise of a step is $\eta^2C/M$", "Bjorck2018", verdict, text)]
 
 

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from xarray import DataTree
 
-from paper.figure import COLUMN, drawn, fit, produce
+from paper.figure import COLUMN, drawn, fit, main
 
 STORE = "gamma_decay"
 
@@ -14,4 +14,4 @@ def draw(tree: DataTree) -> Figure:
 
 
 if __name__ == "__main__":
-    produce(STORE, draw, __file__)
+    main(STORE, draw, __file__)
