@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
@@ -149,7 +150,8 @@ def test_a_verdict_is_one_of_the_known():
         Claim("it rains", "Luo2019", "perhaps", "1")
 
 
-def test_sums_are_printed_with_their_positive_terms_first():
+def test_sums_begin_with_what_is_positive_and_roots_stand_under_one_sign():
     s = sbn.symbolic
     assert equations.signed(s.gamma**2 - s.R * s.gamma + 1) == r"1 + \gamma^{2} - R \gamma"
-    assert equations.roots(s.gamma * (2 * s.eta / s.M) ** 0.5) != ""
+    root = equations.roots(s.gamma * sp.sqrt(2 * s.eta / s.M))
+    assert root == r"\gamma \sqrt{\frac{2 \eta}{M}}"
