@@ -14,10 +14,7 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return the best batch size at each load, measured and by theory."""
     simulation = tree["simulation"].to_dataset()
     sizes = simulation["batch_size"].values
-    found = {
-        "dimension": count(simulation.attrs["dimension"]),
-        "replicas": count(simulation.sizes["replica"]),
-    }
+    found = {"dimension": count(simulation.attrs["dimension"])}
     for load in script.LOADS:
         curve = script.predict(load, "uneven", np.geomspace(sizes[0], sizes[-1], 400))
         least = float(curve["generalization_error"].idxmin("batch_size"))

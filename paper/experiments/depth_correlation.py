@@ -20,19 +20,15 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return final correlations, the late power and the distance from theory."""
     theory = tree["depth/late"].to_dataset().sel(activation="relu").isel(depth=-1)
     ratio = ((1 - theory["correlation"].sel(start=0.0)) / theory["late"]).item()
-    points = script.fixed_points()
     return {
         "width": count(tree["depth/network"].attrs["width"]),
         "depth": count(tree["depth/network"]["depth"][-1]),
-        "networks": count(tree["depth/network"].sizes["replica"]),
         "none": averaged(last(tree, "none")),
         "batch": averaged(last(tree, "batch")),
         "late_depth": count(theory["depth"]),
         "late_ratio": number(ratio),
         "score": number(float(np.abs(script.scores(tree).values).max()), digits=2),
         "comparisons": count(script.scores(tree).size),
-        "multiplier_relu": number(points.loc["relu/batch", "χ"], digits=4),
-        "multiplier_tanh": number(points.loc["tanh/batch", "χ"], digits=4),
     }
 
 

@@ -10,10 +10,7 @@ from simulations import exploding_updates as script
 
 def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return exponents of growth and ratios of the largest steps."""
-    found = {
-        "depth": count(tree["step"].sizes["layer"]),
-        "replicas": count(tree["step"].sizes["replica"]),
-    }
+    found = {"depth": count(tree["step"].sizes["layer"])}
     for name in script.NORMALIZATIONS:
         found[f"{name}/exponent"] = number(*script.growth_exponent(tree, name))
     for name, factor in (("descends", 1.0), ("unbroken", 2.0)):

@@ -30,28 +30,29 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return shifts, distances of trajectories and the height of the penalty."""
     found = {
         "batch_size": count(SIZE),
-        "input_batch": count(script.INPUT_BATCH),
         "landscape_batch": count(script.LANDSCAPE_BATCH),
         "trajectory_batch": count(script.TRAJECTORY_BATCH),
-        "replicas": count(tree["shrinkage"].sizes["replica"]),
         "kurtosis_slope": number(*kurtosis_slope(tree)),
     }
+    sizes = tree["shrinkage"]["batch_size"].values
     for name in script.ACTIVATIONS:
         one = tree["shrinkage"].to_dataset().sel(activation=name, batch_size=SIZE)
         found[f"{name}/shift"] = averaged(shift(tree, name, SIZE))
-        for theory in ("independent", "correlated", "exact"):
-            found[f"{name}/{theory}"] = number(SIZE * (1 - float(one[theory])), digits=4)
-        sizes = tree["shrinkage"]["batch_size"].values
-        found[f"{name}/smallest"] = count(sizes[0])
+        found[f"{name}/exact"] = number(SIZE * (1 - float(one["exact"])))
         found[f"{name}/smallest_shift"] = averaged(shift(tree, name, sizes[0]))
         distances = script.distances(tree, name)
         for student in ("population", "independent", "correlated", "slowed"):
             row = distances.loc[script.STUDENTS[student]]
-            found[f"{name}/{student}/overlap"] = number(row["overlap"], digits=2)
-            found[f"{name}/{student}/gamma"] = number(row["gamma"], digits=2)
+            if student != "slowed":
+                found[f"{name}/{student}/gamma"] = number(row["gamma"], digits=2)
+            if student != "population":
+                found[f"{name}/{student}/overlap"] = number(row["overlap"], digits=2)
         late = tree["trajectories/mesoscopic"]["effective_gamma_decay"]
         late = late.sel(activation=name, student="batch").isel(time=slice(-10, None)).mean("time")
         found[f"{name}/late_decay"] = averaged(script.TRAJECTORY_BATCH * late)
+    one = tree["shrinkage"].to_dataset().sel(activation="linear", batch_size=SIZE)
+    found["independent"] = number(SIZE * (1 - float(one["independent"])))
+    found["smallest"] = count(sizes[0])
     parts = tree["parts"].to_dataset().sel(activation="linear", batch_size=SIZE)
     moved = SIZE * (1 - parts["gamma"] / parts["population"])
     found["part/mean"] = number(float(abs(moved.sel(part="mean")).max()), digits=1)

@@ -25,10 +25,9 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "layers_low": number(float(dense.min()), digits=2),
         "layers_high": number(float(dense.max()), digits=2),
     }
-    for name, gain in zip(("low", "middle", "high"), script.GAINS, strict=True):
-        found[f"{name}/gain"] = setting(gain)
+    for name, gain in (("low", script.GAINS[0]), ("high", script.GAINS[-1])):
         found[f"{name}/alignment"] = averaged(alignment(tree, gain))
-    return found
+    return found | {"high/gain": setting(script.GAINS[-1])}
 
 
 def claims(tree: xr.DataTree) -> list[Claim]:

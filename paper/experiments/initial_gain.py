@@ -20,7 +20,6 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     gains = tree["training"]["gain"]
     found = {
         "depth": count(script.TRAINED["depth"]),
-        "random_depth": count(tree["gradients"].sizes["layer"]),
         "lowest_gain": setting(gains[0]),
         "highest_gain": setting(gains[-1]),
     }

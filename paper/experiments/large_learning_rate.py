@@ -49,7 +49,6 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "typical_off": number(100 * float(np.median(off)), digits=2),
         "missed": count(int((np.abs(np.concatenate(scores)) > 3).sum())),
         "points": count(off.size),
-        "gain": averaged(gain(tree)),
     }
     for name, place in (("small", 0), ("large", -1)):
         one = found.isel(relative_rate=place)

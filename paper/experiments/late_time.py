@@ -32,7 +32,7 @@ def score(tree: xr.DataTree) -> float:
 def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return the spread over learning rates and the distance from the law."""
     rates = tree["macroscopic"]["learning_rate"]
-    linear = ratios(tree, "misalignment").sel(activation="linear")
+    linear, relu = (ratios(tree, "misalignment").sel(activation=a) for a in ("linear", "relu"))
     return {
         "batch_size": count(script.BATCH_SIZE),
         "label_noise": setting(script.LABEL_NOISE),
@@ -44,10 +44,9 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "spread": number(spread(tree), digits=2),
         "linear_low": number(float(linear.min()), digits=4),
         "linear_high": number(float(linear.max()), digits=4),
-        "relu_rest": number(
-            float((ratios(tree, "misalignment").sel(activation="relu") - 1).max()), digits=2
-        ),
+        "relu_rest": rf"{number(100 * (float(relu.max()) - 1), digits=2)}\,\%",
         "score": number(score(tree), digits=2),
+        "comparisons": count(2 * tree["mesoscopic"]["misalignment"].isel(time=0, replica=0).size),
     }
 
 

@@ -45,7 +45,6 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     rates = tree["macroscopic"]["learning_rate"]
     return {
         "batch_size": count(script.BATCH_SIZE),
-        "threshold": count(2 * script.BATCH_SIZE),
         "label_noise": setting(script.LABEL_NOISE),
         "dimension": count(tree["mesoscopic"].attrs["dimension"]),
         "replicas": count(tree["mesoscopic"].sizes["replica"]),

@@ -32,7 +32,6 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return growth and typical condition numbers."""
     exponent = tree["law"]["growth"].item() / np.log(10)
     return {
-        "dimension": count(tree["spectra"]["dimension"][0]),
         "small": count(script.SMALL),
         "depth": count(tree["representation"]["depth"][-1]),
         "factors": count(script.FACTORS),

@@ -29,7 +29,6 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return the frontier, its finite size, and the rows of the table at one M."""
     far = tree["six_decades/mesoscopic"].to_dataset()
     return {
-        "dimension": count(far.attrs["dimension"]),
         "frontier": averaged(per_sample(tree, "linear")),
         "frontier_relu": averaged(
             tree["frontier/mesoscopic"]["divergence_rate"].sel(activation="relu").isel(batch_size=0)

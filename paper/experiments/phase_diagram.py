@@ -24,13 +24,13 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "batch_size": count(script.BATCH_SIZE),
         "label_noise": setting(script.LABEL_NOISE),
         "dimension": count(tree["schedules/mesoscopic"].attrs["dimension"]),
-        "replicas": count(tree["schedules/mesoscopic"].sizes["replica"]),
         "decades": count(np.log10(float(maps["learning_rate"][-1] / maps["learning_rate"][0]))),
     }
     for student in script.STUDENTS:
         for name in ("constant", "cosine"):
             error = learned.sel(student=student, schedule=name)
             least, most = float(error.min()), float(error.max())
-            found[f"{student}/{name}/best"] = number(least, digits=2)
+            if student == "weight":
+                found[f"{student}/{name}/best"] = number(least, digits=2)
             found[f"{student}/{name}/spread"] = number(most / least, digits=2)
     return found

@@ -28,7 +28,6 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return the collapse, and the chain's distance from the equilibrium."""
     rates = script.RATES
     return {
-        "batch_size": count(script.BATCH_SIZE),
         "product": setting(script.PRODUCT),
         "rate_ratio": setting(rates[-1] / rates[0]),
         "spread": number(spread(tree), digits=1),

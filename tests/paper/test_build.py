@@ -20,7 +20,9 @@ def test_the_paper_builds_from_quick_stores(tmp_path, monkeypatch):
         equations.write(copy / "build")
         found = numbers.write(results, copy / "build")
         text = "\n".join(path.read_text() for path in copy.glob("sections/*.tex"))
-        assert set(re.findall(r"\\val\{([^}]*)\}", text)) <= set(found)
+        text += (copy / "main.tex").read_text()
+        used = set(re.findall(r"\\val\{([^}#]*)\}", text))
+        assert used == set(found)
         for name in build.figure_scripts():
             script = build.import_module(f"paper.figures.{name}")
             figure.produce(script.STORE, script.draw, name, results)
