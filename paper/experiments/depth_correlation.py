@@ -39,7 +39,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
     apart = plain - batch > 3 * np.hypot(plain_error, batch_error)
     return [
         Claim(
-            "Deep features forget their input, and batch normalization prevents it", "Yang2019",
+            "Batch normalization keeps inputs apart that become alike without it", "Yang2019",
             "holds" if apart else "not seen",
             rf"unrelated inputs have $c={number(plain, plain_error)}$ behind {depth} layers, with "
             rf"normalization {number(batch, batch_error)}",
