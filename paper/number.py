@@ -105,15 +105,15 @@ def count(value: float) -> str:
     return rf"\num{{{round(float(value))}}}"
 
 
-def mean(values: xr.DataArray, dim: str = "replica") -> tuple[float, float]:
-    """Return the mean of independent values and its standard error."""
-    array = np.asarray(values.transpose(dim).values, dtype=float)
+def mean(values: xr.DataArray) -> tuple[float, float]:
+    """Return the mean over replicas and its standard error."""
+    array = np.asarray(values.transpose("replica").values, dtype=float)
     return float(array.mean()), float(array.std(ddof=1) / math.sqrt(array.size))
 
 
-def averaged(values: xr.DataArray, dim: str = "replica") -> str:
-    """Print the mean of independent values with its standard error."""
-    return number(*mean(values, dim))
+def averaged(values: xr.DataArray) -> str:
+    """Print the mean over replicas with its standard error."""
+    return number(*mean(values))
 
 
 def judged(values: xr.DataArray, expected: str) -> tuple[str, str]:

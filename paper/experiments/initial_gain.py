@@ -44,6 +44,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
     }
     saturating = {n: ranges["logistic", n][1] for n in ("none", "batch")}
     row = script.multipliers(tree).loc["ReLU, batch norm., gain 1"]
+    grown = number(row["measured"], row["standard error"])
     grows = row["measured"] - 1 > 3 * row["standard error"]
     return [
         Claim(
@@ -62,11 +63,10 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         Claim(
             "Gradients flow well through deep networks", "Ioffe2015",
             "corrected" if grows else "holds",
-            rf"they grow by {number(row['measured'], row['standard error'])} per ReLU layer; mean "
-            rf"field {number(row['mean field'], digits=4)}",
+            rf"they grow by {grown} per ReLU layer",
         ),
         Claim(
             "Its gradients explode with depth", "Yang2019", "holds" if grows else "not seen",
-            "the same: inputs are told apart at this price",
+            rf"by {grown} per ReLU layer; mean field {number(row['mean field'], digits=4)}",
         ),
     ]  # fmt: skip
