@@ -27,44 +27,60 @@ def kurtosis_slope(tree: xr.DataTree) -> tuple[float, float]:
 
 
 def numbers(tree: xr.DataTree) -> dict[str, str]:
-    """Return shifts, distances of trajectories and the height of the penalty."""
-    found = {
-        "batch_size": count(SIZE),
-        "landscape_batch": count(script.LANDSCAPE_BATCH),
-        "trajectory_batch": count(script.TRAJECTORY_BATCH),
-        "kurtosis_slope": number(*kurtosis_slope(tree)),
-    }
-    sizes = tree["shrinkage"]["batch_size"].values
-    for name in script.ACTIVATIONS:
-        one = tree["shrinkage"].to_dataset().sel(activation=name, batch_size=SIZE)
-        found[f"{name}/shift"] = averaged(shift(tree, name, SIZE))
-        found[f"{name}/exact"] = number(SIZE * (1 - float(one["exact"])))
-        found[f"{name}/smallest_shift"] = averaged(shift(tree, name, sizes[0]))
-        distances = script.distances(tree, name)
-        for student in ("population", "independent", "correlated", "slowed"):
-            row = distances.loc[script.STUDENTS[student]]
-            if student != "slowed":
-                found[f"{name}/{student}/gamma"] = number(row["gamma"], digits=2)
-            if student != "population":
-                found[f"{name}/{student}/overlap"] = number(row["overlap"], digits=2)
-        late = tree["trajectories/mesoscopic"]["effective_gamma_decay"]
-        late = late.sel(activation=name, student="batch").isel(time=slice(-10, None)).mean("time")
-        found[f"{name}/late_decay"] = averaged(script.TRAJECTORY_BATCH * late)
+    """Return where γ stops and why, how far each decay is from the truth, and the penalty."""
     one = tree["shrinkage"].to_dataset().sel(activation="linear", batch_size=SIZE)
-    found["independent"] = number(SIZE * (1 - float(one["independent"])))
-    found["smallest"] = count(sizes[0])
     parts = tree["parts"].to_dataset().sel(activation="linear", batch_size=SIZE)
     moved = SIZE * (1 - parts["gamma"] / parts["population"])
-    found["part/mean"] = number(float(abs(moved.sel(part="mean")).max()), digits=1)
-    found["part/spread"] = averaged(moved.sel(part="spread"))
-    landscape = tree["landscape"].to_dataset().sel(activation="linear").isel(gamma=-1)
-    unit = script.LANDSCAPE_BATCH
-    found["landscape/gamma"] = setting(landscape["gamma"])
-    found["landscape/measured"] = averaged(unit * (landscape["loss"] - landscape["population"]))
-    for theory in ("penalty", "independent"):
-        height = unit * (landscape[theory] - landscape["population"])
-        found[f"landscape/{theory}"] = number(float(height), digits=3)
+    found = {
+        "batch_size": count(SIZE),
+        "smallest": count(tree["shrinkage"]["batch_size"][0]),
+        "independent": number(SIZE * (1 - float(one["independent"]))),
+        "kurtosis_slope": number(*kurtosis_slope(tree)),
+        "part/mean": number(float(abs(moved.sel(part="mean")).max()), digits=1),
+        "part/spread": averaged(moved.sel(part="spread")),
+        "trajectory_batch": count(script.TRAJECTORY_BATCH),
+        **landscape(tree),
+    }
+    for name in script.ACTIVATIONS:
+        found |= {f"{name}/{key}": text for key, text in of_unit(tree, name).items()}
     return found
+
+
+def of_unit(tree: xr.DataTree, activation: str) -> dict[str, str]:
+    """Return shifts, distances of trajectories and the decay in the end, for one activation."""
+    shrunk = tree["shrinkage"].to_dataset().sel(activation=activation)
+    distances = script.distances(tree, activation).rename(
+        {title: name for name, title in script.STUDENTS.items()}
+    )
+    decay = tree["trajectories/mesoscopic"]["effective_gamma_decay"]
+    late = decay.sel(activation=activation, student="batch").isel(time=slice(-10, None))
+    return {
+        "shift": averaged(shift(tree, activation, SIZE)),
+        "smallest_shift": averaged(shift(tree, activation, int(shrunk["batch_size"][0]))),
+        "exact": number(SIZE * (1 - float(shrunk["exact"].sel(batch_size=SIZE)))),
+        "late_decay": averaged(script.TRAJECTORY_BATCH * late.mean("time")),
+        **{
+            f"{name}/gamma": number(distances.loc[name, "gamma"], digits=2)
+            for name in ("population", "independent", "correlated")
+        },
+        **{
+            f"{name}/overlap": number(distances.loc[name, "overlap"], digits=2)
+            for name in ("independent", "correlated", "slowed")
+        },
+    }
+
+
+def landscape(tree: xr.DataTree) -> dict[str, str]:
+    """Return what batch statistics add to the loss at the largest γ, and both theories of it."""
+    last = tree["landscape"].to_dataset().sel(activation="linear").isel(gamma=-1)
+    size = script.LANDSCAPE_BATCH
+    height = {name: size * (last[name] - last["population"]) for name in ("penalty", "independent")}
+    return {
+        "landscape_batch": count(size),
+        "landscape/gamma": setting(last["gamma"]),
+        "landscape/measured": averaged(size * (last["loss"] - last["population"])),
+        **{f"landscape/{name}": number(float(value)) for name, value in height.items()},
+    }
 
 
 def claims(tree: xr.DataTree) -> list[Claim]:
