@@ -1,0 +1,47 @@
+"""Whether deep features forget their input."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from paper.number import Claim, averaged, count, mean, number
+from simulations import depth_correlation as script
+
+
+def last(tree: xr.DataTree, normalization: str) -> xr.DataArray:
+    """Return the correlation of unrelated inputs behind the last ReLU layer."""
+    deep = tree["depth/network"]["correlation"]
+    chosen = deep.sel(activation="relu", normalization=normalization, start=0.0)
+    return chosen.isel(depth=-1, drop=True)
+
+
+def numbers(tree: xr.DataTree) -> dict[str, str]:
+    """Return final correlations, the late power and the distance from theory."""
+    theory = tree["depth/late"].to_dataset().sel(activation="relu").isel(depth=-1)
+    ratio = ((1 - theory["correlation"].sel(start=0.0)) / theory["late"]).item()
+    return {
+        "width": count(tree["depth/network"].attrs["width"]),
+        "depth": count(tree["depth/network"]["depth"][-1]),
+        "none": averaged(last(tree, "none")),
+        "batch": averaged(last(tree, "batch")),
+        "late_depth": count(theory["depth"]),
+        "late_ratio": number(ratio),
+        "score": number(float(np.abs(script.scores(tree).values).max()), digits=2),
+        "comparisons": count(script.scores(tree).size),
+    }
+
+
+def claims(tree: xr.DataTree) -> list[Claim]:
+    """Judge whether deep features forget the input, and whether batch normalization helps."""
+    (plain, plain_error), (batch, batch_error) = (mean(last(tree, n)) for n in ("none", "batch"))
+    depth = int(tree["depth/network"]["depth"][-1])
+    apart = plain - batch > 3 * np.hypot(plain_error, batch_error)
+    return [
+        Claim(
+            "Batch normalization keeps inputs apart that become alike without it", "Yang2019",
+            "holds" if apart else "not seen",
+            rf"unrelated inputs have $c={number(plain, plain_error)}$ behind {depth} layers, with "
+            rf"normalization {number(batch, batch_error)}",
+        )
+    ]  # fmt: skip

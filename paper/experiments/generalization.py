@@ -1,0 +1,104 @@
+"""Generalization from finite training sets, and whether batch normalization is a ridge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+import statmech_bn as sbn
+from paper.number import Claim, averaged, count, mean, number, setting
+from simulations import generalization as script
+
+SIZE = script.SHOWN
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Batch normalization at one load and batch size beside ridge regression and its own theory."""
+
+    load: float
+    batch_size: int
+    error: xr.DataArray
+    ridge: xr.DataArray
+    theory: float
+
+    @property
+    def from_ridge(self) -> float:
+        """Distance from the ridge on the same data, in standard errors."""
+        value, error = mean((self.error - self.ridge).reset_coords(drop=True))
+        return value / error
+
+    @property
+    def from_theory(self) -> float:
+        """Distance from the own theory, in standard errors."""
+        value, error = mean(self.error - self.theory)
+        return value / error
+
+
+def comparisons(tree: xr.DataTree) -> list[Comparison]:
+    """Compare at all loads and batch sizes."""
+    found = []
+    for size in script.BATCH_SIZES:
+        batch = script.simulation(tree, "linear", f"batch_{size}")
+        ridge = script.simulation(tree, "linear", f"population_{size}")["generalization_error"]
+        for load in batch["load"].values:
+            one = batch.sel(load=load)
+            growth = float(one["growth"].mean())
+            own = sbn.offline.batch_normalized(
+                load, size, script.LABEL_NOISE, growth, uneven_weights=True
+            )
+            found.append(
+                Comparison(load, size, one["generalization_error"], ridge.sel(load=load), own)
+            )
+    return found
+
+
+def numbers(tree: xr.DataTree) -> dict[str, str]:
+    """Return errors at the lowest load, and how often theory and ridge are missed."""
+    found = comparisons(tree)
+    [low] = [c for c in found if c.batch_size == SIZE and c.load == _middle(tree)]
+    off = np.array([c.from_ridge for c in found])
+    own = np.array([c.from_theory for c in found])
+    digits = script.digit_table(tree).splitlines()[2:]
+    ratios = [float(line.rsplit("|", 2)[1]) for line in digits]
+    return {
+        "dimension": count(tree["unbatched"].attrs["dimension"]),
+        "replicas": count(tree["unbatched"].sizes["replica"]),
+        "label_noise": setting(script.LABEL_NOISE),
+        "size": count(SIZE),
+        "load": setting(low.load),
+        "error": averaged(low.error),
+        "ridge": averaged(low.ridge),
+        "theory": number(float(low.theory)),
+        "points": count(len(found)),
+        "not_ridge": count(int((np.abs(off) > 3).sum())),
+        "not_theory": count(int((np.abs(own) > 3).sum())),
+        "from_theory": number(float(np.abs(own).max()), digits=2),
+        "from_ridge": number(float(np.abs(off).max()), digits=2),
+        "components": count(script.COMPONENTS),
+        "digits_low": number(min(ratios), digits=2),
+        "digits_high": number(max(ratios), digits=2),
+    }
+
+
+def _middle(tree: xr.DataTree) -> float:
+    """Return the load below 1 closest to one half, which both presets have."""
+    loads = tree[f"batch_{SIZE}"]["load"].values
+    return float(loads[np.argmin(np.abs(loads - 0.5))])
+
+
+def claims(tree: xr.DataTree) -> list[Claim]:
+    """Judge whether batch normalization generalizes as ridge regression does."""
+    found = comparisons(tree)
+    missed = sum(abs(c.from_ridge) > 3 for c in found)
+    own = sum(abs(c.from_theory) > 3 for c in found)
+    text = (
+        rf"{count(missed)} of {count(len(found))} points are three errors off the ridge, "
+        rf"{count(own)} off our theory"
+    )
+    return [
+        Claim(r"On finite training sets it is ridge regression with $\lambda_r=2\alpha\zeta$",
+              "Luo2019", "fails" if missed else "not seen", text)
+    ]  # fmt: skip

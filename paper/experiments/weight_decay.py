@@ -1,0 +1,48 @@
+"""What weight decay leaves of a learning rate: the product ηλ alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from paper.number import Claim, count, number, setting
+from simulations import weight_decay as script
+
+
+def spread(tree: xr.DataTree) -> float:
+    """Return by how much runs of one ηλ differ at the end, relatively."""
+    last = tree["collapse"].to_dataset()[list(script.VARIABLES)].isel(time=-1)
+    apart = last.max("learning_rate") / last.min("learning_rate") - 1
+    return float(apart.to_array().max())
+
+
+def scores(tree: xr.DataTree) -> float:
+    """Return how far the chain's η_eff is from the equilibrium, relatively, at most."""
+    theory, chain = (
+        tree[f"equilibrium/{level}"]["effective_rate"] for level in ("macroscopic", "mesoscopic")
+    )
+    return float(np.abs(chain.mean("replica") / theory - 1).max())
+
+
+def numbers(tree: xr.DataTree) -> dict[str, str]:
+    """Return the collapse, and the chain's distance from the equilibrium."""
+    rates = script.RATES
+    return {
+        "product": setting(script.PRODUCT),
+        "rate_ratio": setting(rates[-1] / rates[0]),
+        "spread": number(spread(tree), digits=1),
+        "dimension": count(tree["equilibrium/mesoscopic"].attrs["dimension"]),
+        "chain_off": number(100 * scores(tree), digits=2),
+    }
+
+
+def claims(tree: xr.DataTree) -> list[Claim]:
+    """Judge whether the equilibrium knows ηλ alone."""
+    apart, ratio = spread(tree), script.RATES[-1] / script.RATES[0]
+    text = (
+        rf"runs with $\eta$ of ratio {setting(ratio)} end within a relative "
+        rf"{number(apart, digits=1)}"
+    )
+    verdict = "holds" if apart < 0.01 else "not seen"
+    return [Claim(r"With weight decay only the product $\eta\lambda$ matters", "Laarhoven2017",
+                  verdict, text)]  # fmt: skip

@@ -1,0 +1,17 @@
+"""How often a sample changes sides."""
+
+from matplotlib.figure import Figure
+from xarray import DataTree
+
+from paper.figure import COLUMN, drawn, fit, main
+
+STORE = "boundary_jitter"
+
+
+def draw(tree: DataTree) -> Figure:
+    """Return the figure at its printed size."""
+    return fit(drawn(STORE, tree, "flips"), COLUMN, 2.5, legend=2)
+
+
+if __name__ == "__main__":
+    main(STORE, draw, __file__)

@@ -1,0 +1,17 @@
+"""The loss against γ, and what batch statistics add to it."""
+
+from matplotlib.figure import Figure
+from xarray import DataTree
+
+from paper.figure import COLUMN, drawn, fit, main
+
+STORE = "gamma_decay"
+
+
+def draw(tree: DataTree) -> Figure:
+    """Return the figure at its printed size."""
+    return fit(drawn(STORE, tree, "landscape"), COLUMN, 3.4, legend=2)
+
+
+if __name__ == "__main__":
+    main(STORE, draw, __file__)

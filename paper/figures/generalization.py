@@ -1,0 +1,17 @@
+"""Generalization error against the load."""
+
+from matplotlib.figure import Figure
+from xarray import DataTree
+
+from paper.figure import PAGE, drawn, fit, main
+
+STORE = "generalization"
+
+
+def draw(tree: DataTree) -> Figure:
+    """Return the figure at its printed size."""
+    return fit(drawn(STORE, tree, "error"), PAGE, 2.7)
+
+
+if __name__ == "__main__":
+    main(STORE, draw, __file__)

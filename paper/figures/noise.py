@@ -1,0 +1,17 @@
+"""Noise of batch gradients of a deep network, times the batch size."""
+
+from matplotlib.figure import Figure
+from xarray import DataTree
+
+from paper.figure import COLUMN, drawn, fit, main
+
+STORE = "update_noise"
+
+
+def draw(tree: DataTree) -> Figure:
+    """Return the figure at its printed size."""
+    return fit(drawn(STORE, tree, "network"), COLUMN, 1.9, legend=2)
+
+
+if __name__ == "__main__":
+    main(STORE, draw, __file__)

@@ -1,0 +1,17 @@
+"""What a step of each size does to fields and loss."""
+
+from matplotlib.figure import Figure
+from xarray import DataTree
+
+from paper.figure import COLUMN, drawn, fit, main
+
+STORE = "exploding_updates"
+
+
+def draw(tree: DataTree) -> Figure:
+    """Return the figure at its printed size."""
+    return fit(drawn(STORE, tree, "growth"), COLUMN, 1.9, legend=3)
+
+
+if __name__ == "__main__":
+    main(STORE, draw, __file__)

@@ -1,0 +1,122 @@
+"""A measured number as LaTeX, and a claim that it decides.
+
+Values go through siunitx: ``0.744(5)`` is a mean with its standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidStore, invalid
+
+VERDICTS = {
+    "reproduced": "holds",
+    "with a correction": "corrected",
+    "the opposite": "opposite",
+    "not seen": "not seen",
+}
+"""Words of the paper for those of `statmech_bn.study.judge`; some claims fail altogether."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the paper's table.
+
+    Parameters
+    ----------
+    text : str
+        What is claimed, LaTeX.
+    source : str
+        Key of the bibliography.
+    verdict : str
+        A value of `VERDICTS`, or "fails".
+    number : str
+        What was measured, LaTeX.
+    """
+
+    text: str
+    source: str
+    verdict: str
+    number: str
+
+    def __post_init__(self) -> None:
+        known = (*VERDICTS.values(), "fails")
+        if self.verdict not in known:
+            raise invalid("verdict", f"one of {', '.join(known)}", self.verdict)
+
+
+def number(value: float, error: float | None = None, digits: int = 3) -> str:
+    r"""Print a measured value, rounded to its error or to a number of digits.
+
+    Parameters
+    ----------
+    value : float
+    error : float, optional
+        Standard error; two of its digits are kept if it begins with 1, else one.
+    digits : int
+        Significant digits of a value without an error.
+
+    Raises
+    ------
+    InvalidStore
+        The value is not finite: its store has a hole.
+
+    Examples
+    --------
+    >>> number(0.74382, 0.0049), number(2.0, 0.015), number(0.5), number(1234.5)
+    ('\\num{0.744(5)}', '\\num{2.000(15)}', '\\num{0.500}', '\\num{1230}')
+    >>> number(2.3e-16, digits=1), number(120.3, 14.0), number(-0.001, 0.02)
+    ('\\num{2e-16}', '\\num{120(14)}', '\\num{0.00(2)}')
+    """
+    if not (math.isfinite(value) and (error is None or math.isfinite(error))):
+        raise InvalidStore(f"A number of the paper is {value} ± {error}: a store has a hole.")
+    if not error:
+        text = f"{value:#.{digits}g}".rstrip(".")
+        mantissa, exponent, power = text.partition("e")
+        if power.startswith("+0") and int(power) < 6:
+            text = f"{float(text):.0f}"
+        elif exponent:
+            text = f"{mantissa.rstrip('.')}e{int(power)}"
+        return rf"\num{{{text}}}"
+    exponent = math.floor(math.log10(error))
+    kept = 1 if error / 10**exponent < 1.95 else 0
+    places = max(0, kept - exponent)
+    units = round(error * 10**places)
+    return rf"\num{{{round(value, places) + 0.0:.{places}f}({units})}}"
+
+
+def setting(value: float) -> str:
+    """Print what was chosen, as short as it is."""
+    return rf"\num{{{float(value):g}}}"
+
+
+def power(value: float) -> str:
+    """Print the order of magnitude."""
+    return rf"$10^{{{math.log10(value):.0f}}}$"
+
+
+def count(value: float) -> str:
+    """Print an integer."""
+    return rf"\num{{{round(float(value))}}}"
+
+
+def mean(values: xr.DataArray) -> tuple[float, float]:
+    """Return the mean over replicas and its standard error."""
+    array = np.asarray(values.transpose("replica").values, dtype=float)
+    return float(array.mean()), float(array.std(ddof=1) / math.sqrt(array.size))
+
+
+def averaged(values: xr.DataArray) -> str:
+    """Print the mean over replicas with its standard error."""
+    return number(*mean(values))
+
+
+def judged(values: xr.DataArray, expected: str) -> tuple[str, str]:
+    """Print a mean and say what becomes of a claim about it, by `statmech_bn.study.judge`."""
+    value, error, verdict = sbn.study.judge(values, expected)
+    return number(value, error), VERDICTS[verdict]

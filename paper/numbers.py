@@ -1,0 +1,128 @@
+r"""Every number of the paper as a macro, and its tables, from the stores.
+
+``\val{experiment/key}`` is what the module `paper.experiments.EXPERIMENT` returns under that key. A
+new number is one entry there. Run as ``python -m paper.numbers`` it writes ``numbers.tex`` alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+from paper.figure import BUILD
+from paper.number import Claim
+from paper.stores import RESULTS, experiments, open_store, optional_sections
+from statmech_bn.errors import InvalidStore
+
+SOURCES = {
+    "Ioffe2015": "Ioffe and Szegedy",
+    "Laarhoven2017": "van Laarhoven",
+    "Arora2019": "Arora et al.",
+    "Bjorck2018": "Bjorck et al.",
+    "Luo2019": "Luo et al.",
+    "Yang2019": "Yang et al.",
+    "Balestriero2022": "Balestriero and Baraniuk",
+}
+"""Whose claims are judged, in the order of the table."""
+
+
+def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
+    """Read all stores.
+
+    Returns
+    -------
+    numbers : dict
+        Key → LaTeX.
+    claims : list of Claim
+
+    Raises
+    ------
+    InvalidStore
+        A store is missing, unfinished or has a hole.
+    """
+    numbers, claims = {"version": version("statmech_bn")}, []
+    for name in experiments(results):
+        experiment = import_module(f"paper.experiments.{name}")
+        with open_store(name, results) as tree:
+            numbers |= {f"{name}/{key}": text for key, text in experiment.numbers(tree).items()}
+            if hasattr(experiment, "claims"):
+                claims += experiment.claims(tree)
+    verdicts = [claim.verdict for claim in claims]
+    numbers["claims"] = str(len(claims))
+    for word in ("holds", "corrected", "opposite", "fails", "not seen"):
+        numbers[f"claims/{word}"] = str(verdicts.count(word))
+    return numbers, claims
+
+
+def macros(numbers: dict[str, str]) -> str:
+    r"""Write the definitions behind ``\val``."""
+    lines = [rf"\defineval{{{key}}}{{{text}}}" for key, text in numbers.items()]
+    return "\n".join(lines) + "\n"
+
+
+def claims_table(claims: list[Claim]) -> str:
+    """Write the rows of the table of claims, by source."""
+    rows = []
+    for source, title in SOURCES.items():
+        own = [claim for claim in claims if claim.source == source]
+        rows.append(rf"\multicolumn{{3}}{{@{{}}l}}{{\emph{{{title}}} \cite{{{source}}}}} \\")
+        rows += [rf"{claim.text} & {claim.verdict} & {claim.number} \\" for claim in own]
+        rows.append(r"\addlinespace")
+    columns = r"@{}>{\raggedright}p{70mm}p{15mm}>{\raggedright\arraybackslash}p{84mm}@{}"
+    return tabular(columns, "claim & verdict & measured here", rows[:-1])
+
+
+def tabular(columns: str, header: str, rows: list[str]) -> str:
+    """Write a table for booktabs."""
+    body = [r"\toprule", rf"{header} \\", r"\midrule", *rows, r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"]) + "\n"
+
+
+def runs_table(results: Path = RESULTS) -> str:
+    """Write the sizes of every experiment: its points, dimensions, replicas and seeds."""
+    rows = []
+    for name in experiments(results):
+        with open_store(name, results) as tree:
+            nodes = [node for node in tree.subtree if node.data_vars]
+            values = sum(variable.size for node in nodes for variable in node.data_vars.values())
+            cells = [
+                _span(int(node.attrs["dimension"]) for node in nodes if "dimension" in node.attrs),
+                _span(node.sizes["replica"] for node in nodes if "replica" in node.sizes),
+                rf"\num{{{values}}}",
+            ]
+        script = name.replace("_", r"\_")
+        rows.append(rf"\texttt{{{script}}} & {' & '.join(cells)} \\")
+    return tabular(r"@{}lrrr@{}", "experiment & dimension $N$ & replicas & values", rows)
+
+
+def _span(values: Iterable[int]) -> str:
+    """Print the least and the largest of some integers."""
+    found = sorted(set(values))
+    if not found:
+        return "--"
+    ends = dict.fromkeys([found[0], found[-1]])
+    return "--".join(rf"\num{{{value}}}" for value in ends)
+
+
+def write(results: Path = RESULTS, build: Path = BUILD) -> dict[str, str]:
+    """Write the numbers, both tables and the optional sections; returns the numbers."""
+    numbers, claims = collect(results)
+    folder = build / "generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "numbers.tex").write_text(macros(numbers))
+    (folder / "claims.tex").write_text(claims_table(claims))
+    (folder / "runs.tex").write_text(runs_table(results))
+    inputs = (rf"\input{{sections/{name}}}" for name in optional_sections(results))
+    (folder / "optional.tex").write_text("\n".join(inputs) + "\n")
+    return numbers
+
+
+if __name__ == "__main__":
+    try:
+        for key, text in write().items():
+            print(f"{key:45} {text}")
+    except InvalidStore as error:
+        sys.exit(str(error))

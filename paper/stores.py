@@ -1,0 +1,99 @@
+"""The stores that the paper reads, and what becomes of one that is not there.
+
+An experiment is a script in `simulations`; its store is ``results/NAME.zarr``. `open_store` says
+which script makes a store that is missing or unfinished; `make_missing` runs those scripts.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import xarray as xr
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidStore
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+EXPERIMENTS = (
+    "learning_rates",
+    "initial_gain",
+    "gamma_decay",
+    "maximum_learning_rate",
+    "late_time",
+    "weight_decay",
+    "phase_diagram",
+    "generalization",
+    "large_learning_rate",
+    "batch_size",
+    "update_noise",
+    "exploding_updates",
+    "gradient_alignment",
+    "depth_correlation",
+    "matrix_products",
+    "partition",
+    "boundary_jitter",
+)
+"""In the order in which their claims are told."""
+OPTIONAL: dict[str, tuple[str, ...]] = {}
+"""Sections of the paper (``sections/NAME.tex``) that are left out, with their numbers and figures,
+unless the stores of all their experiments are there."""
+
+
+def store_path(name: str, results: Path = RESULTS) -> Path:
+    """Return where an experiment's store is."""
+    return results / f"{name}.zarr"
+
+
+def open_store(name: str, results: Path = RESULTS) -> xr.DataTree:
+    """Open the store of an experiment.
+
+    Raises
+    ------
+    InvalidStore
+        It is missing or unfinished. The message names the script that makes it.
+    """
+    path = store_path(name, results)
+    if not path.exists():
+        raise InvalidStore(f"There is no store at {path}. Make it: python simulations/{name}.py")
+    tree = sbn.open(path)
+    unfinished = [node.path for node in tree.subtree if node.attrs.get("sweep_complete") == 0]
+    if unfinished or not tree.children:
+        raise InvalidStore(
+            f"{path} is not finished ({', '.join(unfinished) or 'it has no groups'}). "
+            f"Go on with it: python simulations/{name}.py, with the options that it was begun with."
+        )
+    return tree
+
+
+def optional_sections(results: Path = RESULTS) -> list[str]:
+    """Return the optional sections whose stores are all there."""
+    return [
+        section
+        for section, names in OPTIONAL.items()
+        if all(store_path(name, results).exists() for name in names)
+    ]
+
+
+def experiments(results: Path = RESULTS) -> tuple[str, ...]:
+    """Return the experiments of the paper, with those of its optional sections."""
+    more = (name for section in optional_sections(results) for name in OPTIONAL[section])
+    return (*EXPERIMENTS, *more)
+
+
+def make_missing(results: Path = RESULTS) -> None:
+    """Run the quick preset of every experiment whose store is not there."""
+    for name in EXPERIMENTS:
+        path = store_path(name, results)
+        if path.exists():
+            continue
+        print(f"{name}: no store, so its quick preset is run", flush=True)
+        subprocess.run(
+            [
+                sys.executable, ROOT / "simulations" / f"{name}.py", "--preset", "quick",
+                "--store", path, "--figures", results / "figures",
+            ],
+            check=True,
+        )  # fmt: skip

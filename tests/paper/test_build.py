@@ -1,0 +1,33 @@
+"""The whole paper, from no stores at all."""
+
+import re
+import shutil
+
+import pytest
+
+from paper import build, equations, figure, numbers
+from paper.stores import make_missing
+
+
+@pytest.mark.slow
+def test_the_paper_builds_from_quick_stores(tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    make_missing(results)
+    written = []
+    for copy in (tmp_path / "one", tmp_path / "two"):
+        shutil.copytree(build.PAPER, copy, ignore=shutil.ignore_patterns("build"))
+        monkeypatch.setattr(figure, "BUILD", copy / "build")
+        equations.write(copy / "build")
+        found = numbers.write(results, copy / "build")
+        text = "\n".join(path.read_text() for path in copy.glob("sections/*.tex"))
+        text += (copy / "main.tex").read_text()
+        used = set(re.findall(r"\\val\{([^}#]*)\}", text))
+        assert used == set(found)
+        for name in build.figure_scripts():
+            script = build.import_module(f"paper.figures.{name}")
+            figure.produce(script.STORE, script.draw, name, results)
+        if shutil.which("latexmk"):
+            written.append(build.typeset(copy).read_bytes())
+            log = (copy / "build" / "main.log").read_text(errors="replace")
+            assert build.complaints(log) == []
+    assert not written or written[0] == written[1]
