@@ -49,7 +49,7 @@ class Options(sbn.study.Options):
     """Boundaries that move with the mini-batch, and margins."""
 
     presets: ClassVar = {
-        "quick": {"batches": 300, "networks": 4, "steps": 200, "replicas": 2},
+        "quick": {"batches": 300, "networks": 6, "steps": 200, "replicas": 6},
         "paper": {"batches": 8_000, "networks": 16, "steps": 2000, "replicas": 16},
     }
     store: Path = Path("results/boundary_jitter.zarr")

@@ -51,7 +51,7 @@ ATTRIBUTES = {"widths": WIDTHS, "near": NEAR}
 class Options(sbn.study.Options):
     """Partitions of random networks, with and without batch normalization."""
 
-    presets: ClassVar = {"quick": {"networks": 3}, "paper": {"networks": 32}}
+    presets: ClassVar = {"quick": {"networks": 6}, "paper": {"networks": 32}}
     store: Path = Path("results/partition.zarr")
     """Where the results go."""
     networks: int | None = None

@@ -2,12 +2,12 @@
 
 A script says what to compute, ``parts(options)``, a mapping from groups of the store to functions
 and their grids (see `statmech_bn.sweep`), and what to draw, ``figures(tree)``. The options that all
-scripts have are those of `Options`.
+scripts have are those of `Options`. What its results say of a claim follows one rule, in
+`statmech_bn.verdicts`.
 """
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ import zarr
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import InvalidStore
 from statmech_bn.sweeps import plan, sweep
+from statmech_bn.verdicts import decide, distances, judge, limit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Options", "Part", "judge", "run", "simulate"]
+__all__ = ["Options", "Part", "decide", "distances", "judge", "limit", "run", "simulate"]
 
 Part = tuple[Callable[..., xr.Dataset], Mapping[str, Any]]
 """A function and the grid of its arguments."""
@@ -124,32 +125,6 @@ def run(
         save_figure(figure, options.figures / f"{options.store.stem}_{name}")
     print(f"results: {options.store}\nfigures: {options.figures}")
     return tree
-
-
-def judge(values: xr.DataArray, expected: str) -> tuple[float, float, str]:
-    """Compare the mean of independent values with a claim, within three standard errors.
-
-    Parameters
-    ----------
-    values : xarray.DataArray
-        One for each replica.
-    expected : str
-        An equality "=1", which holds within the errors, or an effect ">0", which must be seen
-        beyond them.
-
-    Returns
-    -------
-    mean, error : float
-        With its standard error.
-    verdict : str
-        "reproduced", "with a correction", "the opposite" or "not seen".
-    """
-    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
-    away = mean - float(expected.lstrip("=>"))
-    seen = abs(away) > max(3 * error, 1e-9)
-    if expected.startswith("="):
-        return mean, error, "with a correction" if seen else "reproduced"
-    return mean, error, ("reproduced" if away > 0 else "the opposite") if seen else "not seen"
 
 
 def _make_group(folder: Path) -> None:

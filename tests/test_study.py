@@ -100,20 +100,3 @@ def test_scripts_begin_with_the_shared_options():
     assert Options().size("bases") == (1, 2, 3)
     assert Options(bases=(7,)).size("bases") == (7,)
     assert isinstance(Options().store, Path)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected", "verdict"),
-    [
-        ([0.9, 1.0, 1.1], "=1", "reproduced"),
-        ([1.9, 2.0, 2.1], "=1", "with a correction"),
-        ([0.9, 1.0, 1.1], ">0", "reproduced"),
-        ([-1.1, -1.0, -0.9], ">0", "the opposite"),
-        ([-1.0, 0.1, 1.0], ">0", "not seen"),
-    ],
-)
-def test_claims_are_judged_by_three_standard_errors(values, expected, verdict):
-    mean, error, found = sbn.study.judge(xr.DataArray(values), expected)
-    assert found == verdict
-    assert mean == pytest.approx(sum(values) / 3)
-    assert error == pytest.approx(np.std(values, ddof=1) / 3**0.5)

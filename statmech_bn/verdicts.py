@@ -1,0 +1,162 @@
+"""What measurements say of a claim: one rule for all of them.
+
+A mean over replicas is *away* from what is claimed if it is so by more than three standard errors.
+Two things make that limit wider, at the same probability p = erfc(3/√2) of a false alarm:
+
+- few replicas: their standard error is itself uncertain, so it is Student's t that decides;
+- several comparisons, n of them, of which the worst decides: each has 1 − (1 − p)^(1/n) (Šidák,
+  J. Am. Stat. Assoc. 62, 626, 1967).
+
+A claim is put as an *effect*, positive in the direction that is claimed, and where it states a
+number or a law also as a *rest*, the measured value less the stated one. With "seen" meaning beyond
+the limit at one point at least,
+
+    effect seen, never against the claim, and no rest    reproduced
+    effect seen, but also against it, or a rest          with a correction
+    effect seen against the claim alone                  the opposite
+    no effect, and a rest                                fails
+    neither                                              not seen
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import xarray as xr
+from scipy.special import stdtrit
+
+from statmech_bn.errors import invalid
+
+__all__ = ["decide", "distances", "judge", "limit"]
+
+ROUNDING = 1e-9
+"""What differs by less than this does not differ, whatever its error."""
+
+
+def limit(replicas: int, comparisons: int = 1) -> float:
+    """Return how many standard errors a mean must be away from a claim to contradict it.
+
+    Parameters
+    ----------
+    replicas : int
+        Independent values of the mean, at least 2.
+    comparisons : int
+        Means of which the farthest decides.
+
+    Raises
+    ------
+    InvalidSetup
+        There are less than two replicas, or no comparison.
+
+    Examples
+    --------
+    >>> [round(limit(n), 1) for n in (2, 3, 5, 8, 16, 1000)]
+    [235.8, 19.2, 6.6, 4.5, 3.6, 3.0]
+    >>> round(limit(1000, comparisons=40), 1)
+    4.0
+    """
+    if replicas < 2:
+        raise invalid("replicas", "at least 2, for a standard error", replicas)
+    if comparisons < 1:
+        raise invalid("comparisons", "at least 1", comparisons)
+    alarm = -math.expm1(math.log1p(-math.erfc(3 / math.sqrt(2))) / comparisons)
+    return -float(stdtrit(replicas - 1, alarm / 2))
+
+
+def distances(points: xr.DataArray | Iterable[xr.DataArray]) -> np.ndarray:
+    """Return means over replicas, in units of what is still compatible with zero.
+
+    Parameters
+    ----------
+    points : xarray.DataArray or several
+        Over ``replica``, and any other dimensions, whose every place is a point. Without
+        ``replica`` a value is theory and has no error.
+
+    Returns
+    -------
+    numpy.ndarray, shape (points,)
+        Beyond ±1 a point is away from zero, all points considered.
+
+    Raises
+    ------
+    InvalidSetup
+        There is no point, less than two replicas, or a value is not finite.
+    """
+    arrays = [points] if isinstance(points, xr.DataArray) else list(points)
+    rows = [
+        a.transpose(..., "replica").values.reshape(-1, a.sizes["replica"])
+        if "replica" in a.dims
+        else np.reshape(a.values, (-1, 1))
+        for a in arrays
+    ]
+    total = sum(len(values) for values in rows)
+    if not total:
+        raise invalid("points", "at least one", "none")
+    if not all(np.isfinite(values).all() for values in rows):
+        raise invalid("points", "finite values", "others", "Leave them out, or take their ranks.")
+    found = []
+    for array, values in zip(arrays, rows, strict=True):
+        allowed = np.zeros(len(values))
+        if "replica" in array.dims:
+            replicas = values.shape[1]
+            allowed = limit(replicas, total) * values.std(axis=1, ddof=1) / math.sqrt(replicas)
+        found.append(values.mean(axis=1) / np.maximum(allowed, ROUNDING))
+    return np.concatenate(found)
+
+
+def decide(
+    effect: xr.DataArray | Iterable[xr.DataArray],
+    rest: xr.DataArray | Iterable[xr.DataArray] | None = None,
+) -> str:
+    """Say what becomes of a claim.
+
+    Parameters
+    ----------
+    effect : xarray.DataArray or several
+        As for `distances`; positive where the claim is right about the direction.
+    rest : xarray.DataArray or several, optional
+        Measured less claimed, where a number or a law is claimed.
+
+    Returns
+    -------
+    str
+        "reproduced", "with a correction", "the opposite", "fails" or "not seen".
+    """
+    away = distances(effect)
+    seen, against = bool((away > 1).any()), bool((away < -1).any())
+    missed = rest is not None and bool((np.abs(distances(rest)) > 1).any())
+    if seen:
+        return "with a correction" if against or missed else "reproduced"
+    if against:
+        return "the opposite"
+    return "fails" if missed else "not seen"
+
+
+def judge(values: xr.DataArray, expected: str, comparisons: int = 1) -> tuple[float, float, str]:
+    """Compare the mean of independent values with a claim about it alone.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        One for each replica.
+    expected : str
+        An equality "=1", which holds within the errors, or an effect ">0", which must be seen
+        beyond them.
+    comparisons : int
+        How many such values the claim is judged by; see `limit`.
+
+    Returns
+    -------
+    mean, error : float
+        With its standard error.
+    verdict : str
+        "reproduced", "with a correction", "the opposite" or "not seen".
+    """
+    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
+    away = mean - float(expected.lstrip("=>"))
+    seen = abs(away) > max(limit(values.size, comparisons) * error, ROUNDING)
+    if expected.startswith("="):
+        return mean, error, "with a correction" if seen else "reproduced"
+    return mean, error, ("reproduced" if away > 0 else "the opposite") if seen else "not seen"
