@@ -6,6 +6,7 @@ Values go through siunitx: ``0.744(5)`` is a mean with its standard error.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +19,15 @@ VERDICTS = {
     "reproduced": "holds",
     "with a correction": "corrected",
     "the opposite": "opposite",
+    "fails": "fails",
     "not seen": "not seen",
 }
-"""Words of the paper for those of `statmech_bn.study.judge`; some claims fail altogether."""
+"""Words of the paper for those of `statmech_bn.study.decide`."""
+FEW = 5
+"""Claims that rest on fewer replicas say so."""
+
+Points = xr.DataArray | Sequence[xr.DataArray]
+"""Values over replicas at one or several points; see `statmech_bn.study.decide`."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +40,35 @@ class Claim:
         What is claimed, LaTeX.
     source : str
         Key of the bibliography.
+    asked : str
+        What must be positive, and if a number or a law is claimed, what must vanish; LaTeX.
     verdict : str
-        A value of `VERDICTS`, or "fails".
+        A value of `VERDICTS`.
     number : str
         What was measured, LaTeX.
     """
 
     text: str
     source: str
+    asked: str
     verdict: str
     number: str
 
     def __post_init__(self) -> None:
-        known = (*VERDICTS.values(), "fails")
+        known = tuple(VERDICTS.values())
         if self.verdict not in known:
             raise invalid("verdict", f"one of {', '.join(known)}", self.verdict)
+
+
+def judged(
+    text: str, source: str, asked: str, number: str, effect: Points, rest: Points | None = None
+) -> Claim:
+    """Let the rule of `statmech_bn.study.decide` judge a claim."""
+    arrays = [effect] if isinstance(effect, xr.DataArray) else list(effect)
+    arrays += [] if rest is None else [rest] if isinstance(rest, xr.DataArray) else list(rest)
+    replicas = min((a.sizes["replica"] for a in arrays if "replica" in a.dims), default=FEW)
+    few = " (few replicas)" if replicas < FEW else ""
+    return Claim(text, source, asked, VERDICTS[sbn.study.decide(effect, rest)], number + few)
 
 
 def number(value: float, error: float | None = None, digits: int = 3) -> str:
@@ -116,7 +137,8 @@ def averaged(values: xr.DataArray) -> str:
     return number(*mean(values))
 
 
-def judged(values: xr.DataArray, expected: str) -> tuple[str, str]:
-    """Print a mean and say what becomes of a claim about it, by `statmech_bn.study.judge`."""
-    value, error, verdict = sbn.study.judge(values, expected)
-    return number(value, error), VERDICTS[verdict]
+def logarithmic_slope(values: xr.DataArray) -> xr.DataArray:
+    """Fit d ln(values)/d ln η in each replica and at each other coordinate."""
+    rates = np.log(values["learning_rate"])
+    centred = rates - rates.mean()
+    return (centred * np.log(values)).sum("learning_rate") / (centred**2).sum()

@@ -37,6 +37,7 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
     numbers : dict
         Key → LaTeX.
     claims : list of Claim
+        In the order of their sources.
 
     Raises
     ------
@@ -50,6 +51,7 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
             numbers |= {f"{name}/{key}": text for key, text in experiment.numbers(tree).items()}
             if hasattr(experiment, "claims"):
                 claims += experiment.claims(tree)
+    claims.sort(key=lambda claim: list(SOURCES).index(claim.source))
     verdicts = [claim.verdict for claim in claims]
     numbers["claims"] = str(len(claims))
     for word in ("holds", "corrected", "opposite", "fails", "not seen"):
@@ -64,15 +66,21 @@ def macros(numbers: dict[str, str]) -> str:
 
 
 def claims_table(claims: list[Claim]) -> str:
-    """Write the rows of the table of claims, by source."""
-    rows = []
-    for source, title in SOURCES.items():
-        own = [claim for claim in claims if claim.source == source]
-        rows.append(rf"\multicolumn{{3}}{{@{{}}l}}{{\emph{{{title}}} \cite{{{source}}}}} \\")
-        rows += [rf"{claim.text} & {claim.verdict} & {claim.number} \\" for claim in own]
-        rows.append(r"\addlinespace")
-    columns = r"@{}>{\raggedright}p{70mm}p{15mm}>{\raggedright\arraybackslash}p{84mm}@{}"
-    return tabular(columns, "claim & verdict & measured here", rows[:-1])
+    """Write the rows of the table of claims, numbered, which are in the order of their sources."""
+    rows, source = [], ""
+    for place, claim in enumerate(claims, start=1):
+        if claim.source != source:
+            source = claim.source
+            title = rf"\emph{{{SOURCES[source]}}} \cite{{{source}}}"
+            rows += [r"\addlinespace", rf"\multicolumn{{4}}{{@{{}}l}}{{{title}}} \\"]
+        rows.append(rf"{place} & {claim.text} & {claim.verdict} & {claim.number} \\")
+    columns = r"@{}r>{\raggedright}p{64mm}p{15mm}>{\raggedright\arraybackslash}p{83mm}@{}"
+    return tabular(columns, "& claim & verdict & measured here", rows[1:])
+
+
+def criteria(claims: list[Claim]) -> str:
+    """Write what decides on each claim, as items that are numbered like the table's."""
+    return "".join(rf"\item {claim.asked}" + "\n" for claim in claims)
 
 
 def tabular(columns: str, header: str, rows: list[str]) -> str:
@@ -108,12 +116,13 @@ def _span(values: Iterable[int]) -> str:
 
 
 def write(results: Path = RESULTS, build: Path = BUILD) -> dict[str, str]:
-    """Write the numbers, both tables and the optional sections; returns the numbers."""
+    """Write the numbers, tables, criteria and the optional sections; returns the numbers."""
     numbers, claims = collect(results)
     folder = build / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "numbers.tex").write_text(macros(numbers))
     (folder / "claims.tex").write_text(claims_table(claims))
+    (folder / "criteria.tex").write_text(criteria(claims))
     (folder / "runs.tex").write_text(runs_table(results))
     inputs = (rf"\input{{sections/{name}}}" for name in optional_sections(results))
     (folder / "optional.tex").write_text("\n".join(inputs) + "\n")

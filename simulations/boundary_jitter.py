@@ -42,6 +42,7 @@ WIDTHS = (64, 64, 64)
 TRAINING_SAMPLES, TEST_SAMPLES, NOISE = 256, 2000, 0.15
 LEARNING_RATE = 0.1
 ARCSINE = "arcsin(M^−½)/π change sides"
+JITTER = "the jitter is σ/(√M|w|)"
 
 
 @dataclass(frozen=True)
@@ -185,9 +186,8 @@ def margin_gain(tree: xr.DataTree, variable: str = "margin") -> pd.DataFrame:
 def claims(tree: xr.DataTree) -> pd.DataFrame:
     """State what is claimed, what is measured, and the verdict.
 
-    Claims are those of Balestriero & Baraniuk (2022), and the flip rate of Gaussian fields. An
-    equality is reproduced if it holds within three standard errors over replicas, an effect if it
-    is at least as far from none.
+    Claims are those of Balestriero & Baraniuk (2022), and the flip rate of Gaussian fields.
+    Verdicts are those of `statmech_bn.study.judge`, over replicas, each comparison for itself.
     """
     rows = []
 
@@ -199,7 +199,7 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
     for name in UNITS:
         found = units.sel(unit=name)
         scaled = (found["jitter"] * np.sqrt(found["batch_size"])).mean("batch_size")
-        row("the jitter is σ/(√M|w|)", name, "√M jitter", scaled, "=1")
+        row(JITTER, name, "√M jitter", scaled, "=1")
         if name not in AT_MEAN:
             continue
         law = xr.DataArray(sbn.geometry.flip_rate(found["batch_size"].values), dims="batch_size")

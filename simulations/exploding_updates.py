@@ -35,7 +35,7 @@ class Options(sbn.study.Options):
     """One step in all layers at once."""
 
     presets: ClassVar = {
-        "quick": {"width": 64, "depth": 10, "depths": (1, 2, 4, 8), "replicas": 4, "samples": 64},
+        "quick": {"width": 64, "depth": 10, "depths": (1, 2, 4, 8), "replicas": 6, "samples": 64},
         "paper": {
             "width": 128,
             "depth": 20,
@@ -106,16 +106,19 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     }
 
 
-def growth_exponent(tree: xr.DataTree, normalization: str) -> tuple[float, float]:
-    """Slope of the growth per layer against ln η at large η, and its standard error."""
-    growth = tree["step"]["growth"].sel(normalization=normalization).load()
+def growth_exponents(tree: xr.DataTree, normalization: str) -> xr.DataArray:
+    """Slope of the growth per layer against ln η at large η, over replicas."""
+    growth = tree["step"]["growth"].sel(normalization=normalization, drop=True).load()
     growth = growth.sel(learning_rate=growth["learning_rate"] >= LARGE)
-    fits = [
-        np.polyfit(np.log(growth["learning_rate"]), growth.sel(replica=r), 1)[0]
-        for r in growth["replica"]
-        if growth.sel(replica=r).notnull().all()
-    ]
-    return float(np.mean(fits)), float(np.std(fits, ddof=1) / np.sqrt(len(fits)))
+    growth = growth.transpose("learning_rate", "replica").dropna("replica")
+    slopes = np.polyfit(np.log(growth["learning_rate"]), growth, 1)[0]
+    return growth.isel(learning_rate=0, drop=True).copy(data=slopes)
+
+
+def growth_exponent(tree: xr.DataTree, normalization: str) -> tuple[float, float]:
+    """Mean of `growth_exponents` and its standard error."""
+    slopes = growth_exponents(tree, normalization)
+    return float(slopes.mean()), float(slopes.std(ddof=1)) / np.sqrt(slopes.size)
 
 
 def step_ratio(tree: xr.DataTree, factor: float) -> xr.DataArray:

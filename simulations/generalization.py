@@ -60,7 +60,7 @@ class Options(sbn.study.Options):
             "loads": (0.5, 2.0, 5.0),
             "digit_loads": (0.5, 4.0, 16.0),
             "dimension": 50,
-            "replicas": 4,
+            "replicas": 8,
             "epochs": 60,
         },
         "paper": {

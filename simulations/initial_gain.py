@@ -47,10 +47,10 @@ class Options(sbn.study.Options):
             "width": 64,
             "depth": 10,
             "samples": 64,
-            "replicas": 4,
+            "replicas": 6,
             "gains": (0.5, 1.4, 4.0),
             "epochs": 1,
-            "runs": 2,
+            "runs": 6,
         },
         "paper": {
             "width": 200,
@@ -135,16 +135,21 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     }
 
 
-def multipliers(tree: xr.DataTree) -> pd.DataFrame:
-    """Growth of the mean square gradient per layer, measured, and the mean field's."""
-    found = tree["gradients"].to_dataset()
+def growth(tree: xr.DataTree) -> xr.Dataset:
+    """Logarithm of the growth of the mean square gradient per layer, and the mean field's."""
+    found = tree["gradients"].to_dataset().load()
     depth = found.sizes["layer"]
     middle = found.sel(layer=[2, max(3, depth - 4)]).map(np.log)
     steps = float(middle["layer"][1] - middle["layer"][0])
-    growth = (middle.isel(layer=0) - middle.isel(layer=1)) / steps
-    mean = growth.mean("replica").map(np.exp)
-    spread = growth["gradient_square"].std("replica", ddof=1)
-    error = mean["gradient_square"] * spread / np.sqrt(growth.sizes["replica"])
+    return (middle.isel(layer=0, drop=True) - middle.isel(layer=1, drop=True)) / steps
+
+
+def multipliers(tree: xr.DataTree) -> pd.DataFrame:
+    """Growth of the mean square gradient per layer, measured, and the mean field's."""
+    log_growth = growth(tree)
+    mean = log_growth.mean("replica").map(np.exp)
+    spread = log_growth["gradient_square"].std("replica", ddof=1)
+    error = mean["gradient_square"] * spread / np.sqrt(log_growth.sizes["replica"])
     rows = {}
     for name in ACTIVATIONS:
         for normalization, title in NORMALIZATIONS.items():

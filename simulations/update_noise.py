@@ -40,7 +40,7 @@ class Options(sbn.study.Options):
     """Noise of one step."""
 
     presets: ClassVar = {
-        "quick": {"sizes": (8, 16, 64), "replicas": 2000, "draws": 40, "groups": 5},
+        "quick": {"sizes": (8, 16, 64), "replicas": 2000, "draws": 40, "groups": 10},
         "paper": {"sizes": (8, 16, 32, 64, 128), "replicas": 20_000, "draws": 100, "groups": 8},
     }
     store: Path = Path("results/update_noise.zarr")

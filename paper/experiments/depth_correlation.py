@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from paper.number import Claim, averaged, count, mean, number
+from paper.number import Claim, averaged, count, judged, number
 from simulations import depth_correlation as script
 
 
@@ -34,14 +34,15 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge whether deep features forget the input, and whether batch normalization helps."""
-    (plain, plain_error), (batch, batch_error) = (mean(last(tree, n)) for n in ("none", "batch"))
-    depth = int(tree["depth/network"]["depth"][-1])
-    apart = plain - batch > 3 * np.hypot(plain_error, batch_error)
+    deepest = tree["depth/network"]["correlation"].load().isel(depth=-1)
+    kept = deepest.sel(normalization="none") - deepest.sel(normalization="batch")
     return [
-        Claim(
+        judged(
             "Batch normalization keeps inputs apart that become alike without it", "Yang2019",
-            "holds" if apart else "not seen",
-            rf"unrelated inputs have $c={number(plain, plain_error)}$ behind {depth} layers, with "
-            rf"normalization {number(batch, batch_error)}",
+            "final correlation of two inputs without normalization, less that with it, for each "
+            "activation and initial correlation",
+            rf"unrelated inputs have $c={averaged(last(tree, 'none'))}$ behind "
+            rf"{int(deepest['depth'])} layers, with normalization {averaged(last(tree, 'batch'))}",
+            kept,
         )
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from paper.number import Claim, count, number, power, setting
+from paper.number import Claim, count, judged, logarithmic_slope, number, power, setting
 from simulations import late_time as script
 
 
@@ -53,9 +53,17 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge whether normalization tunes its own learning rate."""
     rates = tree["macroscopic"]["learning_rate"]
-    factor, apart = float(rates[-1] / rates[0]), spread(tree)
-    verdict = "holds" if apart < 10 else "not seen"
-    text = (
-        rf"$1-R$ differs by {number(apart, digits=2)}\,\% between rates of ratio {setting(factor)}"
-    )
-    return [Claim("Normalization tunes its own learning rate", "Arora2019", verdict, text)]
+    chain = tree["mesoscopic"]["effective_rate"].isel(time=-1, drop=True)
+    left = logarithmic_slope(chain)
+    return [
+        judged(
+            "Normalization tunes its own learning rate", "Arora2019",
+            r"$1-d\ln\eta_{\rm eff}/d\ln\eta$ of each student at the end",
+            rf"$d\ln\eta_{{\rm eff}}/d\ln\eta\le"
+            rf"{number(float(left.mean('replica').max()), digits=2)}$ after "
+            rf"$t={number(float(tree['mesoscopic']['time'][-1]), digits=2)}$; "
+            rf"$1-R$ differs by {number(spread(tree), digits=2)}\,\% between rates of ratio "
+            rf"{setting(rates[-1] / rates[0])} in the end",
+            1 - left,
+        )
+    ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 import statmech_bn as sbn
-from paper.number import Claim, averaged, count, number, power
+from paper.number import Claim, averaged, count, judged, number, power
 
 SIZE = 32
 """M at which the rows of the table are compared."""
@@ -47,12 +47,13 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge the maximum learning rate of batch normalization beside weight normalization's."""
     published, exact = (relative_maximum(name) for name in ("batch_as_gamma_decay", "batch"))
-    verdict = "opposite" if exact < 1 < published else "holds"
-    text = (
-        rf"$\eta_{{\max}}^{{\rm BN}}/\eta_{{\max}}^{{\rm WN}}={number(exact)}$ at $M={SIZE}$, "
-        rf"published {number(published)}"
-    )
     return [
-        Claim("Near the teacher batch normalization takes larger steps than weight normalization",
-              "Luo2019", verdict, text)
+        judged(
+            "Near the teacher batch normalization takes larger steps than weight normalization",
+            "Luo2019",
+            r"$\eta_{\max}^{\rm BN}/\eta_{\max}^{\rm WN}-1$ (theory)",
+            rf"$\eta_{{\max}}^{{\rm BN}}/\eta_{{\max}}^{{\rm WN}}={number(exact)}$ at $M={SIZE}$, "
+            rf"published {number(published)}",
+            xr.DataArray(exact - 1),
+        )
     ]  # fmt: skip

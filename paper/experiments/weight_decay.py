@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from paper.number import Claim, count, number, setting
+from paper.number import Claim, count, judged, logarithmic_slope, number, setting
 from simulations import weight_decay as script
 
 
@@ -38,11 +38,16 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge whether the equilibrium knows ηλ alone."""
-    apart, ratio = spread(tree), script.RATES[-1] / script.RATES[0]
-    text = (
-        rf"runs with $\eta$ of ratio {setting(ratio)} end within a relative "
-        rf"{number(apart, digits=1)}"
-    )
-    verdict = "holds" if apart < 0.01 else "not seen"
-    return [Claim(r"With weight decay only the product $\eta\lambda$ matters", "Laarhoven2017",
-                  verdict, text)]  # fmt: skip
+    slope = logarithmic_slope(tree["equilibrium/mesoscopic"]["effective_rate"].load())
+    return [
+        judged(
+            r"With weight decay only the product $\eta\lambda$ matters", "Laarhoven2017",
+            r"$1-d\ln\eta_{\rm eff}/d\ln\eta$ of the chain at equal $\eta\lambda$, for each "
+            r"student; law: flows of equal $\eta\lambda$ end in the same $\eta_{\rm eff}$ and $R$",
+            r"$|d\ln\eta_{\rm eff}/d\ln\eta|\le"
+            rf"{number(float(np.abs(slope.mean('replica')).max()), digits=1)}$; flows of rates of "
+            rf"ratio {setting(script.RATES[-1] / script.RATES[0])} end within a relative "
+            rf"{number(spread(tree), digits=1)}",
+            1 - slope, xr.DataArray(spread(tree)),
+        )
+    ]  # fmt: skip
