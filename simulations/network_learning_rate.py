@@ -17,7 +17,6 @@ The same replica is the same initial weights, up to their scale, and order of sa
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -41,7 +40,8 @@ KINDS = {
     "population": "population norm.",
 }
 """Groups of the store, and their titles in the figures."""
-CRITERIA = {"stable": "stable", "trains": "trains"}
+CRITERIA = {"stable": "the loss falls", "trains": "it learns"}
+"""Variables, and what they mean in the figures."""
 DEEPEST_POPULATION = 8
 """Beyond it, measuring the population's statistics before each step takes too long."""
 LEARNED = 3.0
@@ -147,6 +147,94 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     return {kind: (partial(train, kind, **shared), {"depth": depths[kind], **grid}) for kind in depths}
 
 
+def networks_of(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the kinds of networks that a store has, in the order of `KINDS`."""
+    return {kind: tree[kind].to_dataset().load() for kind in KINDS if kind in tree.children}
+
+
+def largest_rate(found: xr.Dataset, criterion: str) -> xr.DataArray:
+    """Largest learning rate that is stable, or trains, over (depth, replica); NaN without one."""
+    largest = found["learning_rate"].where(found[criterion] == 1).max("learning_rate")
+    names = {"long_name": "largest learning rate", "symbol": r"$\eta_{\max}$", "units": "1"}
+    return largest.assign_attrs(names)
+
+
+def fall_with_depth(rates: xr.DataArray) -> xr.DataArray:
+    """Fit −d ln η_max/d ln depth in each replica that has a largest rate at all depths."""
+    rates = rates.dropna("replica").transpose("depth", "replica")
+    slopes, _ = np.polyfit(np.log(rates["depth"]), np.log(rates), 1)
+    return xr.DataArray(-slopes, dims="replica")
+
+
+def verdicts(tree: xr.DataTree) -> pd.DataFrame:
+    """Compare what the literature claims with the runs, replica by replica."""
+    found = networks_of(tree)
+    rows: dict[str, tuple[float, float, str]] = {}
+    for criterion in CRITERIA:
+        largest = {kind: largest_rate(d, criterion) for kind, d in found.items()}
+        for kind, rates in largest.items():
+            if rates.dropna("replica").sizes["replica"] > 1 and rates.sizes["depth"] > 1:
+                claim = f"−d ln η_max/d ln depth, {criterion}, {KINDS[kind]}"
+                rows[claim] = sbn.study.judge(fall_with_depth(rates), ">0")
+        for kind, expected in (("none", ">0"), ("rescaled", ">0"), ("population", "=0")):
+            if kind not in found:
+                continue
+            ratio = (largest["batch"] / largest[kind]).pipe(np.log)
+            for depth in ratio["depth"].values:
+                values = ratio.sel(depth=depth).dropna("replica")
+                if values.size > 1:
+                    claim = f"ln η_max batch norm. / {KINDS[kind]}, {criterion}, depth {depth}"
+                    rows[claim] = sbn.study.judge(values, expected)
+    accuracy = {kind: d["test_accuracy"] for kind, d in found.items()}
+    for depth in accuracy["none"]["depth"].values:
+        plain, normalized = (accuracy[kind].sel(depth=depth) for kind in ("none", "batch"))
+        rate, larger = (d.mean("replica").idxmax().item() for d in (plain, normalized))
+        best, same, other = (
+            d.sel(learning_rate=r)
+            for d, r in ((plain, rate), (normalized, rate), (normalized, larger))
+        )
+        judged = {
+            "with − without batch norm., each at its best η": (other - best, ">0"),
+            "with − without batch norm., at the best η without": (same - best, "=0"),
+            "with batch norm., best η − the best η without": (other - same, ">0"),
+        }
+        for claim, (values, expected) in judged.items():
+            rows[f"accuracy {claim}, depth {depth}"] = sbn.study.judge(values, expected)
+    for kind, d in found.items():
+        share = d["diverged_at"].notnull().mean("learning_rate")
+        more = share.isel(depth=-1) - share.isel(depth=0)
+        expected = ">0" if kind in ("none", "rescaled") else "=0"
+        claim = f"share diverged, deepest − shallowest, {KINDS[kind]}"
+        rows[claim] = sbn.study.judge(more, expected)
+    columns = ["mean", "standard error", "verdict"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def figures(tree: xr.DataTree) -> dict[str, Figure]:
+    """Draw accuracy against the learning rate, and the largest rate against depth."""
+    found = {KINDS[kind]: d for kind, d in networks_of(tree).items()}
+    return {
+        "accuracy": sbn.plot.rate_accuracy(found),
+        "largest": sbn.plot.largest_rates(
+            {
+                title: {label: largest_rate(d, name) for label, d in found.items()}
+                for name, title in CRITERIA.items()
+            }
+        ),
+    }
+
+
 def simulate(options: Options) -> xr.DataTree:
     """Compute what is missing of the store, and open it."""
     return sbn.study.simulate(parts(options), options)
+
+
+def main(options: Options) -> None:
+    """Simulate, write the store, draw, and print the verdicts."""
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is not None:
+        print(verdicts(tree).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
