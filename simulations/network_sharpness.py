@@ -172,6 +172,114 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     return {kind: (partial(train, kind, **shared), grid) for kind in KINDS}
 
 
+def trained(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return both networks over (batch_size, learning_rate, replica, training_time).
+
+    With ``stability``, the largest eigenvalue by the bound 2/η.
+    """
+    found = {}
+    for kind in KINDS:
+        d = tree[kind].to_dataset().load()
+        d = d.assign(sharpness=d["sharpness"].sel(rank=1, drop=True))
+        d["stability"] = (d["sharpness"] * d["learning_rate"] / 2).transpose(*d["sharpness"].dims)
+        found[kind] = sbn.dataset.describe(d.assign_attrs(level="microscopic"))
+    return found
+
+
+def exponents(values: xr.DataArray) -> xr.Dataset:
+    """Fit ln values = a ln η + b ln M + const. in each replica.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        Over (batch_size, learning_rate, replica).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``learning_rate`` a and ``batch_size`` b, over replica.
+    """
+    stacked = values.stack(point=("batch_size", "learning_rate")).transpose("point", "replica")
+    logarithms = [np.log(stacked[name].values) for name in ("learning_rate", "batch_size")]
+    design = np.stack([*logarithms, np.ones(stacked.sizes["point"])], axis=1)
+    a, b, _ = np.linalg.lstsq(design, np.log(stacked.values), rcond=None)[0]
+    return xr.Dataset({"rate": ("replica", a), "size": ("replica", b)})
+
+
+def verdicts(tree: xr.DataTree) -> pd.DataFrame:
+    """Compare what the literature claims with the runs, replica by replica."""
+    found, judge = trained(tree), sbn.study.judge
+    rows: dict[str, tuple[float, float, str]] = {}
+    for kind, title in KINDS.items():
+        end = found[kind].isel(training_time=-1)
+        powers = exponents(end["sharpness"])
+        rows[f"λ falls with η: −d ln λ/d ln η, {title}"] = judge(-powers["rate"], ">0")
+        rows[f"λ rises with M: d ln λ/d ln M, {title}"] = judge(powers["size"], ">0")
+        total = powers["rate"] + powers["size"]
+        rows[f"only η/M matters: sum of both exponents, {title}"] = judge(total, "=0")
+    end = found["batch"].isel(training_time=-1)
+    free, square = (exponents(end[name]) for name in ("scale_free_sharpness", "weight_square"))
+    rows["scale-free: −d ln λ̃/d ln η, batch norm."] = judge(-free["rate"], ">0")
+    rows["weights grow with η: d ln |w|²/d ln η, batch norm."] = judge(square["rate"], ">0")
+    ratio = np.log(found["none"]["sharpness"] / found["batch"]["sharpness"])
+    ratio = ratio.mean(["batch_size", "learning_rate"])
+    for when, k in (("start", 0), ("end", -1)):
+        claim = f"smoother: ln λ without / with batch norm., at the {when}"
+        rows[claim] = judge(ratio.isel(training_time=k), ">0")
+    for kind, title in KINDS.items():
+        whole = found[kind]["stability"].isel(batch_size=-1)
+        for rate in whole["learning_rate"].values:
+            claim = f"edge of stability: last ηλ/2 of gradient descent, η = {rate:g}, {title}"
+            rows[claim] = judge(whole.sel(learning_rate=rate).isel(training_time=-1), "=1")
+        smallest = found[kind]["stability"].isel(batch_size=0, training_time=-1)
+        claim = f"noise keeps below it: 1 − ηλ/2, smallest M, {title}"
+        rows[claim] = judge(1 - smallest.mean("learning_rate"), ">0")
+    columns = ["mean", "standard error", "verdict"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def figures(tree: xr.DataTree) -> dict[str, Figure]:
+    """Draw both kinds of sharpness at the end, and that of gradient descent on the way."""
+    found = trained(tree)
+    ends = {kind: d.isel(training_time=-1) for kind, d in found.items()}
+    rates = ends["none"]["learning_rate"]
+    bound = xr.Dataset({"sharpness": 2 / rates})
+    edge = xr.Dataset({"stability": xr.ones_like(found["none"]["training_time"])})
+    return {
+        "end": sbn.plot.curves(
+            [
+                sbn.plot.Panel("learning_rate", name, [ends[kind]], reference, title)
+                for name, reference in (("sharpness", bound), ("scale_free_sharpness", None))
+                for kind, title in KINDS.items()
+            ],
+            "batch_size",
+            2,
+            r"$2/\eta$",
+        ),
+        "descent": sbn.plot.curves(
+            [
+                sbn.plot.Panel(
+                    "training_time", "stability", [d.isel(batch_size=-1)], edge, KINDS[kind], "y"
+                )
+                for kind, d in found.items()
+            ],
+            "learning_rate",
+            reference="edge of stability",
+        ),
+    }
+
+
 def simulate(options: Options) -> xr.DataTree:
     """Compute what is missing of the store, and open it."""
     return sbn.study.simulate(parts(options), options)
+
+
+def main(options: Options) -> None:
+    """Simulate, write the store, draw, and print the verdicts."""
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is not None:
+        print(verdicts(tree).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
