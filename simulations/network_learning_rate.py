@@ -106,18 +106,17 @@ def train(
     )
     if kind == "rescaled":
         rescale(model, images.train_inputs)
-    run = networks.train(
-        model, images, learning_rate, batch_size, epochs, refresh_steps=1, seed=seed
-    )
+    run = networks.train(model, images, learning_rate, batch_size, epochs, seed=seed)
     start, end = (run.isel(epoch=k, drop=True) for k in (0, -1))
     frequency = torch.bincount(images.train_labels).double() / samples
     constant = -float(torch.special.xlogy(frequency, frequency).sum())
-    loss = end["training_loss"]
+    loss, first = float(end["training_loss"]), float(start["training_loss"])
     found = end[["training_loss", "training_accuracy", "test_accuracy", "diverged_at"]]
-    return found.assign(
-        stable=(loss < start["training_loss"]) & (loss < constant),
-        trains=end["training_accuracy"] >= LEARNED / images.classes,
-    ).astype(float)
+    found = found.assign(
+        stable=float(loss < min(first, constant)),
+        trains=float(end["training_accuracy"] >= LEARNED / images.classes),
+    )
+    return sbn.dataset.describe(found)
 
 
 @lru_cache(maxsize=1)
@@ -144,7 +143,9 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     depths = {kind: options.size("depths") for kind in options.size("kinds")}
     if "population" in depths:
         depths["population"] = [d for d in depths["population"] if d <= DEEPEST_POPULATION]
-    return {kind: (partial(train, kind, **shared), {"depth": depths[kind], **grid}) for kind in depths}
+    return {
+        kind: (partial(train, kind, **shared), {"depth": depths[kind], **grid}) for kind in depths
+    }
 
 
 def networks_of(tree: xr.DataTree) -> dict[str, xr.Dataset]:

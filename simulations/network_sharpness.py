@@ -197,7 +197,7 @@ def exponents(values: xr.DataArray) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``learning_rate`` a and ``batch_size`` b, over replica.
+        ``rate`` a and ``size`` b, over replica.
     """
     stacked = values.stack(point=("batch_size", "learning_rate")).transpose("point", "replica")
     logarithms = [np.log(stacked[name].values) for name in ("learning_rate", "batch_size")]
@@ -229,8 +229,12 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     for kind, title in KINDS.items():
         whole = found[kind]["stability"].isel(batch_size=-1)
         for rate in whole["learning_rate"].values:
-            claim = f"edge of stability: last ηλ/2 of gradient descent, η = {rate:g}, {title}"
-            rows[claim] = judge(whole.sel(learning_rate=rate).isel(training_time=-1), "=1")
+            stability = whole.sel(learning_rate=rate)
+            claim = f"ηλ/2 of gradient descent, η = {rate:g}, {title}"
+            rows[f"edge of stability: largest {claim}"] = judge(
+                stability.max("training_time"), "=1"
+            )
+            rows[f"edge of stability: last {claim}"] = judge(stability.isel(training_time=-1), "=1")
         smallest = found[kind]["stability"].isel(batch_size=0, training_time=-1)
         claim = f"noise keeps below it: 1 − ηλ/2, smallest M, {title}"
         rows[claim] = judge(1 - smallest.mean("learning_rate"), ">0")

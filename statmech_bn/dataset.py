@@ -91,6 +91,8 @@ DESCRIPTIONS = {
     "scale_free_sharpness": ("scale-free sharpness", r"$\tilde\lambda$", "1"),
     "weight_square": ("squared length of the weights", r"$|w|^2$", "1"),
     "training_time": ("learning rate times steps", r"$\eta t$", "1"),
+    "stable": ("share of stable runs", "", "1"),
+    "trains": ("share of runs that train", "", "1"),
     "stability": ("sharpness by its bound", r"$\eta\lambda_1/2$", "1"),
     "weight": ("linear map", "", "1"),
     "gradient_norm": ("norm of the gradient", r"$|\nabla_w\mathcal{L}|$", "1"),

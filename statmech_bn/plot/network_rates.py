@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from statmech_bn.plot.curves import _finish as short_ticks
 from statmech_bn.plot.depth import log_points, points, ticks_at
 from statmech_bn.plot.style import (
     axis_label,
@@ -72,6 +73,7 @@ def largest_rates(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
             depths = found[labels[0]]["depth"]
             axis.set(xscale="log", yscale="log", title=title, xlabel=axis_label(depths))
             ticks_at(axis, depths.values)
+        short_ticks(axes[0], "y")
         axes[0].set_ylabel(axis_label(rates))
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center")
