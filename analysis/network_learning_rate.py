@@ -24,6 +24,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pandas as pd
+
 import statmech_bn as sbn
 
 HERE = Path.cwd()
@@ -88,6 +90,24 @@ print(f"a factor {float((rates[1:].values / rates[:-1].values).min()):.2g} in η
 
 # %%
 network_learning_rate.verdicts(tree).round(3)
+
+# %% [markdown]
+# Of the replicas, how many train at any rate of the grid? The others have no part in what is said
+# above of the rates that train.
+
+# %%
+pd.DataFrame(
+    {
+        title: network_learning_rate.largest_rate(found, "trains")
+        .notnull()
+        .mean("replica")
+        .to_series()
+        for title, found in (
+            (network_learning_rate.KINDS[kind], d)
+            for kind, d in network_learning_rate.networks_of(tree).items()
+        )
+    }
+)
 
 # %% [markdown]
 # Where batch normalization is already better at the best rate of the network without it, its

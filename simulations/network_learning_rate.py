@@ -1,4 +1,4 @@
-r"""Which learning rates can a convolutional network be trained with, with and without normalization?
+"""Which learning rates train a network? With normalization and without, over depths.
 
 Short trainings on the digits over depths and learning rates. A run is *stable* if at its end the
 training loss is finite, below that of the start, and below that of the best constant output, which
@@ -40,6 +40,8 @@ KINDS = {
     "population": "population norm.",
 }
 """Groups of the store, and their titles in the figures."""
+BOUNDED_BY_DEPTH = {"none": ">0", "rescaled": ">0", "batch": "=0", "population": "=0"}
+"""Claims of what depth does to the largest rate, and to the share of runs that diverge."""
 CRITERIA = {"stable": "the loss falls", "trains": "it learns"}
 """Variables, and what they mean in the figures."""
 DEEPEST_POPULATION = 8
@@ -176,11 +178,12 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
         for kind, rates in largest.items():
             if rates.dropna("replica").sizes["replica"] > 1 and rates.sizes["depth"] > 1:
                 claim = f"−d ln η_max/d ln depth, {criterion}, {KINDS[kind]}"
-                rows[claim] = sbn.study.judge(fall_with_depth(rates), ">0")
+                rows[claim] = sbn.study.judge(fall_with_depth(rates), BOUNDED_BY_DEPTH[kind])
         for kind, expected in (("none", ">0"), ("rescaled", ">0"), ("population", "=0")):
             if kind not in found:
                 continue
-            ratio = (largest["batch"] / largest[kind]).pipe(np.log)
+            times = largest["batch"] / largest[kind]
+            ratio = times.copy(data=np.log(times))
             for depth in ratio["depth"].values:
                 values = ratio.sel(depth=depth).dropna("replica")
                 if values.size > 1:
@@ -204,9 +207,8 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     for kind, d in found.items():
         share = d["diverged_at"].notnull().mean("learning_rate")
         more = share.isel(depth=-1) - share.isel(depth=0)
-        expected = ">0" if kind in ("none", "rescaled") else "=0"
         claim = f"share diverged, deepest − shallowest, {KINDS[kind]}"
-        rows[claim] = sbn.study.judge(more, expected)
+        rows[claim] = sbn.study.judge(more, BOUNDED_BY_DEPTH[kind])
     columns = ["mean", "standard error", "verdict"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 

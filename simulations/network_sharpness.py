@@ -1,11 +1,12 @@
-r"""How sharp is the minimum that a network is trained to? Learning rate, batch size, normalization.
+"""How sharp is the minimum that a network is trained to? Learning rate, batch size, normalization.
 
 Largest eigenvalue λ of the Hessian of the loss on all training samples, with respect to all
 parameters, before and during trainings on the digits that have as many steps for all batch sizes.
 With batch normalization, whose statistics are then those of all samples, the loss does not change
 with the length of a layer's weights, and λ falls as 1/|w|². What is left is the scale-free
-sharpness, the eigenvalue with respect to the convolutions' weights in units of each layer's |w|: for
-one layer alone |w|²λ. The groups of the store, over batch sizes, learning rates, replicas and steps:
+sharpness, the eigenvalue with respect to the convolutions' weights in units of each layer's |w|,
+which for one layer alone is |w|²λ. The groups of the store, over batch sizes, learning rates,
+replicas and the time of training:
 
     none     weights from N(0, 2/n)
     batch    batch normalization
@@ -145,7 +146,8 @@ def measure(model: nn.Module, images: networks.Images) -> xr.Dataset:
 def in_units_of_norms(model: nn.Module) -> tuple[nn.Module, float]:
     """Copy a model whose only free parameters are w/|w| of its convolutions; also return Σ|w|²."""
     relative, square = copy.deepcopy(model).requires_grad_(False), 0.0
-    for layer in [m for m in relative.modules() if isinstance(m, nn.Conv2d)]:
+    layers: list[Any] = [m for m in relative.modules() if isinstance(m, nn.Conv2d)]
+    for layer in layers:
         norm = layer.weight.norm().item()
         square += norm**2
         parametrize.register_parametrization(layer, "weight", Scaled(norm))
@@ -221,8 +223,9 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     free, square = (exponents(end[name]) for name in ("scale_free_sharpness", "weight_square"))
     rows["scale-free: −d ln λ̃/d ln η, batch norm."] = judge(-free["rate"], ">0")
     rows["weights grow with η: d ln |w|²/d ln η, batch norm."] = judge(square["rate"], ">0")
-    ratio = np.log(found["none"]["sharpness"] / found["batch"]["sharpness"])
-    ratio = ratio.mean(["batch_size", "learning_rate"])
+    logarithms = {kind: found[kind][["sharpness"]].map(np.log) for kind in KINDS}
+    apart = (logarithms["none"] - logarithms["batch"])["sharpness"]
+    ratio = apart.mean(["batch_size", "learning_rate"])
     for when, k in (("start", 0), ("end", -1)):
         claim = f"smoother: ln λ without / with batch norm., at the {when}"
         rows[claim] = judge(ratio.isel(training_time=k), ">0")
