@@ -93,7 +93,7 @@ network_learning_rate.verdicts(tree).round(3)
 
 # %% [markdown]
 # Of the replicas, how many train at any rate of the grid? The others have no part in what is said
-# above of the rates that train.
+# above of the rates that train; where they are more than half, nothing is said.
 
 # %%
 pd.DataFrame(

@@ -169,6 +169,12 @@ def fall_with_depth(rates: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(-slopes, dims="replica")
 
 
+def most(kept: xr.DataArray, values: xr.DataArray) -> bool:
+    """Whether at least half of the replicas, and two of them, are left; else nothing is claimed."""
+    left = kept.sizes["replica"]
+    return left > 1 and 2 * left >= values.sizes["replica"]
+
+
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Compare what the literature claims with the runs, replica by replica."""
     found = networks_of(tree)
@@ -176,7 +182,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     for criterion in CRITERIA:
         largest = {kind: largest_rate(d, criterion) for kind, d in found.items()}
         for kind, rates in largest.items():
-            if rates.dropna("replica").sizes["replica"] > 1 and rates.sizes["depth"] > 1:
+            if most(rates.dropna("replica"), rates) and rates.sizes["depth"] > 1:
                 claim = f"−d ln η_max/d ln depth, {criterion}, {KINDS[kind]}"
                 rows[claim] = sbn.study.judge(fall_with_depth(rates), BOUNDED_BY_DEPTH[kind])
         for kind, expected in (("none", ">0"), ("rescaled", ">0"), ("population", "=0")):
@@ -186,7 +192,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
             ratio = times.copy(data=np.log(times))
             for depth in ratio["depth"].values:
                 values = ratio.sel(depth=depth).dropna("replica")
-                if values.size > 1:
+                if most(values, ratio):
                     claim = f"ln η_max batch norm. / {KINDS[kind]}, {criterion}, depth {depth}"
                     rows[claim] = sbn.study.judge(values, expected)
     accuracy = {kind: d["test_accuracy"] for kind, d in found.items()}
