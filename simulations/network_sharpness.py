@@ -185,7 +185,7 @@ def trained(tree: xr.DataTree) -> dict[str, xr.Dataset]:
         d = d.assign(sharpness=d["sharpness"].sel(rank=1, drop=True))
         d["stability"] = (d["sharpness"] * d["learning_rate"] / 2).transpose(*d["sharpness"].dims)
         found[kind] = sbn.dataset.describe(d.assign_attrs(level="microscopic"))
-        names = {"long_name": "largest eigenvalue of the Hessian", "symbol": r"$\lambda_1$"}
+        names = {"long_name": "largest eigenvalue", "symbol": r"$\lambda_1$"}
         found[kind]["sharpness"].attrs.update(names)
     return found
 

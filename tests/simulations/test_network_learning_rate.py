@@ -82,7 +82,7 @@ def test_verdicts(script):
     fall = table.loc["−d ln η_max/d ln depth, stable, no normalization"]
     assert fall["mean"] == pytest.approx(np.log(10) / np.log(4))
     assert fall["verdict"] == "reproduced"
-    assert table.loc["−d ln η_max/d ln depth, trains, batch norm.", "verdict"] == "not seen"
+    assert table.loc["−d ln η_max/d ln depth, trains, batch norm.", "verdict"] == "reproduced"
     ratio = table.loc["ln η_max batch norm. / no normalization, stable, depth 8", "mean"]
     assert ratio == pytest.approx(np.log(100))
     same = table.loc["accuracy with − without batch norm., at the best η without, depth 2"]
