@@ -88,6 +88,12 @@ DESCRIPTIONS = {
     "square_variance": ("variance of a sample's mean square field", r"$V_\sigma$", "1"),
     "rank": ("rank of the eigenvalue", "$k$", "1"),
     "sharpness": ("eigenvalue of the Hessian", r"$\lambda_k$", "1"),
+    "scale_free_sharpness": ("scale-free sharpness", r"$\tilde\lambda$", "1"),
+    "weight_square": ("squared length of the weights", r"$|w|^2$", "1"),
+    "training_time": ("learning rate times steps", r"$\eta t$", "1"),
+    "stable": ("share of stable runs", "", "1"),
+    "trains": ("share of runs that train", "", "1"),
+    "stability": ("sharpness by its bound", r"$\eta\lambda_1/2$", "1"),
     "weight": ("linear map", "", "1"),
     "gradient_norm": ("norm of the gradient", r"$|\nabla_w\mathcal{L}|$", "1"),
     "alignment_behind": (

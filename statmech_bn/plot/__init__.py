@@ -37,6 +37,7 @@ from statmech_bn.plot.gradients import (
     step_noise,
     training_gain,
 )
+from statmech_bn.plot.network_rates import largest_rates, rate_accuracy
 from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.printed import fit
 from statmech_bn.plot.spectra import condition_numbers, spectra
@@ -63,11 +64,13 @@ __all__ = [
     "gradient_coherence",
     "gradient_noise",
     "gradient_squares",
+    "largest_rates",
     "largest_step",
     "loss_landscape",
     "margins",
     "partitions",
     "phase_diagram",
+    "rate_accuracy",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",
