@@ -53,6 +53,13 @@ DESCRIPTIONS = {
     "condition_number": ("condition number", r"$\kappa$", "1"),
     "channel_mean": ("squared channel mean", r"$\overline{\mu^2}$", "1"),
     "channel_variance": ("channel variance", r"$\overline{\sigma^2}$", "1"),
+    "common_share": (
+        "share of the fields that all points have in common",
+        r"$\overline{\mu^2}/\overline{h^2}$",
+        "1",
+    ),
+    "gradient_power": ("gradient in units of the fields", r"$P\,\sigma^2\overline{g^2}$", "1"),
+    "positions": ("positions of the layer", "$P$", "1"),
     "largest_step": ("largest stable step", r"$\eta_{\max}$", "1"),
     "gradient_alignment": ("alignment of gradients", r"$|\sum g|/\sum|g|$", "1"),
     "gradient_coherence": ("coherence of gradients", "$r$", "1"),
