@@ -158,9 +158,7 @@ def training(
     found = [measure(model, images, samples)]
     scores = []
     for epoch in range(epochs):
-        run = networks.train(
-            model, images, LEARNING_RATE, BATCH_SIZE, 1, seed=1000 * seed + epoch
-        )
+        run = networks.train(model, images, LEARNING_RATE, BATCH_SIZE, 1, seed=1000 * seed + epoch)
         scores.append(run[["training_loss", "test_accuracy"]])
         found.append(measure(model, images, samples))
     scores = [scores[0].isel(epoch=0), *(run.isel(epoch=1) for run in scores)]
@@ -191,6 +189,99 @@ def growth(found: xr.Dataset) -> xr.DataArray:
     return np.log(power.sel(layer=FIRST, drop=True) / power.isel(layer=-1, drop=True)) / steps
 
 
+def verdicts(tree: xr.DataTree) -> pd.DataFrame:
+    """Compare each claim with the networks; differences are taken replica by replica."""
+    start, run, theory = (
+        tree[name].to_dataset().load() for name in ("initial", "training", "theory")
+    )
+    start = start.isel(width=-1)
+    values, end = ({n: d.sel(normalization=n) for n in NORMALIZATIONS} for d in (start, run))
+    plain, normalized = values["none"], values["batch"]
+    last = {n: d.isel(epoch=-1) for n, d in end.items()}
+    rows: dict[str, tuple[xr.DataArray, str]] = {}
+
+    def top(name: str) -> xr.DataArray:
+        return (plain[name] - normalized[name]).isel(layer=-1)
+
+    rows["top fields forget the input without BN: correlation, less that with"] = (
+        top("correlation"), ">0",
+    )  # fmt: skip
+    rows["the same for what all points have in common"] = top("common_share"), ">0"
+    rows["gradients sum to zero before BN: largest alignment, rounded"] = (
+        normalized["gradient_alignment"].max("layer").round(4), "=0",
+    )  # fmt: skip
+    rows["samples push a channel the same way without BN, more than behind it"] = (
+        (plain["gradient_alignment"] - normalized["alignment_behind"]).mean("layer"), ">0",
+    )  # fmt: skip
+    rows["and a weight"] = (plain - normalized)["alignment_weights"].mean("weight"), ">0"
+    for n, title in NORMALIZATIONS.items():
+        found, predicted = values[n], theory.sel(normalization=n)
+        away = found["correlation"] / predicted["correlation"] - 1
+        rows[f"{title}: mean correlation, relative to the mean field's, less 1"] = (
+            away.mean("layer"), "=0",
+        )  # fmt: skip
+        rate = growth(found) - growth(predicted)
+        rows[f"{title}: ln growth of gradients per layer, less the mean field's"] = rate, "=0"
+        dense = growth(found) - np.log(CHI[n])
+        rows[f"{title}: the same, less that of dense layers, ln {CHI[n]:.3f}"] = dense, "=0"
+    moved = {n: np.log(d["square"] / end[n]["square"].isel(epoch=0)) for n, d in last.items()}
+    rows["training changes ln h² more without BN"] = (
+        (np.abs(moved["none"]) - np.abs(moved["batch"])).mean("layer"), ">0",
+    )  # fmt: skip
+    rows["BN keeps gradients growing with depth in training: ln per layer"] = (
+        growth(last["batch"]), ">0",
+    )  # fmt: skip
+    judged = {claim: sbn.study.judge(*row) for claim, row in rows.items()}
+    names = ["mean", "standard error", "verdict"]
+    return pd.DataFrame.from_dict(judged, orient="index", columns=names)
+
+
+def figures(tree: xr.DataTree) -> dict[str, Figure]:
+    """Draw signals by layer, at initialization and while training."""
+    start, run, theory = (
+        tree[name].to_dataset().load() for name in ("initial", "training", "theory")
+    )
+    drawn = {"correlation": "", "common_share": "", "gradient_power": "y"}
+    panels = []
+    for width in start["width"].values:
+        found, title = start.sel(width=width), f"{width} channels"
+        panels += [
+            sbn.plot.Panel("layer", name, [found, theory], None, title, scale)
+            for name, scale in drawn.items()
+        ]
+        plain = [d.sel(normalization=["none"]) for d in (found, theory)]
+        panels.append(sbn.plot.Panel("layer", "gradient_coherence", plain, None, title, "y"))
+    epochs = np.unique([0, 1, run["epoch"].values[-1] // 3, run["epoch"].values[-1]])
+    shown = {"correlation": "", "square": "y", "gradient_power": "y", "alignment_weights": ""}
+    trained = []
+    for n, title in NORMALIZATIONS.items():
+        found = run.sel(normalization=n, epoch=epochs)
+        line = theory.sel(normalization=n).expand_dims(epoch=[0])
+        for name, scale in shown.items():
+            x = "weight" if name == "alignment_weights" else "layer"
+            results = [found, line] if name in line else [found]
+            trained.append(sbn.plot.Panel(x, name, results, None, title, scale))
+    return {
+        "initial": sbn.plot.networks_beside_theory(
+            panels, "normalization", 4, NORMALIZATIONS, "mean field"
+        ),
+        "training": sbn.plot.networks_beside_theory(
+            trained, "epoch", 4, theory="mean field, at the start"
+        ),
+    }
+
+
 def simulate(options: Options) -> xr.DataTree:
     """Compute what is missing of the store, and open it."""
     return sbn.study.simulate(parts(options), options)
+
+
+def main(options: Options) -> None:
+    """Simulate, write the store, draw, and print the verdicts."""
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is not None:
+        print(verdicts(tree).round(4).to_string())
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

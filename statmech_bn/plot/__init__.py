@@ -37,6 +37,7 @@ from statmech_bn.plot.gradients import (
     step_noise,
     training_gain,
 )
+from statmech_bn.plot.network_signals import networks_beside_theory
 from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
@@ -64,6 +65,7 @@ __all__ = [
     "largest_step",
     "loss_landscape",
     "margins",
+    "networks_beside_theory",
     "partitions",
     "phase_diagram",
     "save_figure",
