@@ -1,4 +1,4 @@
-r"""How many ReLU units of a convolutional network change sides with the mini-batch?
+r"""How many ReLU units change sides with the mini-batch? Convolutional networks, layer by layer.
 
 A unit normalized by a batch of M Gaussian fields changes sides with probability arcsin(M^(−1/2))/π
 between the batch and the population. The mean over a batch and all positions of a convolution
@@ -13,8 +13,8 @@ u = b = −β/γ off the mean, where σ_B counts too, give to first order in 1/M
 
     E Φ(−|u − b| √(M/(v k))),   v = Var⟨u + b(u² − 1)/2⟩,   k = (P − M)/(P − 1),
 
-with ⟨⟩ the mean over positions. Both hold for a layer whose own statistics alone are the batch's; in
-a network the layers below change sides too. (This project's.) The group of the store:
+with ⟨⟩ the mean over positions. Both hold for a layer whose own statistics alone are the batch's;
+in a network the layers below change sides too. (This project's.) The group of the store:
 
     flips    over epochs (before and after training), batch sizes, layers and replicas
 """

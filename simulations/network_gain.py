@@ -1,4 +1,4 @@
-r"""Does a convolutional network train from weights of any size, with and without normalization?
+r"""Does a network train from weights of any size? Gains of convolutions, with and without BN.
 
 The convolutions' weights of a plain network on digits are multiplied by a gain a at the start. A
 batch-normalized network then computes the same, up to the ε in √(σ_B² + ε), and its gradient with
@@ -38,6 +38,8 @@ from statmech_bn.dataset import describe
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 """Values of the grid, and their titles in the figures."""
 BATCH_SIZE = 32
+RATE = 0.3
+"""Learning rate of what is compared at a fixed one."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Options(sbn.study.Options):
     gains: tuple[float, ...] | None = None
     """Powers of two, with 1 among them; this and the following are the preset's unless given."""
     rates: tuple[float, ...] | None = None
-    """Learning rates."""
+    """Learning rates, with 0.3 among them."""
     replicas: int | None = None
     """Initializations, from which the error bars come."""
     epochs: int | None = None
@@ -185,9 +187,19 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
         "training": (trained, {**kinds, **runs, "learning_rate": rates}),
         "scaled": (
             partial(trained, normalization="batch", scaled=True),
-            {**runs, "learning_rate": rates[-2:-1]},
+            {**runs, "learning_rate": [RATE]},
         ),
     }
+
+
+def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Return the groups, with the symbol that the gain has here."""
+    start, run, scaled = (
+        tree[name].to_dataset().load() for name in ("start", "training", "scaled")
+    )
+    for found in (start, run, scaled):
+        found["gain"].attrs["symbol"] = "$a$"
+    return start, run, scaled
 
 
 def best(accuracy: xr.DataArray) -> xr.DataArray:
@@ -197,9 +209,7 @@ def best(accuracy: xr.DataArray) -> xr.DataArray:
 
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Compare each claim with the networks; differences are taken replica by replica."""
-    start, run, scaled = (
-        tree[name].to_dataset().load() for name in ("start", "training", "scaled")
-    )
+    start, run, scaled = opened(tree)
     scaled = scaled.isel(learning_rate=0)
     accuracy, exact = run["test_accuracy"], start.sel(normalization="batch")
     logarithm = np.log(start["relative_step"])
@@ -208,8 +218,8 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     power = power / ((gains - gains.mean()) ** 2).sum()
     same = np.abs(scaled - scaled.sel(gain=1.0)).max("gain")
     chosen = {n: best(accuracy.sel(normalization=n)) for n in NORMALIZATIONS}
-    fixed = accuracy.sel(normalization="batch", learning_rate=scaled["learning_rate"])
-    rate = run["effective_rate"].sel(normalization="batch", learning_rate=fixed["learning_rate"])
+    fixed = accuracy.sel(normalization="batch", learning_rate=RATE)
+    rate = run["effective_rate"].sel(normalization="batch", learning_rate=RATE)
     low = float(run["gain"][0])
     kept = np.log(rate.sel(gain=low) / rate.sel(gain=1.0)) / np.log(low**-2)
     rows = {
@@ -219,7 +229,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
         "nor at a fixed ε": (exact["output_change"].max("gain"), "=0"),
         "BN: power of the gain in the relative step": (power.sel(normalization="batch"), "=-2"),
         "no normalization: the same": (power.sel(normalization="none"), "=-2"),
-        "BN with a²η, a²ε: largest change of the loss after training": (same["training_loss"], "=0"),
+        "BN with a²η, a²ε: largest change of the trained loss": (same["training_loss"], "=0"),
         "BN takes more gains than none: accuracy at the best η, mean over gains": (
             (chosen["batch"] - chosen["none"]).mean("gain"), ">0",
         ),
@@ -236,9 +246,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw accuracy, the first step and effective learning rates against the gain."""
-    start, run, scaled = (
-        tree[name].to_dataset().load() for name in ("start", "training", "scaled")
-    )
+    start, run, scaled = opened(tree)
     gains = run["gain"]
     panels = [
         sbn.plot.Panel("gain", "test_accuracy", [run.sel(normalization=n)], None, title, "x")
@@ -247,15 +255,14 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     panels.append(
         sbn.plot.Panel("gain", "test_accuracy", [scaled], None, r"batch norm., $a^2\eta$", "x")
     )
-    rate, eta = scaled["learning_rate"].values[0], scaled["learning_rate"].values
-    normalized = run.sel(normalization="batch")
-    line = xr.Dataset({"effective_rate": rate / gains**2}).assign_coords(gain=gains)
+    normalized = run.sel(normalization="batch", learning_rate=[RATE])
+    line = xr.Dataset({"effective_rate": RATE / gains**2}).assign_coords(gain=gains)
     panels.append(
         sbn.plot.Panel(
             "gain",
             "effective_rate",
-            [normalized.sel(learning_rate=eta)],
-            describe(line),
+            [normalized],
+            line,
             "batch norm., at the end",
         )
     )
@@ -267,7 +274,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             [start],
             xr.Dataset({"relative_step": steps}).assign_coords(gain=gains),
         ),
-        sbn.plot.Panel("gain", "output_change", [start]),
+        sbn.plot.Panel("gain", "output_change", [start.sel(gain=gains[gains != 1])]),
     ]
     return {
         "training": sbn.plot.networks_beside_theory(

@@ -1,4 +1,4 @@
-r"""What becomes of fields and gradients on their way through a convolutional network?
+r"""What becomes of fields and gradients in a convolutional network? Layer by layer, beside theory.
 
 A plain network on digits, with and without batch normalization, layer by layer: what all inputs
 have in common, how large gradients are, and whether all samples push a channel the same way; at

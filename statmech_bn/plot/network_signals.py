@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
 
 from statmech_bn.errors import invalid
 from statmech_bn.plot.curves import REFERENCE, Panel
@@ -21,8 +25,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (2.5, 2.2)
-FEW = 12
-"""Values of a logarithmic axis that are all labelled."""
+LINE = 24
+"""Letters of a line of the vertical axes' labels."""
+LABELLED = 7
+"""Values of a logarithmic axis that have a label, about."""
 
 
 def networks_beside_theory(
@@ -81,12 +87,14 @@ def networks_beside_theory(
 
 
 def _draw(axis: Axes, panel: Panel, colour: str, styles: Mapping[Any, Mapping[str, Any]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axis.set(
         title=panel.title,
         xscale="log" if "x" in panel.logarithmic else "linear",
         yscale="log" if "y" in panel.logarithmic else "linear",
         xlabel=axis_label(panel.results[0][panel.x]),
-        ylabel=axis_label(panel.results[0][panel.y]),
+        ylabel=_wrapped(panel.results[0][panel.y]),
     )
     predicted = {
         v for d in panel.results if "replica" not in d.dims for v in d[colour].values.tolist()
@@ -101,5 +109,16 @@ def _draw(axis: Axes, panel: Panel, colour: str, styles: Mapping[Any, Mapping[st
                 axis.plot(x, y, linestyle=style["linestyle"], color=style["color"])
     if panel.reference is not None:
         axis.plot(panel.reference[panel.x], panel.reference[panel.y], **REFERENCE)
-    if "x" in panel.logarithmic and x.size <= FEW:
-        ticks_at(axis, x.values[:: 1 + x.size // 7])
+    if "x" in panel.logarithmic:
+        ticks_at(axis, x.values[:: 1 + x.size // LABELLED])
+    elif np.issubdtype(x.dtype, np.integer):
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if panel.y.endswith("accuracy"):
+        axis.set_ylim(0, 1.02)
+
+
+def _wrapped(variable: xr.DataArray) -> str:
+    """Name and, on a line of its own, symbol."""
+    name = variable.attrs.get("long_name", str(variable.name))
+    lines = [*textwrap.wrap(name, LINE), variable.attrs.get("symbol", "")]
+    return "\n".join(line for line in lines if line)
