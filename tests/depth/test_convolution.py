@@ -9,7 +9,9 @@ from statmech_bn.errors import InvalidSetup
 
 def batch(samples=10, side=6):
     generator = np.random.default_rng(0)
-    x = generator.standard_normal((samples, 2, side, side)) + generator.standard_normal((side, side))
+    x = generator.standard_normal((samples, 2, side, side)) + generator.standard_normal(
+        (side, side)
+    )
     return x, generator.integers(4, size=samples)
 
 
