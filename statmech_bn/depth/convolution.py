@@ -7,8 +7,14 @@ over channels, with the covariance
 
 over the 3×3 neighbours δ of both points, zero outside of the image: padding takes a share of the
 variance in every layer, and neighbours become alike. With batch normalization, over all n points,
-K is first centred in rows and columns and divided by the mean of its diagonal. The mean over
-channels of products of gradients goes back by the transpose of the sum over neighbours and
+K is first centred in rows and columns, and then that of û = (h − μ_B)/σ_B. Few directions make most
+of the variance of images, so that σ_B² = Σ_k λ_k z_k² differs from channel to channel, with the
+eigenvalues λ of the centred K/n and unit Gaussians z; direction k of û has the variance
+
+    n λ_k E[z_k²/σ_B²] = n λ_k ∫₀^∞ (1 + 2tλ_k)^(−1) Π_l (1 + 2tλ_l)^(−1/2) dt,
+
+and û is taken to be Gaussian. The mean over channels of products of gradients goes back by the
+transpose of the sum over neighbours and
 
     G_ij ← E[g'(h_i) g'(h_j)] G_ij,
 
@@ -17,11 +23,10 @@ and through batch normalization, which takes from the gradients g what is along 
     G ← E[1/σ_B²] [1 − Σ_ij κ_ij G_ij/(n tr A)] A,   A = what is left of G after centring,
 
 κ being E[g(û_i) g(û_j)] and G in the bracket that before the slopes: the total is that of both
-projections, its distribution that of the first. Few directions make most of the variance of images,
-so that σ_B² = Σ_k λ_k z_k² differs from channel to channel, with the eigenvalues λ of the centred
-K/n and unit Gaussians z; E[1/σ_B²] = ∫₀^∞ Π_k (1 + 2tλ_k)^(−1/2) dt. (Covariances without
-normalization: Novak et al. 2019, arXiv:1810.05148; Garriga-Alonso et al. 2019. With batch
-normalization: this project's, after Yang et al. 2019, arXiv:1902.08129, for dense layers.)
+projections, its distribution that of the first; E[1/σ_B²] = ∫₀^∞ Π_k (1 + 2tλ_k)^(−1/2) dt.
+
+Sources: Novak et al. 2019, arXiv:1810.05148, and Garriga-Alonso et al. 2019, arXiv:1808.05587,
+without normalization; with it this project's, after Yang et al. 2019, arXiv:1902.08129 (dense).
 """
 
 from __future__ import annotations
@@ -143,9 +148,7 @@ class _Layer(NamedTuple):
 def _forward(fields: np.ndarray, normalized: bool) -> _Layer:
     covariance, inverse = _matrix(fields), 0.0
     if normalized:
-        covariance = _centred(covariance)
-        inverse = _mean_inverse(np.linalg.eigvalsh(covariance) / len(covariance))
-        covariance /= np.trace(covariance) / len(covariance)
+        covariance, inverse = _normalized(_centred(covariance))
     spread = np.sqrt(np.diag(covariance))
     sizes = np.outer(spread, spread)
     c = np.divide(covariance, sizes, out=np.zeros_like(sizes), where=sizes > 0).clip(-1, 1)
@@ -175,13 +178,17 @@ def _centred(matrix: np.ndarray) -> np.ndarray:
     return matrix - rows - rows[:, None] + rows.mean()
 
 
-def _mean_inverse(eigenvalues: np.ndarray) -> float:
-    """Mean of 1/Σ λz², on a logarithmic scale of t."""
-    total = eigenvalues.sum()
-    shares = eigenvalues[eigenvalues > NEGLIGIBLE * total] / total
-    t = np.geomspace(1e-6, 1e12, 721)
-    integrand = t * np.exp(-0.5 * np.log1p(2 * np.outer(t, shares)).sum(axis=1))
-    return float(integrand.sum() * np.log(t[1] / t[0]) / total)
+def _normalized(covariance: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the covariance of fields divided by σ_B, and E[1/σ_B²]."""
+    values, vectors = np.linalg.eigh(covariance / len(covariance))
+    total = values.sum()
+    kept = values > NEGLIGIBLE * total
+    shares, vectors = values[kept] / total, vectors[:, kept]
+    t = np.geomspace(1e-6, 1e12, 721)  # the integrals are smooth functions of ln t
+    factors = 1 + 2 * np.outer(t, shares)
+    weights = t * np.exp(-0.5 * np.log(factors).sum(axis=1)) * np.log(t[1] / t[0])
+    normalized = len(covariance) * shares * (weights @ (1 / factors))
+    return (vectors * normalized) @ vectors.T, float(weights.sum() / total)
 
 
 def _moments(fields: np.ndarray) -> tuple[float, float]:
