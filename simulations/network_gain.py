@@ -212,11 +212,11 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     start, run, scaled = opened(tree)
     scaled = scaled.isel(learning_rate=0)
     accuracy, exact = run["test_accuracy"], start.sel(normalization="batch")
-    logarithm = np.log(start["relative_step"])
+    logarithm = xr.apply_ufunc(np.log, start["relative_step"])
     gains = np.log(start["gain"])
     power = ((logarithm - logarithm.mean("gain")) * (gains - gains.mean())).sum("gain")
     power = power / ((gains - gains.mean()) ** 2).sum()
-    same = np.abs(scaled - scaled.sel(gain=1.0)).max("gain")
+    same = abs(scaled - scaled.sel(gain=1.0)).max("gain")
     chosen = {n: best(accuracy.sel(normalization=n)) for n in NORMALIZATIONS}
     fixed = accuracy.sel(normalization="batch", learning_rate=RATE)
     rate = run["effective_rate"].sel(normalization="batch", learning_rate=RATE)

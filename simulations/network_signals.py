@@ -224,9 +224,12 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
         rows[f"{title}: ln growth of gradients per layer, less the mean field's"] = rate, "=0"
         dense = growth(found) - np.log(CHI[n])
         rows[f"{title}: the same, less that of dense layers, ln {CHI[n]:.3f}"] = dense, "=0"
-    moved = {n: np.log(d["square"] / end[n]["square"].isel(epoch=0)) for n, d in last.items()}
+    moved = {
+        n: abs(xr.apply_ufunc(np.log, d["square"] / end[n]["square"].isel(epoch=0)))
+        for n, d in last.items()
+    }
     rows["training changes ln h² more without BN"] = (
-        (np.abs(moved["none"]) - np.abs(moved["batch"])).mean("layer"), ">0",
+        (moved["none"] - moved["batch"]).mean("layer"), ">0",
     )  # fmt: skip
     rows["BN keeps gradients growing with depth in training: ln per layer"] = (
         growth(last["batch"]), ">0",
