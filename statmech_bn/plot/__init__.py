@@ -38,6 +38,7 @@ from statmech_bn.plot.gradients import (
     training_gain,
 )
 from statmech_bn.plot.network_rates import largest_rates, rate_accuracy
+from statmech_bn.plot.network_signals import networks_beside_theory
 from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.printed import fit
 from statmech_bn.plot.spectra import condition_numbers, spectra
@@ -68,6 +69,7 @@ __all__ = [
     "largest_step",
     "loss_landscape",
     "margins",
+    "networks_beside_theory",
     "partitions",
     "phase_diagram",
     "rate_accuracy",
