@@ -98,8 +98,8 @@ ratio.mean("replica").to_pandas().round(1)
 network_flips.verdicts(tree).round(3)
 
 # %% [markdown]
-# With the number of samples, the law is far off in early layers, by a factor of ten in the first,
-# and close only at the top after training, where features are the same over the image. With
+# With the number of samples, the law is far off in early layers, in the first by more than a factor
+# of ten, and close only at the top after training, where features are the same over the image. With
 # $M_\mathrm{eff}$ it holds for each layer's own statistics; in a network the layers below add to
 # it, most at the top. (The first layer's fields are not Gaussian: most digits are dark at the
 # edge.)

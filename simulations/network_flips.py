@@ -41,6 +41,8 @@ from statmech_bn.dataset import describe
 from statmech_bn.networks.surgery import hooked
 
 LEARNING_RATE, BATCH_SIZE = 0.1, 32
+FEW_BATCHES = 32
+"""Batch size from which on there are few batches, and the samples are partitioned repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ def measure(model: nn.Module, inputs: Tensor, sizes: tuple[int, ...], seed: int)
     rates: dict[str, list[np.ndarray]] = {"flip_rate": [], "flip_rate_between": [], "own_rate": []}
 
     def rate(size: int, reference: str = "population") -> np.ndarray:
-        found = networks.flip_rate(model, inputs, size, reference, replicas=1, seed=seed)
-        return found["flip_rate"].values[0]
+        partitions = 1 + size // FEW_BATCHES
+        found = networks.flip_rate(model, inputs, size, reference, partitions, seed)
+        return found["flip_rate"].mean("replica").values
 
     for size in sizes:
         rates["flip_rate"].append(rate(size))

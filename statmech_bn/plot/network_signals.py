@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SIZE = (2.5, 2.2)
 LINE = 24
 """Letters of a line of the vertical axes' labels."""
-LABELLED = 7
+LABELLED = 4
 """Values of a logarithmic axis that have a label, about."""
 
 
@@ -118,7 +118,9 @@ def _draw(axis: Axes, panel: Panel, colour: str, styles: Mapping[Any, Mapping[st
 
 
 def _wrapped(variable: xr.DataArray) -> str:
-    """Name and, on a line of its own, symbol."""
-    name = variable.attrs.get("long_name", str(variable.name))
-    lines = [*textwrap.wrap(name, LINE), variable.attrs.get("symbol", "")]
-    return "\n".join(line for line in lines if line)
+    """Name and symbol, on several lines if they are long."""
+    name, symbol = variable.attrs.get("long_name", str(variable.name)), variable.attrs.get("symbol")
+    *lines, last = textwrap.wrap(name, LINE)
+    if symbol:
+        last += " " if len(last) < LINE // 2 + 1 else "\n"
+    return "\n".join([*lines, last + (symbol or "")])
