@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from statmech_bn.plot.curves import _finish as short_ticks
+from statmech_bn.plot.curves import short_ticks
 from statmech_bn.plot.depth import log_points, points, ticks_at
 from statmech_bn.plot.style import (
     axis_label,
