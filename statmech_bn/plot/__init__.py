@@ -37,6 +37,7 @@ from statmech_bn.plot.gradients import (
     step_noise,
     training_gain,
 )
+from statmech_bn.plot.network_noise import gap_closure, gap_epochs, network_kinds
 from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
@@ -57,6 +58,8 @@ __all__ = [
     "effective_decay",
     "final_error",
     "flip_rates",
+    "gap_closure",
+    "gap_epochs",
     "gradient_alignment",
     "gradient_coherence",
     "gradient_noise",
@@ -64,6 +67,7 @@ __all__ = [
     "largest_step",
     "loss_landscape",
     "margins",
+    "network_kinds",
     "partitions",
     "phase_diagram",
     "save_figure",

@@ -1,0 +1,261 @@
+"""How far does population normalization with gamma decay close the gap to batch normalization?
+
+Two classifiers of digits, one of a single dense layer, where the theory has least to leave out, and
+a convolutional one. Normalizations: batch (BN), population (PN), and PN with the gamma decay ζ of
+either theory for batches of M, measured for each channel anew in each epoch. In PN every step
+measures the statistics of the whole training set, and differentiates them there.
+
+Runs with the same seed have the same initial weights and the same order of samples, so that gaps are
+taken seed by seed. The groups of the store, each over kind × batch size M × replica:
+
+    own/       a step is on M samples, which make the statistics; η grows with M
+    ghosts/    a step is on 64 samples; BN's statistics are those of M of them: all kinds have the
+               same noise of the gradient, and differ in that of the statistics alone
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+import xarray as xr
+from matplotlib.figure import Figure
+from torch import nn
+
+import statmech_bn as sbn
+from statmech_bn import networks
+from statmech_bn.online.arguments import stream
+
+NETWORKS = {"dense": "one dense layer", "convolutional": "three convolutions"}
+KINDS = {
+    "batch": "BN",
+    "population": "PN",
+    "independent": r"PN + independent $\gamma$ decay",
+    "correlated": r"PN + correlated $\gamma$ decay",
+}
+GROUPS = {"own": "batches of $M$", "ghosts": "statistics over $M$ of 64"}
+THEORIES = ("independent", "correlated")
+QUANTITIES = {"gamma": "|γ|", "training_loss": "training loss", "test_loss": "test loss"}
+WIDTH, DEPTH, CHANNELS = 16, 3, 8
+"""Units of the dense layer; layers and channels of the convolutional network."""
+RATES = {"dense": 0.1, "convolutional": 0.3}
+"""Learning rates at the batch size of the ghosts; those of other batch sizes are proportional."""
+TOGETHER = 64
+"""Samples of a step with ghosts."""
+
+
+@dataclass(frozen=True)
+class Options(sbn.study.Options):
+    """Accuracy, loss and |γ| of networks against the batch size."""
+
+    presets: ClassVar = {
+        "quick": {
+            "sizes": (16, 64), "ghost_sizes": (4, 16), "samples": 256, "epochs": 10, "replicas": 5
+        },
+        "paper": {
+            "sizes": (8, 16, 32, 64, 128),
+            "ghost_sizes": (4, 8, 16, 32),
+            "samples": 256,
+            "epochs": 30,
+            "replicas": 8,
+        },
+    }  # fmt: skip
+    store: Path = Path("results/network_batch_size.zarr")
+    """Where the results go."""
+    sizes: tuple[int, ...] | None = None
+    """Batch sizes; these and the following are the preset's unless given."""
+    ghost_sizes: tuple[int, ...] | None = None
+    """Samples of a batch of 64 that make the statistics, divisors of 64."""
+    samples: int | None = None
+    """Size of the training set."""
+    epochs: int | None = None
+    """Passes through the training set."""
+    replicas: int | None = None
+    """Seeds, from which the error bars come."""
+
+
+@lru_cache(maxsize=4)
+def digits(samples: int) -> networks.Images:
+    """Load a training set of so many digits."""
+    return networks.load(samples=samples)
+
+
+def classifier(network: str, normalization: str, ghost_size: int | None, seed: int) -> nn.Module:
+    """Make one of the two networks, its weights from the seed alone."""
+    if network == "convolutional":
+        return networks.plain_network(
+            (1, 8, 8), 10, DEPTH, CHANNELS, normalization, ghost_size, seed
+        )
+    hidden, top = nn.Linear(64, WIDTH, bias=False), nn.Linear(WIDTH, 10)
+    generator = stream(seed, 43)
+    with torch.no_grad():
+        for layer, gain in ((hidden, 2.0), (top, 1.0)):
+            drawn = generator.standard_normal(tuple(layer.weight.shape))
+            layer.weight.copy_(torch.from_numpy(drawn * np.sqrt(gain / layer.in_features)))
+        top.bias.zero_()
+    normalized = networks.Normalization(WIDTH, normalization, ghost_size)
+    return nn.Sequential(nn.Flatten(), hidden, normalized, nn.ReLU(), top)
+
+
+def run(
+    kind: str,
+    batch_size: int,
+    replica: int,
+    network: str,
+    ghosts: bool,
+    samples: int,
+    epochs: int,
+    seed: int,
+) -> xr.Dataset:
+    """Train one network; the batch size is that of the statistics."""
+    torch.set_num_threads(1)
+    step = TOGETHER if ghosts else batch_size
+    normalization = kind if kind == "batch" else "population"
+    found = networks.train(
+        classifier(network, normalization, batch_size if ghosts else None, seed + replica),
+        digits(samples),
+        RATES[network] * step / TOGETHER,
+        step,
+        epochs,
+        gamma_decay=kind if kind in THEORIES else 0.0,
+        imitated_size=batch_size,
+        exact_population=True,
+        seed=seed + replica,
+    )
+    return found.drop_vars("layer_gamma_decay").assign(gamma=found["layer_gamma"].mean("layer"))
+
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is trained."""
+    trained: dict[str, Any] = {name: options.size(name) for name in ("samples", "epochs")}
+    replicas = range(options.size("replicas"))
+    sizes = {"own": options.size("sizes"), "ghosts": options.size("ghost_sizes")}
+    return {
+        f"{group}/{network}": (
+            partial(run, network=network, ghosts=group == "ghosts", seed=options.seed, **trained),
+            {"kind": list(KINDS), "batch_size": sizes[group], "replica": replicas},
+        )
+        for group in GROUPS
+        for network in NETWORKS
+    }
+
+
+def gap(found: xr.Dataset, quantity: str, kind: str = "batch") -> xr.DataArray:
+    """Return what one kind has more than PN, seed by seed."""
+    values = found[quantity].load()
+    return values.sel(kind=kind, drop=True) - values.sel(kind="population", drop=True)
+
+
+def ratio(part: xr.DataArray, whole: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Divide means over replicas, with the standard error to first order (delta method).
+
+    NaN where the whole is not seen beyond three standard errors.
+    """
+    root = np.sqrt(whole.sizes["replica"])
+    mean, error = whole.mean("replica"), whole.std("replica", ddof=1) / root
+    mean = mean.where(np.abs(mean) > 3 * error)
+    share = part.mean("replica") / mean
+    return share, (part - share * whole).std("replica", ddof=1) / root / np.abs(mean)
+
+
+def closure(found: xr.Dataset, quantity: str) -> xr.Dataset:
+    """Find which share of the gap between PN and BN each theory's decay closes.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        Of one network, at one epoch.
+    quantity : str
+        "gamma", "training_loss" or "test_loss".
+
+    Returns
+    -------
+    xarray.Dataset
+        ``gap`` and ``gap_error``, BN less PN, over batch_size; ``closed`` and ``closed_error``
+        over (theory, batch_size), NaN where no gap is seen.
+    """
+    whole = gap(found, quantity)
+    shares = [ratio(gap(found, quantity, theory), whole) for theory in THEORIES]
+    closed, errors = (xr.concat(c, xr.Variable("theory", list(THEORIES))) for c in zip(*shares, strict=True))
+    error = whole.std("replica", ddof=1) / np.sqrt(whole.sizes["replica"])
+    result = {"gap": whole.mean("replica"), "gap_error": error}
+    return xr.Dataset(result | {"closed": closed, "closed_error": errors})
+
+
+def verdict(closed: float, error: float) -> str:
+    """Say in words what a share of a gap is, within three standard errors."""
+    if np.isnan(closed):
+        return "no gap seen"
+    none, all_of_it = abs(closed) <= 3 * error, abs(closed - 1) <= 3 * error
+    if none and all_of_it:
+        return "undecided"
+    if none or all_of_it:
+        return "closed" if all_of_it else "not closed"
+    if closed < 0:
+        return "widened"
+    return "closed in part" if closed < 1 else "overshot"
+
+
+def closures(tree: xr.DataTree, group: str, network: str) -> pd.DataFrame:
+    """Table the gaps after training, and the share that each theory closes, with verdicts."""
+    rows = []
+    last = tree[f"{group}/{network}"].to_dataset().isel(epoch=-1)
+    for quantity, name in QUANTITIES.items():
+        found = closure(last, quantity)
+        for size in found["batch_size"].values:
+            at = found.sel(batch_size=size)
+            row = {"": name, "M": size, "BN − PN": f"{at['gap']:.4f} ± {at['gap_error']:.4f}"}
+            for theory in THEORIES:
+                share, error = (at[n].sel(theory=theory).item() for n in ("closed", "closed_error"))
+                said = "" if np.isnan(share) else f"{share:.2f} ± {error:.2f}, "
+                row[theory] = said + verdict(share, error)
+            rows.append(row)
+    return pd.DataFrame(rows).set_index(["", "M"])
+
+
+def figures(tree: xr.DataTree) -> dict[str, Figure]:
+    """Draw what was trained against the batch size, and the closed shares."""
+    drawn = {}
+    shares = {}
+    for group, title in GROUPS.items():
+        found = {
+            label: tree[f"{group}/{n}"].to_dataset().isel(epoch=-1) for n, label in NETWORKS.items()
+        }
+        drawn[group] = sbn.plot.network_kinds(found, KINDS, title)
+        for label, runs in found.items():
+            shares[f"{label},\n{title}"] = {q: closure(runs, q) for q in QUANTITIES}
+    drawn["closure"] = sbn.plot.gap_closure(shares, QUANTITIES)
+    smallest = {
+        label: tree[f"ghosts/{n}"].to_dataset().isel(batch_size=0) for n, label in NETWORKS.items()
+    }
+    drawn["epochs"] = sbn.plot.gap_epochs(
+        smallest, {kind: label for kind, label in KINDS.items() if kind != "population"}
+    )
+    return drawn
+
+
+def simulate(options: Options) -> xr.DataTree:
+    """Compute what is missing of the store, and open it."""
+    return sbn.study.simulate(parts(options), options)
+
+
+def main(options: Options) -> None:
+    """Simulate, write the store, draw, and print the tables."""
+    tree = sbn.study.run(parts(options), figures, options)
+    if tree is None:
+        return
+    print("Share of the gap between PN and BN that PN with gamma decay closes:")
+    for group in GROUPS:
+        for network, title in NETWORKS.items():
+            table = closures(tree, group, network)
+            print(f"\n{title}, {group}\n{table.to_string()}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
