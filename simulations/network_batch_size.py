@@ -41,7 +41,7 @@ KINDS = {
 }
 GROUPS = {"own": "batches of $M$", "ghosts": "statistics over $M$ of 64"}
 THEORIES = ("independent", "correlated")
-QUANTITIES = {"gamma": "|γ|", "training_loss": "training loss", "test_loss": "test loss"}
+QUANTITIES = {"mean_gamma": "|γ|", "training_loss": "training loss", "test_loss": "test loss"}
 WIDTH, DEPTH, CHANNELS = 16, 3, 8
 """Units of the dense layer; layers and channels of the convolutional network."""
 RATES = {"dense": 0.1, "convolutional": 0.3}
@@ -59,10 +59,10 @@ class Options(sbn.study.Options):
             "sizes": (16, 64), "ghost_sizes": (4, 16), "samples": 256, "epochs": 10, "replicas": 5
         },
         "paper": {
-            "sizes": (8, 16, 32, 64, 128),
+            "sizes": (8, 32, 128),
             "ghost_sizes": (4, 8, 16, 32),
             "samples": 256,
-            "epochs": 30,
+            "epochs": 40,
             "replicas": 8,
         },
     }  # fmt: skip
@@ -128,7 +128,8 @@ def run(
         exact_population=True,
         seed=seed + replica,
     )
-    return found.drop_vars("layer_gamma_decay").assign(gamma=found["layer_gamma"].mean("layer"))
+    mean = found["layer_gamma"].mean("layer")
+    return sbn.dataset.describe(found.drop_vars("layer_gamma_decay").assign(mean_gamma=mean))
 
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:
@@ -172,7 +173,7 @@ def closure(found: xr.Dataset, quantity: str) -> xr.Dataset:
     found : xarray.Dataset
         Of one network, at one epoch.
     quantity : str
-        "gamma", "training_loss" or "test_loss".
+        "mean_gamma", "training_loss" or "test_loss".
 
     Returns
     -------

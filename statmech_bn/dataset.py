@@ -79,6 +79,7 @@ DESCRIPTIONS = {
     "test_loss": ("test loss", r"$\mathcal{L}_\mathrm{test}$", "1"),
     "test_accuracy": ("test accuracy", "", "1"),
     "layer_gamma": ("mean scale parameter of a layer", r"$\overline{|\gamma|}$", "1"),
+    "mean_gamma": ("mean scale", r"$\overline{|\gamma|}$", "1"),
     "layer_gamma_decay": ("mean gamma decay of a layer", r"$\overline{\zeta}$", "1"),
     "gamma_decay_independent": ("gamma decay, independent statistics", r"$\zeta$", "1"),
     "gamma_decay_correlated": ("gamma decay, correlated statistics", r"$\zeta$", "1"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = ("test_accuracy", "test_loss", "training_loss", "gamma")
+SHOWN = ("test_accuracy", "test_loss", "training_loss", "mean_gamma")
 
 
 def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], title: str) -> Figure:
@@ -32,7 +32,7 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
     Parameters
     ----------
     rows : mapping
-        Title → Dataset of ``test_accuracy``, ``test_loss``, ``training_loss`` and ``gamma`` over
+        Title → Dataset of ``test_accuracy``, ``test_loss``, ``training_loss`` and ``mean_gamma`` over
         (kind, batch_size, replica).
     kinds : mapping
         Kind → what the legend calls it.
@@ -103,7 +103,7 @@ def gap_epochs(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str]) -> Figu
     Parameters
     ----------
     rows : mapping
-        Title → Dataset of ``gamma`` and ``training_loss`` over (kind, replica, epoch), at one
+        Title → Dataset of ``mean_gamma`` and ``training_loss`` over (kind, replica, epoch), at one
         ``batch_size``.
     kinds : mapping
         Kind → what the legend calls it.
@@ -113,14 +113,14 @@ def gap_epochs(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str]) -> Figu
         figure, axes = make_panels(2 * len(rows), 2, (3.2, 2.3), sharex=True)
         places = iter(axes)
         for name, found in rows.items():
-            for variable in ("gamma", "training_loss"):
+            for variable in ("mean_gamma", "training_loss"):
                 axis, values = next(places), found[variable]
                 axis.axhline(0, color="0.75", linewidth=0.8)
                 for kind, style in styles.items():
                     gap = values.sel(kind=kind) - values.sel(kind="population")
                     points(axis, found["epoch"], gap, style, style["linestyle"])
                 axis.set_ylabel(rf"$\Delta$ {axis_label(values)}")
-                if variable == "gamma":
+                if variable == "mean_gamma":
                     axis.set_title(f"{name}, $M={found['batch_size'].item()}$", loc="left")
         for axis in axes[-2:]:
             axis.set_xlabel(axis_label(found["epoch"]))
