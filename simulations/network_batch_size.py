@@ -1,12 +1,12 @@
-"""How far does population normalization with gamma decay close the gap to batch normalization?
+"""How far population normalization with gamma decay closes the gap to batch normalization.
 
 Two classifiers of digits, one of a single dense layer, where the theory has least to leave out, and
 a convolutional one. Normalizations: batch (BN), population (PN), and PN with the gamma decay ζ of
 either theory for batches of M, measured for each channel anew in each epoch. In PN every step
 measures the statistics of the whole training set, and differentiates them there.
 
-Runs with the same seed have the same initial weights and the same order of samples, so that gaps are
-taken seed by seed. The groups of the store, each over kind × batch size M × replica:
+Runs with the same seed have the same initial weights and the same order of samples, so that gaps
+are taken seed by seed. The groups of the store, each over kind × batch size M × replica:
 
     own/       a step is on M samples, which make the statistics; η grows with M
     ghosts/    a step is on 64 samples; BN's statistics are those of M of them: all kinds have the
@@ -15,6 +15,7 @@ taken seed by seed. The groups of the store, each over kind × batch size M × r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -165,6 +166,23 @@ def ratio(part: xr.DataArray, whole: xr.DataArray) -> tuple[xr.DataArray, xr.Dat
     return share, (part - share * whole).std("replica", ddof=1) / root / np.abs(mean)
 
 
+def shares(parts: Mapping[str, xr.DataArray], whole: xr.DataArray) -> xr.Dataset:
+    """Divide several parts by a whole, all of them over (batch_size, replica).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``gap`` and ``gap_error``, the whole, over batch_size; ``share`` and ``share_error`` over
+        (source, batch_size), NaN where the whole is not seen.
+    """
+    sources = xr.Variable("source", list(parts))
+    divided = zip(*(ratio(part, whole) for part in parts.values()), strict=True)
+    share, share_error = (xr.concat(found, sources) for found in divided)
+    error = whole.std("replica", ddof=1) / np.sqrt(whole.sizes["replica"])
+    found = {"gap": whole.mean("replica"), "gap_error": error}
+    return xr.Dataset(found | {"share": share, "share_error": share_error})
+
+
 def closure(found: xr.Dataset, quantity: str) -> xr.Dataset:
     """Find which share of the gap between PN and BN each theory's decay closes.
 
@@ -178,60 +196,62 @@ def closure(found: xr.Dataset, quantity: str) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``gap`` and ``gap_error``, BN less PN, over batch_size; ``closed`` and ``closed_error``
-        over (theory, batch_size), NaN where no gap is seen.
+        As from `shares`, the sources being the theories.
     """
-    whole = gap(found, quantity)
-    shares = [ratio(gap(found, quantity, theory), whole) for theory in THEORIES]
-    closed, errors = (xr.concat(c, xr.Variable("theory", list(THEORIES))) for c in zip(*shares, strict=True))
-    error = whole.std("replica", ddof=1) / np.sqrt(whole.sizes["replica"])
-    result = {"gap": whole.mean("replica"), "gap_error": error}
-    return xr.Dataset(result | {"closed": closed, "closed_error": errors})
+    return shares(
+        {theory: gap(found, quantity, theory) for theory in THEORIES}, gap(found, quantity)
+    )
 
 
-def verdict(closed: float, error: float) -> str:
+def verdict(share: float, error: float) -> str:
     """Say in words what a share of a gap is, within three standard errors."""
-    if np.isnan(closed):
+    if np.isnan(share):
         return "no gap seen"
-    none, all_of_it = abs(closed) <= 3 * error, abs(closed - 1) <= 3 * error
+    none, all_of_it = abs(share) <= 3 * error, abs(share - 1) <= 3 * error
     if none and all_of_it:
         return "undecided"
     if none or all_of_it:
-        return "closed" if all_of_it else "not closed"
-    if closed < 0:
-        return "widened"
-    return "closed in part" if closed < 1 else "overshot"
+        return "all" if all_of_it else "none"
+    if share < 0:
+        return "the opposite"
+    return "a part" if share < 1 else "too much"
 
 
-def closures(tree: xr.DataTree, group: str, network: str) -> pd.DataFrame:
-    """Table the gaps after training, and the share that each theory closes, with verdicts."""
+def table(found: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Table gaps, and shares with their verdicts, from quantity → Dataset from `shares`."""
     rows = []
-    last = tree[f"{group}/{network}"].to_dataset().isel(epoch=-1)
-    for quantity, name in QUANTITIES.items():
-        found = closure(last, quantity)
-        for size in found["batch_size"].values:
-            at = found.sel(batch_size=size)
-            row = {"": name, "M": size, "BN − PN": f"{at['gap']:.4f} ± {at['gap_error']:.4f}"}
-            for theory in THEORIES:
-                share, error = (at[n].sel(theory=theory).item() for n in ("closed", "closed_error"))
+    for quantity, each in found.items():
+        for size in each["batch_size"].values:
+            at = each.sel(batch_size=size)
+            row = {"": QUANTITIES[quantity], "M": size}
+            row["BN − PN"] = f"{at['gap']:.4f} ± {at['gap_error']:.4f}"
+            for source in at["source"].values:
+                share, error = (
+                    at[name].sel(source=source).item() for name in ("share", "share_error")
+                )
                 said = "" if np.isnan(share) else f"{share:.2f} ± {error:.2f}, "
-                row[theory] = said + verdict(share, error)
+                row[source] = said + verdict(share, error)
             rows.append(row)
     return pd.DataFrame(rows).set_index(["", "M"])
 
 
+def closures(tree: xr.DataTree, group: str, network: str) -> pd.DataFrame:
+    """Table the gaps after training, and the share that each theory closes, with verdicts."""
+    last = tree[f"{group}/{network}"].to_dataset().isel(epoch=-1)
+    return table({quantity: closure(last, quantity) for quantity in QUANTITIES})
+
+
 def figures(tree: xr.DataTree) -> dict[str, Figure]:
     """Draw what was trained against the batch size, and the closed shares."""
-    drawn = {}
-    shares = {}
+    drawn, closed = {}, {}
     for group, title in GROUPS.items():
         found = {
             label: tree[f"{group}/{n}"].to_dataset().isel(epoch=-1) for n, label in NETWORKS.items()
         }
         drawn[group] = sbn.plot.network_kinds(found, KINDS, title)
         for label, runs in found.items():
-            shares[f"{label},\n{title}"] = {q: closure(runs, q) for q in QUANTITIES}
-    drawn["closure"] = sbn.plot.gap_closure(shares, QUANTITIES)
+            closed[f"{label},\n{title}"] = {q: closure(runs, q) for q in QUANTITIES}
+    drawn["closure"] = sbn.plot.gap_shares(closed, QUANTITIES, {t: KINDS[t] for t in THEORIES})
     smallest = {
         label: tree[f"ghosts/{n}"].to_dataset().isel(batch_size=0) for n, label in NETWORKS.items()
     }
@@ -254,8 +274,7 @@ def main(options: Options) -> None:
     print("Share of the gap between PN and BN that PN with gamma decay closes:")
     for group in GROUPS:
         for network, title in NETWORKS.items():
-            table = closures(tree, group, network)
-            print(f"\n{title}, {group}\n{table.to_string()}")
+            print(f"\n{title}, {group}\n{closures(tree, group, network).to_string()}")
 
 
 if __name__ == "__main__":

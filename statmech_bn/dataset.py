@@ -80,6 +80,8 @@ DESCRIPTIONS = {
     "test_accuracy": ("test accuracy", "", "1"),
     "layer_gamma": ("mean scale parameter of a layer", r"$\overline{|\gamma|}$", "1"),
     "mean_gamma": ("mean scale", r"$\overline{|\gamma|}$", "1"),
+    "pull": ("pull on the scale", r"$\zeta_\mathrm{eff}$", "1"),
+    "excess_loss": ("excess of the loss", r"$\Delta\mathcal{L}$", "1"),
     "layer_gamma_decay": ("mean gamma decay of a layer", r"$\overline{\zeta}$", "1"),
     "gamma_decay_independent": ("gamma decay, independent statistics", r"$\zeta$", "1"),
     "gamma_decay_correlated": ("gamma decay, correlated statistics", r"$\zeta$", "1"),

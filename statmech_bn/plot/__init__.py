@@ -37,7 +37,12 @@ from statmech_bn.plot.gradients import (
     step_noise,
     training_gain,
 )
-from statmech_bn.plot.network_noise import gap_closure, gap_epochs, network_kinds
+from statmech_bn.plot.network_noise import (
+    gap_epochs,
+    gap_shares,
+    network_kinds,
+    statistics_pull,
+)
 from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
@@ -58,8 +63,8 @@ __all__ = [
     "effective_decay",
     "final_error",
     "flip_rates",
-    "gap_closure",
     "gap_epochs",
+    "gap_shares",
     "gradient_alignment",
     "gradient_coherence",
     "gradient_noise",
@@ -76,6 +81,7 @@ __all__ = [
     "shrinkage_parts",
     "spectra",
     "squared_distance",
+    "statistics_pull",
     "step_growth",
     "step_moments",
     "step_noise",

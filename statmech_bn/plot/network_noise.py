@@ -1,6 +1,7 @@
 """Figures of networks in which the statistics are random, or replaced by gamma decay.
 
-All is measured: points with standard errors over seeds. Lines between them only guide the eye.
+Points are measured, with standard errors over seeds; lines between them only guide the eye. Solid
+and dashed lines without points are theory.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from statmech_bn.plot.depth import points, ticks_at
+from statmech_bn.plot.gamma_decay import PART_NAMES, THEORIES
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MEASURED = {
+    ("model", "alone"): "labels of the network,\none channel random",
+    ("model", "together"): "labels of the network,\nall channels random",
+    ("true", "alone"): "true labels,\none channel random",
+    ("true", "together"): "true labels,\nall channels random",
+}
 SHOWN = ("test_accuracy", "test_loss", "training_loss", "mean_gamma")
 
 
@@ -32,8 +40,8 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
     Parameters
     ----------
     rows : mapping
-        Title → Dataset of ``test_accuracy``, ``test_loss``, ``training_loss`` and ``mean_gamma`` over
-        (kind, batch_size, replica).
+        Title → Dataset of ``test_accuracy``, ``test_loss``, ``training_loss`` and ``mean_gamma``
+        over (kind, batch_size, replica).
     kinds : mapping
         Kind → what the legend calls it.
     title : str
@@ -57,43 +65,48 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
     return figure
 
 
-def gap_closure(
-    panels: Mapping[str, Mapping[str, xr.Dataset]], quantities: Mapping[str, str]
+def gap_shares(
+    panels: Mapping[str, Mapping[str, xr.Dataset]],
+    quantities: Mapping[str, str],
+    sources: Mapping[str, str],
 ) -> Figure:
-    """Draw the share of the gap between PN and BN that each theory closes.
+    """Draw shares of the gap between PN and BN against the batch size.
 
     Parameters
     ----------
     panels : mapping
-        Title of a column → quantity → Dataset of ``closed`` and ``closed_error`` over (theory,
+        Title of a column → quantity → Dataset of ``share`` and ``share_error`` over (source,
         batch_size); NaN is not drawn.
     quantities : mapping
         Quantity → title of its row.
+    sources : mapping
+        Source → what the legend calls it.
     """
     with paper_style():
-        theories = next(iter(next(iter(panels.values())).values()))["theory"].values
-        styles = dict(zip(theories, student_styles(len(theories)), strict=True))
-        figure, axes = make_panels(len(panels) * len(quantities), len(panels), (2.1, 1.9))
+        styles = dict(zip(sources, student_styles(len(sources)), strict=True))
+        figure, axes = make_panels(
+            len(panels) * len(quantities), len(panels), (2.1, 1.9), sharey="row"
+        )
         places = iter(axes)
         for row, (quantity, name) in enumerate(quantities.items()):
             for column, (title, found) in enumerate(panels.items()):
                 axis, shares = next(places), found[quantity]
                 for level in (0, 1):
                     axis.axhline(level, color="0.75", linewidth=0.8)
-                for theory, style in styles.items():
-                    at = shares.sel(theory=theory)
+                for source, style in styles.items():
+                    at = shares.sel(source=source)
                     axis.errorbar(
-                        at["batch_size"], at["closed"], at["closed_error"],
+                        at["batch_size"], at["share"], at["share_error"],
                         color=style["color"], marker=style["marker"], markersize=4,
                         linestyle=style["linestyle"], linewidth=0.8, elinewidth=1.0,
                     )  # fmt: skip
-                _finish(
-                    axis, shares["batch_size"], f"share, {name}" if column == 0 else "",
-                    row == len(quantities) - 1,
-                )  # fmt: skip
+                label = f"share, {name}" if column == 0 else ""
+                _finish(axis, shares["batch_size"], label, row == len(quantities) - 1)
                 axis.set_title("" if row else title)
-        handles = [legend_handle(label=theory, **style) for theory, style in styles.items()]
-        figure.legend(handles=handles, loc="outside right center", title="PN + $\\gamma$ decay")
+        handles = [
+            legend_handle(label=sources[source], **style) for source, style in styles.items()
+        ]
+        figure.legend(handles=handles, loc="outside right center", title="of BN − PN")
     return figure
 
 
@@ -126,6 +139,50 @@ def gap_epochs(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str]) -> Figu
             axis.set_xlabel(axis_label(found["epoch"]))
         handles = [legend_handle(label=kinds[kind], **style) for kind, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center", title="minus PN")
+    return figure
+
+
+def statistics_pull(rows: Mapping[str, xr.Dataset], variable: str) -> Figure:
+    """Draw what random statistics of one layer add to the loss or to γ decay, times M.
+
+    Parameters
+    ----------
+    rows : mapping
+        Title → Dataset of the variable over (batch_size, replica, labels, channels, part), and of
+        the theories' over (batch_size, replica, part).
+    variable : {"pull", "excess_loss"}
+    """
+    with paper_style():
+        styles = dict(zip(MEASURED, student_styles(len(MEASURED)), strict=True))
+        first = next(iter(rows.values()))
+        parts = first["part"].values
+        theories = {n: line for n, line in THEORIES.items() if f"{variable}_{n}" in first}
+        figure, axes = make_panels(
+            len(rows) * len(parts), len(parts), (2.6, 2.3), sharey="row", sharex=True
+        )
+        places = iter(axes)
+        for row, (title, found) in enumerate(rows.items()):
+            for part in parts:
+                axis, at = next(places), found.sel(part=part)
+                size = at["batch_size"]
+                axis.axhline(0, color="0.75", linewidth=0.8)
+                for name, (_, line) in theories.items():
+                    theory = at[f"{variable}_{name}"].mean("replica")
+                    axis.plot(size, size * theory, line, color="0.25")
+                for (labels, channels), style in styles.items():
+                    values = at[variable].sel(labels=labels, channels=channels)
+                    points(axis, size, size * values, style)
+                name = PART_NAMES[part] if row == 0 else ""
+                axis.set_title(f"{title}\n{name}" if part == parts[0] else name, loc="left")
+                _finish(axis, size, "", row == len(rows) - 1)
+            label = f"$M$ × {axis_label(found[variable])}"
+            axes[row * len(parts)].set_ylabel(label)
+        handles = [legend_handle(label=label, linestyle=line) for label, line in theories.values()]
+        handles += [
+            legend_handle(style["color"], label=MEASURED[key], marker=style["marker"], ls="none")
+            for key, style in styles.items()
+        ]
+        figure.legend(handles=handles, loc="outside right center")
     return figure
 
 
