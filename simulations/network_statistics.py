@@ -272,7 +272,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
         "training": sbn.plot.network_kinds(last, KINDS, "statistics over $M$ of 64"),
         "shares": sbn.plot.gap_shares(made, QUANTITIES, sources),
         "pull": sbn.plot.statistics_pull(pulled, "pull"),
-        "excess": sbn.plot.statistics_pull(pulled, "excess_loss"),
+        "excess_loss": sbn.plot.statistics_pull(pulled, "excess_loss"),
     }
 
 
