@@ -90,8 +90,8 @@ figures["epochs"]
 # %% [markdown]
 # ## How much of the gap is closed
 #
-# 1 is all of it. Shares are not given where no gap is seen beyond three standard errors; runs of the
-# kinds with the same seed are compared with each other.
+# 1 is all of it. Shares are not given where no gap is seen beyond three standard errors; runs with
+# the same seed are compared with each other.
 
 # %%
 figures["closure"]
@@ -106,8 +106,8 @@ for group, title in network_batch_size.GROUPS.items():
 # BN has less $|\gamma|$ early, and the independent decay comes closer to that than the correlated
 # one. But hardly any of the gap in the loss is closed by either, so that this is not the decay at
 # work: with random statistics the signal of the labels is weaker, and both the weights and
-# $\gamma$ learn more slowly. No penalty on $\gamma$ does that. Later, $\gamma$ of BN catches up while
-# that of PN with decay does not. `network_statistics` takes the two effects apart.
+# $\gamma$ learn more slowly. No penalty on $\gamma$ does that. Later, $\gamma$ of BN catches up
+# while that of PN with decay does not. `network_statistics` takes the two effects apart.
 #
 # ## What to try next
 #

@@ -104,6 +104,29 @@ def classifier(network: str, normalization: str, ghost_size: int | None, seed: i
     return nn.Sequential(nn.Flatten(), hidden, normalized, nn.ReLU(), top)
 
 
+def trained(
+    network: str,
+    normalization: str,
+    batch_size: int,
+    ghost_size: int | None,
+    samples: int,
+    epochs: int,
+    seed: int,
+    **decay: Any,
+) -> tuple[nn.Module, xr.Dataset]:
+    """Train one network, at a learning rate in proportion to the samples of a step."""
+    torch.set_num_threads(1)
+    model = classifier(network, normalization, ghost_size, seed)
+    rate = RATES[network] * batch_size / TOGETHER
+    found = networks.train(
+        model, digits(samples), rate, batch_size, epochs,
+        exact_population=True, seed=seed, **decay,
+    )  # fmt: skip
+    mean = found["layer_gamma"].mean("layer")
+    found = found.drop_vars("layer_gamma_decay").assign(mean_gamma=mean)
+    return model, sbn.dataset.describe(found)
+
+
 def run(
     kind: str,
     batch_size: int,
@@ -114,23 +137,13 @@ def run(
     epochs: int,
     seed: int,
 ) -> xr.Dataset:
-    """Train one network; the batch size is that of the statistics."""
-    torch.set_num_threads(1)
-    step = TOGETHER if ghosts else batch_size
+    """Train one network of one kind; the batch size is that of the statistics."""
     normalization = kind if kind == "batch" else "population"
-    found = networks.train(
-        classifier(network, normalization, batch_size if ghosts else None, seed + replica),
-        digits(samples),
-        RATES[network] * step / TOGETHER,
-        step,
-        epochs,
-        gamma_decay=kind if kind in THEORIES else 0.0,
-        imitated_size=batch_size,
-        exact_population=True,
-        seed=seed + replica,
-    )
-    mean = found["layer_gamma"].mean("layer")
-    return sbn.dataset.describe(found.drop_vars("layer_gamma_decay").assign(mean_gamma=mean))
+    step, ghost_size = (TOGETHER, batch_size) if ghosts else (batch_size, None)
+    decay = {"gamma_decay": kind if kind in THEORIES else 0.0, "imitated_size": batch_size}
+    return trained(
+        network, normalization, step, ghost_size, samples, epochs, seed + replica, **decay
+    )[1]
 
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:

@@ -29,14 +29,13 @@ from matplotlib.figure import Figure
 from network_batch_size import (
     NETWORKS,
     QUANTITIES,
-    RATES,
     THEORIES,
     TOGETHER,
-    classifier,
     digits,
     gap,
     shares,
     table,
+    trained,
 )
 from torch import Tensor
 from torch.nn import functional
@@ -81,21 +80,6 @@ class Options(sbn.study.Options):
     """Seeds, from which the error bars come."""
 
 
-def trained(
-    network: str, kind: str, ghost_size: int | None, samples: int, epochs: int, seed: int
-) -> tuple[torch.nn.Module, xr.Dataset]:
-    """Train one network."""
-    torch.set_num_threads(1)
-    model = classifier(network, kind, ghost_size, seed)
-    rate = RATES[network]
-    found = networks.train(
-        model, digits(samples), rate, TOGETHER, epochs, exact_population=True, seed=seed
-    )
-    mean = found["layer_gamma"].mean("layer")
-    found = found.drop_vars("layer_gamma_decay").assign(mean_gamma=mean)
-    return model, sbn.dataset.describe(found)
-
-
 def training(
     kind: str,
     batch_size: int,
@@ -106,7 +90,7 @@ def training(
     seed: int,
 ) -> xr.Dataset:
     """Train one network with one or both statistics of M samples."""
-    return trained(network, kind, batch_size, samples, epochs, seed + replica)[1]
+    return trained(network, kind, TOGETHER, batch_size, samples, epochs, seed + replica)[1]
 
 
 def pull(
@@ -119,7 +103,7 @@ def pull(
     seed: int,
 ) -> xr.Dataset:
     """Measure what random statistics of the last layer do to a network trained with PN."""
-    model, _ = trained(network, "population", None, samples, epochs, seed + replica)
+    model, _ = trained(network, "population", TOGETHER, None, samples, epochs, seed + replica)
     images = digits(samples)
     found = channels_of(model, images, batch_size, orders, seed + replica)
     layers = networks.normalization_layers(model)
@@ -139,7 +123,7 @@ def pull(
 
 
 def channels_of(
-    model: torch.nn.Module, images: networks.Images, batch_size: int, orders: int, seed: int
+    model: Any, images: networks.Images, batch_size: int, orders: int, seed: int
 ) -> xr.Dataset:
     """Give the last layer batches of M; its channels one by one, and all together."""
     layers: Any = networks.normalization_layers(model)
@@ -176,26 +160,26 @@ def slopes(
     labels: dict[str, Tensor],
     order: Tensor,
 ) -> np.ndarray:
-    """Return the loss and Σ_c γ_c ∂L/∂γ_c over (labels, channels alone or together)."""
+    """Return the loss and Σ_c γ_c ∂L/∂γ_c over (labels, channels).
+
+    Where channels are random alone, both are sums over which of them is.
+    """
     ghosts = None if kind == "frozen" else batch_size
-    random = networks.replace_normalization(layer, kind, ghosts).train()
+    random: Any = networks.replace_normalization(layer, kind, ghosts).train()
     with torch.no_grad():
         fixed = networks.replace_normalization(layer, "frozen")(fields)
-    with networks.keeping_buffers(layer):
+    with networks.keeping_buffers(random):
         output = random(fields)
     count = output.shape[1]
     choice = torch.eye(count, dtype=torch.bool)[:, None, :, *[None] * (output.ndim - 2)]
     each = torch.where(choice, output, fixed).flatten(0, 1)
-    alone, together = above(each).log_softmax(1), above(output).log_softmax(1)
+    alone, together = above(each), above(output)
     found = np.zeros((2, len(labels), 2))
     for i, target in enumerate(labels.values()):
+        wanted = target[order]
         losses = (
-            -(target[order].repeat(count, 1) * alone)
-            .sum(1)
-            .unflatten(0, (count, -1))
-            .mean(1)
-            .sum(),
-            -(target[order] * together).sum(1).mean(),
+            count * functional.cross_entropy(alone, wanted.repeat(count, 1)),
+            functional.cross_entropy(together, wanted),
         )
         for j, loss in enumerate(losses):
             [slope] = torch.autograd.grad(loss, random.weight, retain_graph=True)
