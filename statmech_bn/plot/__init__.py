@@ -37,6 +37,12 @@ from statmech_bn.plot.gradients import (
     step_noise,
     training_gain,
 )
+from statmech_bn.plot.network_noise import (
+    gap_epochs,
+    gap_shares,
+    network_kinds,
+    statistics_pull,
+)
 from statmech_bn.plot.network_rates import largest_rates, rate_accuracy
 from statmech_bn.plot.network_signals import networks_beside_theory
 from statmech_bn.plot.phase_diagram import phase_diagram
@@ -61,6 +67,8 @@ __all__ = [
     "final_error",
     "fit",
     "flip_rates",
+    "gap_epochs",
+    "gap_shares",
     "gradient_alignment",
     "gradient_coherence",
     "gradient_noise",
@@ -70,6 +78,7 @@ __all__ = [
     "loss_landscape",
     "margins",
     "networks_beside_theory",
+    "network_kinds",
     "partitions",
     "phase_diagram",
     "rate_accuracy",
@@ -79,6 +88,7 @@ __all__ = [
     "shrinkage_parts",
     "spectra",
     "squared_distance",
+    "statistics_pull",
     "step_growth",
     "step_moments",
     "step_noise",
