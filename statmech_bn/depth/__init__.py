@@ -1,6 +1,7 @@
 """Many layers: what happens to inputs, gradients and steps on their way through a deep network."""
 
 from statmech_bn.depth.alignment import gradient_alignment, gradient_squares
+from statmech_bn.depth.convolution import convolution_signals
 from statmech_bn.depth.correlation import FixedPoint, Layer, fixed_point, propagate
 from statmech_bn.depth.data import digits, teacher_classes
 from statmech_bn.depth.gradient_noise import gradient_noise
@@ -39,6 +40,7 @@ __all__ = [
     "Parameters",
     "Pass",
     "backward",
+    "convolution_signals",
     "cross_entropy",
     "digits",
     "fixed_point",

@@ -19,8 +19,10 @@ gradient g with respect to φ that makes (one position; ⟨·⟩ over the others
     population   ∂L/∂h_m = (γ/σ_P)[g_m − ⟨g⟩ − û_m ⟨gû⟩],
 
 whose mean over batches is the gradient of population normalization, as what is multiplied is of
-different samples: with means over all of the batch it would be off by 1/M. With "frozen",
-(γ/σ_P) g_m, a step along w lowers the loss of the moment and nothing else, and |w| grows.
+different samples: with means over all of the batch it would be off by 1/M. It is a noisy estimate.
+Where the population itself follows behind the batch (`reference_size`), μ_P, σ_P and their
+gradients are exact. With "frozen", (γ/σ_P) g_m, a step along w lowers the loss of the moment and
+nothing else, and |w| grows.
 
 A batch larger than M = `ghost_size` is cut into groups of M, each with statistics of its own, while
 the gradient is the mean over all of it: the noise of the statistics without that of the gradient.
@@ -66,6 +68,9 @@ class Normalization(nn.Module):
         γ and β, shape (channels,). "none" keeps γ but does not use it.
     running_mean, running_var : torch.Tensor
         μ_P and σ_P², shape (channels,).
+    reference_size : int
+        The last so many samples of a batch in training are the population: "mean", "spread" and
+        "population" take μ_P and σ_P from them, and normalize them by both. 0 at first.
 
     Raises
     ------
@@ -93,6 +98,7 @@ class Normalization(nn.Module):
         self.ghost_size = None if ghost_size is None else integer("ghost_size", ghost_size, 1)
         self.epsilon = epsilon
         self.momentum = momentum
+        self.reference_size = 0
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -112,13 +118,27 @@ class Normalization(nn.Module):
             return functional.batch_norm(
                 x, mean, variance, self.weight, self.bias, False, 0.0, self.epsilon
             )
+        if self.reference_size:
+            return self._beside_reference(x)
+        return self._in_groups(x, self.running_mean, self.running_var)
+
+    def _beside_reference(self, x: Tensor) -> Tensor:
+        """Normalize a batch by the samples that follow it, and those by themselves."""
+        own, reference = x.tensor_split([len(x) - self.reference_size])
+        variance, mean = torch.var_mean(reference, (0, *range(2, x.ndim)), correction=0)
+        gamma, beta = self.weight, self.bias
+        output = functional.batch_norm(reference, None, None, gamma, beta, True, 0, self.epsilon)
+        return torch.cat([self._in_groups(own, mean, variance), output])
+
+    def _in_groups(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """Normalize a batch, given the population's statistics."""
         groups = self._groups(x)
         if groups == 1:
-            return self._transform(x, self.weight, self.bias, 1)
+            return self._transform(x, self.weight, self.bias, mean, variance, 1)
         stacked = x.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
-        output = self._transform(
-            stacked, self.weight.repeat(groups), self.bias.repeat(groups), groups
-        )
+        gamma, beta = self.weight.repeat(groups), self.bias.repeat(groups)
+        mean, variance = mean.repeat(groups), variance.repeat(groups)
+        output = self._transform(stacked, gamma, beta, mean, variance, groups)
         return output.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
 
     def _groups(self, x: Tensor) -> int:
@@ -130,11 +150,10 @@ class Normalization(nn.Module):
             raise invalid("ghost_size" if self.ghost_size else "x", "three values a channel", size)
         return groups
 
-    def _transform(self, x: Tensor, gamma: Tensor, beta: Tensor, groups: int) -> Tensor:
+    def _transform(
+        self, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor, groups: int
+    ) -> Tensor:
         """Normalize x of shape (samples of a group, groups × channels, *positions)."""
-        mean, variance = self.running_mean, self.running_var
-        if groups > 1:
-            mean, variance = mean.repeat(groups), variance.repeat(groups)
         if self.kind == "batch":
             output = functional.batch_norm(
                 x, mean, variance, gamma, beta, True, self.momentum, self.epsilon
@@ -146,10 +165,14 @@ class Normalization(nn.Module):
             return output
         positions = tuple(range(2, x.ndim))
         own_mean = x.mean(positions) if positions else x
-        mean = own_mean.mean(0) if self.kind == "mean" else mean + _derivative(own_mean)
+        estimated = not self.reference_size
+        if self.kind == "mean":
+            mean = own_mean.mean(0)
+        elif estimated:
+            mean = mean + _derivative(own_mean)
         if self.kind == "spread":
             variance = x.var((0, *positions), correction=0)
-        else:
+        elif estimated:
             square = (x * x).mean(positions) if positions else x * x
             centre = self.running_mean.repeat(groups)
             variance = variance + _derivative(square - 2 * centre * own_mean)

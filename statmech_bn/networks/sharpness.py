@@ -92,12 +92,14 @@ def sharpness(
 
     start = stream(integer("seed", seed, 0), 43).standard_normal(size)
     hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)
-    try:
-        found = eigsh(
-            hessian, wanted, which="LA", v0=start, tol=tolerance, return_eigenvectors=False
-        )
-    except ArpackNoConvergence as error:
-        raise NotConverged(f"Lanczos iterations: {error}") from error
+    found = np.zeros(wanted)
+    if product(start).any():  # otherwise, as if all units are off, there is no curvature at all
+        try:
+            found = eigsh(
+                hessian, wanted, which="LA", v0=start, tol=tolerance, return_eigenvectors=False
+            )
+        except ArpackNoConvergence as error:
+            raise NotConverged(f"Lanczos iterations: {error}") from error
     data = {"sharpness": ("rank", np.sort(found)[::-1].copy())}
     attributes = {"loss": loss, "samples": len(inputs), "version": version("statmech_bn")}
     return describe(xr.Dataset(data, {"rank": np.arange(1, wanted + 1)}, attributes))

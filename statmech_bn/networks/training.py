@@ -6,7 +6,9 @@ drawn without replacement within an epoch; the rest that fills no batch is left 
 
 Loss and accuracy are those of population statistics, measured on the training set at each
 evaluation: what the weights of that moment are worth, without the lag of moving averages. In
-between, the population's statistics are refreshed before steps if a layer trains with them.
+between, the population's statistics are refreshed before steps if a layer trains with them, and
+their gradients are estimated on the batch. With `exact_population` every step sends the whole
+training set through the network beside the batch, which has the exact gradients.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ DECAY_SAMPLES = 256
 """Training samples that measure gamma decay, at most."""
 CHUNK = 2048
 """Samples that are evaluated at a time."""
+WITH_POPULATION = {"mean", "spread", "population"}
+"""Kinds of normalization whose gradient needs that of the population's statistics."""
 SCHEDULES: dict[str, Callable[[int], schedules.Schedule]] = {
     "constant": lambda epochs: schedules.constant(),
     "cosine": lambda epochs: schedules.cosine(epochs),
@@ -60,6 +64,7 @@ def train(
     gamma_decay: float | str = 0.0,
     imitated_size: int | None = None,
     refresh_steps: int = 1,
+    exact_population: bool = False,
     schedule: Callable[[float], float] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -86,6 +91,10 @@ def train(
     refresh_steps : int
         Steps between refreshes of the population's statistics. A refresh takes longer than a step;
         fewer of them are unstable at large η, where the statistics lag behind.
+    exact_population : bool
+        Measure the population's statistics on the whole training set in every step, and
+        differentiate them there, for layers of kind "mean", "spread" or "population". It takes the
+        time and the memory of a step on the whole training set.
     schedule : callable, optional
         Epochs ↦ factor of η, see `statmech_bn.schedules`.
     seed : int
@@ -114,6 +123,7 @@ def train(
         gamma_decay=_checked_decay(gamma_decay),
         imitated_size=integer("imitated_size", imitated_size or batch_size, 1),
         refresh_steps=integer("refresh_steps", refresh_steps, 1),
+        exact_population=bool(exact_population),
         seed=integer("seed", seed, 0),
     )
     if run.batch_size > len(images.train_labels):
@@ -159,6 +169,7 @@ def training_run(
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     refresh_steps: int = 1,
+    exact_population: bool = False,
     schedule: str = "constant",
     dataset: str = "digits",
     folder: str | None = None,
@@ -190,6 +201,7 @@ def training_run(
     momentum : float
     weight_decay : float
     refresh_steps : int
+    exact_population : bool
     schedule : {"constant", "cosine", "step"}
         "step" divides η by ten after a half and after three quarters of the epochs.
     dataset : {"digits", "mnist", "fashion-mnist", "cifar-10"}
@@ -236,6 +248,7 @@ def training_run(
         gamma_decay=gamma_decay,
         imitated_size=imitated_size or ghost_size or batch_size,
         refresh_steps=refresh_steps,
+        exact_population=exact_population,
         schedule=SCHEDULES[schedule](epochs),
         seed=seed,
     )
@@ -253,6 +266,7 @@ class Run:
     gamma_decay: float | str
     imitated_size: int
     refresh_steps: int
+    exact_population: bool
     seed: int
 
 
@@ -265,10 +279,12 @@ class _Training:
         self.model, self.images, self.run, self.schedule = model, images, run, schedule
         self.inputs, self.labels = images.train_inputs, images.train_labels
         self.layers: dict[str, Any] = normalization_layers(model)
-        self.trains_with_population = any(
-            getattr(layer, "kind", "batch") in ("mean", "spread", "population", "frozen")
-            for layer in self.layers.values()
-        )
+        kinds = {getattr(layer, "kind", "batch") for layer in self.layers.values()}
+        self.exact = run.exact_population and bool(kinds & WITH_POPULATION)
+        if self.exact and not kinds <= WITH_POPULATION:
+            kept = f"only layers of kind {', '.join(sorted(WITH_POPULATION))}"
+            raise invalid("model", f"with exact_population, {kept}", sorted(kinds))
+        self.refreshes = bool(kinds & {"frozen", *WITH_POPULATION}) and not self.exact
         self.order = stream(run.seed, 42)
         self.sample = self.inputs[self._permutation()[:POPULATION_SAMPLES]]
         self.zeta: Any = run.gamma_decay
@@ -330,10 +346,10 @@ class _Training:
             rate = run.learning_rate * self.schedule(time + step / steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            if self.trains_with_population and step and step % run.refresh_steps == 0:
+            if self.refreshes and step and step % run.refresh_steps == 0:
                 refresh_population(self.model, self.sample)
             chosen = shuffled[step * run.batch_size : (step + 1) * run.batch_size]
-            loss = functional.cross_entropy(self.model(self.inputs[chosen]), self.labels[chosen])
+            loss = functional.cross_entropy(self._outputs(chosen), self.labels[chosen])
             losses.append(loss.detach())
             if self.zeta:
                 loss = loss + gamma_penalty(self.model, self.zeta)
@@ -342,6 +358,18 @@ class _Training:
             self.optimizer.step()
         finite = torch.isfinite(torch.stack(losses)).tolist()
         return 1.0 if all(finite) else finite.index(False) / steps
+
+    def _outputs(self, chosen: Tensor) -> Tensor:
+        """Evaluate the model in training on some samples."""
+        if not self.exact:
+            return self.model(self.inputs[chosen])
+        for layer in self.layers.values():
+            layer.reference_size = len(self.inputs)
+        try:
+            return self.model(torch.cat([self.inputs[chosen], self.inputs]))[: len(chosen)]
+        finally:
+            for layer in self.layers.values():
+                layer.reference_size = 0
 
     def _measure(self) -> tuple[float, ...]:
         refresh_population(self.model, self.sample)

@@ -37,6 +37,14 @@ from statmech_bn.plot.gradients import (
     step_noise,
     training_gain,
 )
+from statmech_bn.plot.network_noise import (
+    gap_epochs,
+    gap_shares,
+    network_kinds,
+    statistics_pull,
+)
+from statmech_bn.plot.network_rates import largest_rates, rate_accuracy
+from statmech_bn.plot.network_signals import networks_beside_theory
 from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.printed import fit
 from statmech_bn.plot.spectra import condition_numbers, spectra
@@ -59,21 +67,28 @@ __all__ = [
     "final_error",
     "fit",
     "flip_rates",
+    "gap_epochs",
+    "gap_shares",
     "gradient_alignment",
     "gradient_coherence",
     "gradient_noise",
     "gradient_squares",
+    "largest_rates",
     "largest_step",
     "loss_landscape",
     "margins",
+    "networks_beside_theory",
+    "network_kinds",
     "partitions",
     "phase_diagram",
+    "rate_accuracy",
     "save_figure",
     "shrinkage",
     "shrinkage_kurtosis",
     "shrinkage_parts",
     "spectra",
     "squared_distance",
+    "statistics_pull",
     "step_growth",
     "step_moments",
     "step_noise",

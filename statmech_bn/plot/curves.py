@@ -125,7 +125,7 @@ def curves(
                 xlabel=axis_label(panel.results[0][panel.x]),
                 ylabel=axis_label(panel.results[0][panel.y]),
             )
-            _finish(axis, panel.logarithmic)
+            short_ticks(axis, panel.logarithmic)
             if aligned:
                 axis.label_outer(remove_inner_ticks=False)
                 axis.xaxis.label.set_visible(True)
@@ -168,7 +168,7 @@ def _draw(
         axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker)
 
 
-def _finish(axis: Axes, logarithmic: str) -> None:
+def short_ticks(axis: Axes, logarithmic: str) -> None:
     """Write 0.2 rather than 2 × 10⁻¹ on logarithmic axes of less than two decades."""
     from matplotlib.ticker import FuncFormatter, LogFormatter
 

@@ -158,6 +158,30 @@ def test_population_statistics_move_with_the_other_samples(x, kind, ghost_size):
     same(torch.autograd.grad(made(x), (x, made.weight, made.bias), upstream), expected)
 
 
+@pytest.mark.parametrize("kind", ["mean", "spread", "population"])
+@pytest.mark.parametrize("ghost_size", [None, 3])
+def test_a_population_behind_the_batch_gives_its_statistics(x, kind, ghost_size):
+    """Value against the definition, gradients against finite differences."""
+    made = layer(kind, x, ghost_size)
+    made.reference_size = 6
+    rest, shape = (0, *range(2, x.ndim)), (-1, *[1] * (x.ndim - 2))
+    own, population = x[:6], x[6:]
+
+    def normalized(values, mean, variance):
+        spread = torch.sqrt(variance + made.epsilon).view(shape)
+        u = (values - mean.view(shape)) / spread
+        return made.weight.view(shape) * u + made.bias.view(shape)
+
+    exact = population.mean(rest), population.var(rest, correction=0)
+    expected = []
+    for group in own.split(ghost_size or 6):
+        mean = group.mean(rest) if kind == "mean" else exact[0]
+        variance = group.var(rest, correction=0) if kind == "spread" else exact[1]
+        expected.append(normalized(group, mean, variance))
+    same(made(x), torch.cat([*expected, normalized(population, *exact)]))
+    assert torch.autograd.gradcheck(made, x.requires_grad_())
+
+
 def test_the_mean_gradient_of_the_population_is_that_of_a_large_batch():
     """Within four standard errors for 512 batches of 16; with constant statistics it is not."""
     generator = torch.Generator().manual_seed(5)

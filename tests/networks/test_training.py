@@ -12,6 +12,7 @@ from torch import nn  # noqa: E402
 import statmech_bn as sbn  # noqa: E402
 from statmech_bn import networks  # noqa: E402
 from statmech_bn.errors import InvalidSetup  # noqa: E402
+from statmech_bn.online.arguments import stream  # noqa: E402
 
 run = partial(
     networks.training_run,
@@ -91,6 +92,31 @@ def test_one_batch_that_is_the_training_set_makes_all_kinds_equal():
     decayed = run(normalization="population", gamma_decay="correlated", **settings)
     assert (decayed["layer_gamma_decay"] == 0).all()  # (P − M)/(P − 1)
     np.testing.assert_allclose(decayed["test_loss"], expected["test_loss"], rtol=1 / 512)
+
+
+def test_an_exact_population_is_that_of_the_training_set():
+    """One step is that of batch normalization over the whole set, its loss that of the batch."""
+    images = networks.load(samples=100)
+    model, other = (
+        networks.plain_network(images.shape, depth=2, channels=4, normalization=kind)
+        for kind in ("population", "batch")
+    )
+    drawn = stream(0, 42)
+    drawn.permutation(100)  # that of the sample that measures
+    order = drawn.permutation(100)
+    loss = nn.functional.cross_entropy(
+        other(images.train_inputs)[order[:60]], images.train_labels[order[:60]]
+    )
+    loss.backward()
+    networks.train(model, images, 0.1, 60, 1, exact_population=True)
+    for ours, its in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, its - 0.1 * its.grad, rtol=1e-4, atol=1e-6)
+    for layer in networks.normalization_layers(model).values():
+        assert layer.reference_size == 0
+    mixed = networks.plain_network(images.shape, depth=2, normalization="mean")
+    mixed[4] = networks.replace_normalization(mixed[4], "batch")
+    with pytest.raises(InvalidSetup, match="exact_population"):
+        networks.train(mixed, images, 0.1, 60, 1, exact_population=True)
 
 
 def test_divergence_is_a_result():

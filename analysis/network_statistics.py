@@ -1,0 +1,119 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The random mean, or the random standard deviation?
+#
+# A batch has its own mean $\mu_B$ and its own standard deviation $\sigma_B$. Which of them makes a
+# network with batch normalization (BN) differ from one with the population's statistics (PN), and
+# do their effects add up?
+
+# %%
+# %matplotlib inline
+import sys
+import tempfile
+from pathlib import Path
+
+from IPython.display import Math, display
+
+import statmech_bn as sbn
+
+HERE = Path.cwd()
+ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/network_statistics.py").exists())
+sys.path.insert(0, str(ROOT / "simulations"))
+import network_statistics
+
+s = sbn.symbolic
+
+# %% [markdown]
+# ## Derivation
+#
+# For one linear unit the two theories agree on $\sigma_B$ in the loss, and are opposed on $\mu_B$.
+# The penalty $P(\gamma)$ of each statistic, independent of the sample and correlated with it:
+
+# %%
+for statistics in network_statistics.THEORIES:
+    theory = s.gamma_decay(statistics, "linear", "gaussian")
+    for symbol, part in ((r"\mu_B", theory.from_mean), (r"\sigma_B", theory.from_spread)):
+        display(Math(rf"P_{{{symbol}}}^\mathrm{{{statistics}}} = {sbn.codegen.latex(part)}"))
+
+# %% [markdown]
+# A sample that is counted in $\mu_B$ is centred by itself: the linear unit is not pulled at all. In
+# a network the Fisher information of a channel takes the place of the unit's; there, the correlated
+# theory has $\mu_B$ push $\gamma$ up.
+#
+# ## Simulation
+#
+# `python simulations/network_statistics.py` makes the store that we open here. Without it, a small
+# one is made now, in a temporary folder.
+
+# %%
+store = ROOT / "results" / "network_statistics.zarr"
+if store.exists():
+    tree = sbn.open(store)
+else:
+    new = Path(tempfile.mkdtemp()) / store.name
+    quick = network_statistics.Options(preset="quick", store=new)
+    tree = network_statistics.simulate(quick)
+figures = network_statistics.figures(tree)
+
+# %%
+figures["training"]
+
+# %% [markdown]
+# Shares of what separates BN from PN after training; the effects add up where the sum is 1:
+
+# %%
+figures["shares"]
+
+# %%
+for network, title in network_statistics.NETWORKS.items():
+    print(title)
+    print(network_statistics.additivity(tree, network).to_string(), end="\n\n")
+
+# %% [markdown]
+# The random mean does most of it.
+#
+# ## The pull on γ
+#
+# Training mixes a penalty with slower learning. So we take a network trained with PN, make the
+# statistics of its last layer random, and measure what that adds to the loss and to its slope in
+# $\gamma$. The theories speak of labels that the network itself would give, and of one channel at a
+# time; both can be given up one by one.
+
+# %%
+figures["excess_loss"]
+
+# %%
+figures["pull"]
+
+# %%
+for network, title in network_statistics.NETWORKS.items():
+    print(f"{title}: M ζ of the last layer")
+    print(network_statistics.pulls(tree, network).to_string(), end="\n\n")
+
+# %% [markdown]
+# On their own ground, the excess of the loss is what theory says. The slope in $\gamma$ has the
+# signs of the correlated theory: $\mu_B$ alone pushes $\gamma$ up, where the independent theory
+# says that it pulls it down. Theory holds the Fisher information fixed, which falls as $\gamma$
+# grows and the network becomes sure; what is measured is below it therefore.
+#
+# Off their ground both miss more than they have. With true labels the excess of the loss is some
+# times larger, as random statistics blur what the network has learned of the labels, and early in
+# training this pulls $\gamma$ down as strongly as the independent theory says, for another reason.
+# With all channels random, their noise adds up in the outputs, and the pull becomes less or turns.
+#
+# ## What to try next
+#
+# - `channels_of(..., model after 1, 10, 100 epochs)`: how does the pull with true labels fade?
+# - The noise of channels is correlated. A matrix $\zeta_{cc'}$ of all pairs would know it.
+# - Put the slope for true labels into the linear term of the correlated theory.
