@@ -12,18 +12,23 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+import statmech_bn as sbn
 from paper.figure import BUILD
-from paper.number import Claim
+from paper.number import Claim, count, number
 from paper.stores import RESULTS, experiments, open_store, optional_sections
 from statmech_bn.errors import InvalidStore
 
 SOURCES = {
     "Ioffe2015": "Ioffe and Szegedy",
     "Laarhoven2017": "van Laarhoven",
+    "Keskar2017": "Keskar et al.",
+    "Jastrzebski2017": r"Jastrz\k{e}bski et al.",
+    "Santurkar2018": "Santurkar et al.",
     "Arora2019": "Arora et al.",
     "Bjorck2018": "Bjorck et al.",
     "Luo2019": "Luo et al.",
     "Yang2019": "Yang et al.",
+    "Cohen2021": "Cohen et al.",
     "Balestriero2022": "Balestriero and Baraniuk",
 }
 """Whose claims are judged, in the order of the table."""
@@ -44,7 +49,8 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
     InvalidStore
         A store is missing, unfinished or has a hole.
     """
-    numbers, claims = {"version": version("statmech_bn")}, []
+    numbers = {"version": version("statmech_bn"), **limits()}
+    claims: list[Claim] = []
     for name in experiments(results):
         experiment = import_module(f"paper.experiments.{name}")
         with open_store(name, results) as tree:
@@ -57,6 +63,16 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
     for word in ("holds", "corrected", "opposite", "fails", "not seen"):
         numbers[f"claims/{word}"] = str(verdicts.count(word))
     return numbers, claims
+
+
+def limits() -> dict[str, str]:
+    """Return examples of the limits beyond which a mean contradicts a claim."""
+    many, points = 10**6, 30
+    return {
+        "limit/5": number(sbn.study.limit(5), digits=2),
+        "limit/points": count(points),
+        "limit/many": number(sbn.study.limit(many, points), digits=2),
+    }
 
 
 def macros(numbers: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import xarray as xr
@@ -37,9 +38,19 @@ EXPERIMENTS = (
     "boundary_jitter",
 )
 """In the order in which their claims are told."""
-OPTIONAL: dict[str, tuple[str, ...]] = {}
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "networks": (
+        "network_batch_size",
+        "network_statistics",
+        "network_learning_rate",
+        "network_sharpness",
+        "network_signals",
+        "network_gain",
+        "network_flips",
+    )
+}
 """Sections of the paper (``sections/NAME.tex``) that are left out, with their numbers and figures,
-unless the stores of all their experiments are there."""
+unless the stores of all their experiments are there, and PyTorch, which their scripts import."""
 
 
 def store_path(name: str, results: Path = RESULTS) -> Path:
@@ -69,7 +80,9 @@ def open_store(name: str, results: Path = RESULTS) -> xr.DataTree:
 
 
 def optional_sections(results: Path = RESULTS) -> list[str]:
-    """Return the optional sections whose stores are all there."""
+    """Return the optional sections whose stores are all there, if PyTorch is."""
+    if find_spec("torch") is None:
+        return []
     return [
         section
         for section, names in OPTIONAL.items()

@@ -50,7 +50,7 @@ class Options(sbn.study.Options):
             "replicas": 6,
             "gains": (0.5, 1.4, 4.0),
             "epochs": 1,
-            "runs": 6,
+            "runs": 2,
         },
         "paper": {
             "width": 200,
