@@ -15,7 +15,7 @@ from pathlib import Path
 import statmech_bn as sbn
 from paper.figure import BUILD
 from paper.number import Claim, count, number
-from paper.stores import RESULTS, experiments, open_store, optional_sections
+from paper.stores import OPTIONAL, RESULTS, experiments, open_store, optional_sections
 from statmech_bn.errors import InvalidStore
 
 SOURCES = {
@@ -34,15 +34,15 @@ SOURCES = {
 """Whose claims are judged, in the order of the table."""
 
 
-def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
+def collect(results: Path = RESULTS) -> tuple[dict[str, str], dict[str, list[Claim]]]:
     """Read all stores.
 
     Returns
     -------
     numbers : dict
         Key → LaTeX.
-    claims : list of Claim
-        In the order of their sources.
+    claims : dict
+        Table → its claims, by source: "claims", and one of the name of each optional section.
 
     Raises
     ------
@@ -50,16 +50,19 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], list[Claim]]:
         A store is missing, unfinished or has a hole.
     """
     numbers = {"version": version("statmech_bn"), **limits()}
-    claims: list[Claim] = []
+    claims: dict[str, list[Claim]] = {"claims": []}
+    tables = {name: section for section, names in OPTIONAL.items() for name in names}
     for name in experiments(results):
         experiment = import_module(f"paper.experiments.{name}")
         with open_store(name, results) as tree:
             numbers |= {f"{name}/{key}": text for key, text in experiment.numbers(tree).items()}
             if hasattr(experiment, "claims"):
-                claims += experiment.claims(tree)
-    claims.sort(key=lambda claim: list(SOURCES).index(claim.source))
-    verdicts = [claim.verdict for claim in claims]
-    numbers["claims"] = str(len(claims))
+                table = claims.setdefault(tables.get(name, "claims"), [])
+                table += experiment.claims(tree)
+    for table in claims.values():
+        table.sort(key=lambda claim: list(SOURCES).index(claim.source))
+    verdicts = [claim.verdict for table in claims.values() for claim in table]
+    numbers["claims"] = str(len(verdicts))
     for word in ("holds", "corrected", "opposite", "fails", "not seen"):
         numbers[f"claims/{word}"] = str(verdicts.count(word))
     return numbers, claims
@@ -81,10 +84,10 @@ def macros(numbers: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def claims_table(claims: list[Claim]) -> str:
-    """Write the rows of the table of claims, numbered, which are in the order of their sources."""
+def claims_table(claims: list[Claim], first: int = 1) -> str:
+    """Write the rows of a table of claims, numbered from the first on."""
     rows, source = [], ""
-    for place, claim in enumerate(claims, start=1):
+    for place, claim in enumerate(claims, start=first):
         if claim.source != source:
             source = claim.source
             title = rf"\emph{{{SOURCES[source]}}} \cite{{{source}}}"
@@ -137,8 +140,12 @@ def write(results: Path = RESULTS, build: Path = BUILD) -> dict[str, str]:
     folder = build / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "numbers.tex").write_text(macros(numbers))
-    (folder / "claims.tex").write_text(claims_table(claims))
-    (folder / "criteria.tex").write_text(criteria(claims))
+    first = 1
+    for name, table in claims.items():
+        (folder / f"{name}.tex").write_text(claims_table(table, first))
+        first += len(table)
+    every = [claim for table in claims.values() for claim in table]
+    (folder / "criteria.tex").write_text(criteria(every))
     (folder / "runs.tex").write_text(runs_table(results))
     inputs = (rf"\input{{sections/{name}}}" for name in optional_sections(results))
     (folder / "optional.tex").write_text("\n".join(inputs) + "\n")

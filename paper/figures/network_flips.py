@@ -10,7 +10,7 @@ STORE = "network_flips"
 
 def draw(tree: DataTree) -> Figure:
     """Return the figure at its printed size."""
-    return fit(drawn(STORE, tree, "rates"), PAGE, 3.6, legend=6)
+    return fit(drawn(STORE, tree, "rates"), PAGE, 3.6, legend=5)
 
 
 if __name__ == "__main__":

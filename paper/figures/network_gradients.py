@@ -10,7 +10,7 @@ STORE = "network_signals"
 
 def draw(tree: DataTree) -> Figure:
     """Return the figure at its printed size."""
-    return fit(drawn(STORE, tree, "initial"), PAGE, 3.6, legend=4)
+    return fit(drawn(STORE, tree, "initial"), PAGE, 4.4, legend=4)
 
 
 if __name__ == "__main__":
