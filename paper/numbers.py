@@ -84,22 +84,23 @@ def macros(numbers: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def claims_table(claims: list[Claim], first: int = 1) -> str:
-    """Write the rows of a table of claims, numbered from the first on."""
+def claims_table(claims: list[Claim], prefix: str = "") -> str:
+    """Write the rows of a table of claims, numbered."""
     rows, source = [], ""
-    for place, claim in enumerate(claims, start=first):
+    for place, claim in enumerate(claims, start=1):
         if claim.source != source:
             source = claim.source
             title = rf"\emph{{{SOURCES[source]}}} \cite{{{source}}}"
             rows += [r"\addlinespace", rf"\multicolumn{{4}}{{@{{}}l}}{{{title}}} \\"]
-        rows.append(rf"{place} & {claim.text} & {claim.verdict} & {claim.number} \\")
+        rows.append(rf"{prefix}{place} & {claim.text} & {claim.verdict} & {claim.number} \\")
     columns = r"@{}r>{\raggedright}p{64mm}p{15mm}>{\raggedright\arraybackslash}p{83mm}@{}"
     return tabular(columns, "& claim & verdict & measured here", rows[1:])
 
 
-def criteria(claims: list[Claim]) -> str:
+def criteria(claims: list[Claim], prefix: str = "") -> str:
     """Write what decides on each claim, as items that are numbered like the table's."""
-    return "".join(rf"\item {claim.asked}" + "\n" for claim in claims)
+    items = enumerate(claims, start=1)
+    return "".join(rf"\item[{prefix}{place}] {claim.asked}" + "\n" for place, claim in items)
 
 
 def tabular(columns: str, header: str, rows: list[str]) -> str:
@@ -140,12 +141,12 @@ def write(results: Path = RESULTS, build: Path = BUILD) -> dict[str, str]:
     folder = build / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "numbers.tex").write_text(macros(numbers))
-    first = 1
+    asked = ""
     for name, table in claims.items():
-        (folder / f"{name}.tex").write_text(claims_table(table, first))
-        first += len(table)
-    every = [claim for table in claims.values() for claim in table]
-    (folder / "criteria.tex").write_text(criteria(every))
+        prefix = "" if name == "claims" else name[0].upper()
+        (folder / f"{name}.tex").write_text(claims_table(table, prefix))
+        asked += criteria(table, prefix)
+    (folder / "criteria.tex").write_text(asked)
     (folder / "runs.tex").write_text(runs_table(results))
     inputs = (rf"\input{{sections/{name}}}" for name in optional_sections(results))
     (folder / "optional.tex").write_text("\n".join(inputs) + "\n")

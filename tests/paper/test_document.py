@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "paper"
 SECTIONS = sorted((PAPER / "sections").glob("*.tex"))
 TEXT = "\n".join(path.read_text() for path in [PAPER / "main.tex", *SECTIONS])
-GENERATED = {"numbers", "equations", "claims", "rates", "runs", "optional"}
+GENERATED = {"numbers", "equations", "claims", "criteria", "rates", "runs", "optional", *OPTIONAL}
 NO_LATEX = shutil.which("latexmk") is None
 
 
@@ -54,7 +54,8 @@ def test_every_input_exists_or_is_generated():
 
 
 def test_numbers_are_of_experiments_of_the_paper():
-    known = {*EXPERIMENTS, "version", "claims"}
+    known = {*EXPERIMENTS, *(name for names in OPTIONAL.values() for name in names)}
+    known |= {"version", "claims", "limit"}
     assert {key.partition("/")[0] for key in used("val")} <= known
 
 
@@ -62,6 +63,10 @@ def test_every_experiment_has_its_script_and_its_numbers():
     for name in EXPERIMENTS:
         assert (ROOT / "simulations" / f"{name}.py").exists()
         assert callable(import_module(f"paper.experiments.{name}").numbers)
+    for names in OPTIONAL.values():
+        for name in names:
+            assert (ROOT / "simulations" / f"{name}.py").exists()
+            assert (PAPER / "experiments" / f"{name}.py").exists()
 
 
 def test_references_and_labels_meet():

@@ -10,7 +10,8 @@ import xarray as xr
 
 import statmech_bn as sbn
 from paper import equations, numbers, stores
-from paper.number import Claim, number, power, setting
+from paper.experiments import exploding_updates as exploding
+from paper.number import Claim, judged, number, power, setting
 from paper.stores import make_missing, open_store
 from statmech_bn.errors import InvalidSetup, InvalidStore
 
@@ -65,9 +66,26 @@ def test_a_changed_store_changes_text_and_table(one_experiment, tmp_path):
     key = "exploding_updates/none/exponent"
     assert first[key] == r"\num{2.000(6)}"
     assert second[key] == r"\num{1.500(6)}"
-    assert {k for k in first if first[k] != second[k]} == {key}
-    assert r"\num{2.000(6)}\ln\eta" in table
-    assert r"\num{1.500(6)}\ln\eta" in changed_table
+    verdicts = {"claims/holds", "claims/corrected"}
+    assert {k for k in first if first[k] != second[k]} == {key, *verdicts}
+    assert r"holds & growth per layer $=\num{2.000(6)}\ln\eta" in table
+    assert r"corrected & growth per layer $=\num{1.500(6)}\ln\eta" in changed_table
+
+
+@pytest.mark.parametrize(
+    ("exponent", "verdict"),
+    [(2.0, "holds"), (1.8, "corrected"), (-1.0, "opposite"), (0.0, "fails")],
+)
+def test_a_claim_comes_to_what_its_store_says(exponent, verdict, tmp_path):
+    exploding_updates(exponent, tmp_path)
+    with open_store("exploding_updates", tmp_path) as tree:
+        assert exploding.claims(tree)[0].verdict == verdict
+
+
+def test_few_replicas_are_named():
+    values = xr.DataArray([0.9, 1.0, 1.1], dims="replica")
+    assert judged("it rains", "Luo2019", "drops", "1", values).number == "1 (few replicas)"
+    assert judged("it rains", "Luo2019", "drops", "1", xr.DataArray(1.0)).number == "1"
 
 
 def test_the_same_store_gives_the_same_bytes(one_experiment, tmp_path):
@@ -76,20 +94,28 @@ def test_the_same_store_gives_the_same_bytes(one_experiment, tmp_path):
     for build in (tmp_path / "one", tmp_path / "two"):
         numbers.write(tmp_path, build)
         written.append({p.name: p.read_bytes() for p in (build / "generated").iterdir()})
-    assert set(written[0]) == {"numbers.tex", "claims.tex", "runs.tex", "optional.tex"}
+    names = ("numbers", "claims", "criteria", "runs", "optional")
+    assert set(written[0]) == {f"{name}.tex" for name in names}
     assert written[0] == written[1]
 
 
 def test_an_optional_section_appears_with_its_stores(one_experiment, monkeypatch, tmp_path):
     monkeypatch.setattr(stores, "EXPERIMENTS", ())
-    monkeypatch.setattr(stores, "OPTIONAL", {"more": ("exploding_updates",)})
+    for module in (stores, numbers):
+        monkeypatch.setattr(module, "OPTIONAL", {"more": ("exploding_updates",)})
+    monkeypatch.setattr(stores, "find_spec", lambda name: object())
     numbers.write(tmp_path, tmp_path / "build")
     optional = tmp_path / "build" / "generated" / "optional.tex"
     assert r"\input" not in optional.read_text()
     exploding_updates(2.0, tmp_path)
     numbers.write(tmp_path, tmp_path / "build")
     assert r"\input{sections/more}" in optional.read_text()
-    assert "exploding_updates/deep" in read(tmp_path / "build")[0]
+    found, table = read(tmp_path / "build")
+    assert "exploding_updates/deep" in found
+    assert r"\ln\eta" not in table
+    assert r"M1 & " in (tmp_path / "build" / "generated" / "more.tex").read_text()
+    monkeypatch.setattr(stores, "find_spec", lambda name: None)
+    assert stores.optional_sections(tmp_path) == []
 
 
 def test_a_missing_store_names_its_script(tmp_path):
@@ -147,7 +173,7 @@ def test_settings_and_powers():
 
 def test_a_verdict_is_one_of_the_known():
     with pytest.raises(InvalidSetup, match="verdict"):
-        Claim("it rains", "Luo2019", "perhaps", "1")
+        Claim("it rains", "Luo2019", "drops", "perhaps", "1")
 
 
 def test_sums_begin_with_what_is_positive_and_roots_stand_under_one_sign():
