@@ -189,4 +189,5 @@ def statistics_pull(rows: Mapping[str, xr.Dataset], variable: str) -> Figure:
 def _finish(axis: Axes, sizes: Any, label: str, last: bool) -> None:
     """Give an axis of batch sizes its scale and labels."""
     axis.set(xscale="log", ylabel=label, xlabel=axis_label(sizes) if last else "")
+    axis.set_xlim(float(sizes.min()) / 1.2, float(sizes.max()) * 1.2)
     ticks_at(axis, sizes.values)
