@@ -81,7 +81,8 @@ for network, title in network_statistics.NETWORKS.items():
     print(network_statistics.additivity(tree, network).to_string(), end="\n\n")
 
 # %% [markdown]
-# The random mean does most of it.
+# While the network learns fast, the random mean does most of it. Late in training both count, and
+# in what they do to $\gamma$ they are far from adding up.
 #
 # ## The pull on γ
 #
@@ -102,18 +103,23 @@ for network, title in network_statistics.NETWORKS.items():
     print(network_statistics.pulls(tree, network).to_string(), end="\n\n")
 
 # %% [markdown]
-# On their own ground, the excess of the loss is what theory says. The slope in $\gamma$ has the
-# signs of the correlated theory: $\mu_B$ alone pushes $\gamma$ up, where the independent theory
-# says that it pulls it down. Theory holds the Fisher information fixed, which falls as $\gamma$
-# grows and the network becomes sure; what is measured is below it therefore.
+# On their own ground, the excess of the loss from one statistic is what theory says, the closer the
+# larger $M$ is. Both together make more than the sum: in a skewed field $\mu_B$ and $\sigma_B$ are
+# correlated, which independent statistics are not.
 #
-# Off their ground both miss more than they have. With true labels the excess of the loss is some
-# times larger, as random statistics blur what the network has learned of the labels, and early in
-# training this pulls $\gamma$ down as strongly as the independent theory says, for another reason.
-# With all channels random, their noise adds up in the outputs, and the pull becomes less or turns.
+# The slope in $\gamma$ has the sign of the correlated theory for $\mu_B$: it pushes $\gamma$ up,
+# where the independent theory has it pull $\gamma$ down. The size is not met: theory holds the
+# Fisher information fixed, which falls as $\gamma$ grows and the network becomes sure of its
+# labels, so that what is measured lies lower.
+#
+# Off their ground both theories miss more than they have. With true labels the excess of the loss
+# is larger, as random statistics blur what the network has learned of them; early in training this
+# pulls $\gamma$ down about as strongly as the independent theory says, for another reason. With
+# all channels random their noise adds up in the outputs, and later in training $\gamma$ is pushed
+# up.
 #
 # ## What to try next
 #
-# - `channels_of(..., model after 1, 10, 100 epochs)`: how does the pull with true labels fade?
+# - `epochs` of the options: how does the pull with true labels fade?
 # - The noise of channels is correlated. A matrix $\zeta_{cc'}$ of all pairs would know it.
 # - Put the slope for true labels into the linear term of the correlated theory.

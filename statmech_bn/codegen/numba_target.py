@@ -216,6 +216,17 @@ def numba_table_function(expressions: Sequence[sp.Expr], arguments: Sequence[sp.
     """Compile expressions to a Numba C callback ``f(table)`` on rows: arguments, then results.
 
     It is called faster than one of many arrays, which counts when they are short.
+
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    arguments : sequence of sympy.Symbol
+        Every free symbol of the expressions, in the order of the rows.
+
+    Returns
+    -------
+    numba.core.ccallback.CFunc
+        Takes a contiguous table of float64, and fills its last rows.
     """
     return _table_function(tuple(expressions), tuple(arguments))
 

@@ -75,7 +75,17 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
 
 
 def stable(expression: sp.Expr) -> sp.Expr:
-    """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), which does not overflow and is shared."""
+    """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), which does not overflow and is shared.
+
+    Parameters
+    ----------
+    expression : sympy.Expr
+
+    Returns
+    -------
+    sympy.Expr
+        Equal to it.
+    """
     a = sp.Wild("a")
     small = sp.exp(-sp.Abs(a))
     softplus = sp.Max(a, 0) + sp.log(1 + small)

@@ -46,6 +46,10 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
         Kind → what the legend calls it.
     title : str
         Of the legend.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
@@ -81,6 +85,10 @@ def gap_shares(
         Quantity → title of its row.
     sources : mapping
         Source → what the legend calls it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(sources, student_styles(len(sources)), strict=True))
@@ -120,6 +128,10 @@ def gap_epochs(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str]) -> Figu
         ``batch_size``.
     kinds : mapping
         Kind → what the legend calls it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
@@ -151,6 +163,10 @@ def statistics_pull(rows: Mapping[str, xr.Dataset], variable: str) -> Figure:
         Title → Dataset of the variable over (batch_size, replica, labels, channels, part), and of
         the theories' over (batch_size, replica, part).
     variable : {"pull", "excess_loss"}
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with paper_style():
         styles = dict(zip(MEASURED, student_styles(len(MEASURED)), strict=True))
@@ -189,4 +205,5 @@ def statistics_pull(rows: Mapping[str, xr.Dataset], variable: str) -> Figure:
 def _finish(axis: Axes, sizes: Any, label: str, last: bool) -> None:
     """Give an axis of batch sizes its scale and labels."""
     axis.set(xscale="log", ylabel=label, xlabel=axis_label(sizes) if last else "")
+    axis.set_xlim(float(sizes.min()) / 1.2, float(sizes.max()) * 1.2)
     ticks_at(axis, sizes.values)

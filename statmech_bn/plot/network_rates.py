@@ -29,6 +29,10 @@ def rate_accuracy(results: Mapping[str, xr.Dataset]) -> Figure:
     results : mapping
         Label → Dataset with ``test_accuracy`` and ``diverged_at`` over (depth, learning_rate,
         replica); the first has all depths.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     depths = next(iter(results.values()))["depth"].values
     with paper_style():
@@ -61,6 +65,10 @@ def largest_rates(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     panels : mapping
         Title → label → learning rates over (depth, replica); replicas without one are left out,
         and depths at which fewer than two have one. The first label has all depths.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     labels = list(next(iter(panels.values())))
     with paper_style():

@@ -55,6 +55,10 @@ def networks_beside_theory(
     theory, reference : str
         What it calls lines, and the panels' reference.
 
+    Returns
+    -------
+    matplotlib.figure.Figure
+
     Raises
     ------
     InvalidSetup
