@@ -117,8 +117,8 @@ figures["offset"]
 # %% [markdown]
 # ## Claims
 #
-# An equality is called reproduced if it holds within three standard errors over the networks, an
-# effect if it is that far from none.
+# An equality is called reproduced if the networks do not contradict it, an effect if it is beyond
+# errors (`statmech_bn.study.judge`).
 
 # %%
 claims = partition.claims(tree)
@@ -137,7 +137,7 @@ print(
     f"the data, the sum is {100 * folds.min():.0f} to {100 * folds.max():.0f} % above the least.\n"
     f"Near the data there are {nearer['measured'].min():.1f} to {nearer['measured'].max():.1f} "
     f"times as many boundaries as without BN ({sum(nearer['verdict'] == 'reproduced')} of "
-    f"{len(nearer)} comparisons beyond three errors).\n"
+    f"{len(nearer)} comparisons beyond errors).\n"
     "But boundaries go through the centre of the data, and the data need not be there. Compared\n"
     "with any place in view, layer 1:"
 )
@@ -147,7 +147,7 @@ for title in partition.TITLES.values():
 print(
     "σ bends the second layer's boundaries towards the data: by factors of "
     f"{bends['measured'].min():.2f} to {bends['measured'].max():.2f}; "
-    f"{sum(bends['verdict'] == 'reproduced')} of {len(bends)} comparisons beyond three errors."
+    f"{sum(bends['verdict'] == 'reproduced')} of {len(bends)} comparisons beyond errors."
 )
 
 # %% [markdown]
