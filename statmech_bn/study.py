@@ -2,8 +2,7 @@
 
 A script says what to compute, ``parts(options)``, a mapping from groups of the store to functions
 and their grids (see `statmech_bn.sweep`), and what to draw, ``figures(tree)``. The options that all
-scripts have are those of `Options`. What its results say of a claim follows one rule, in
-`statmech_bn.verdicts`.
+scripts have are those of `Options`. What results say of a claim follows one rule, that of `decide`.
 """
 
 from __future__ import annotations
