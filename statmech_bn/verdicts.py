@@ -45,6 +45,11 @@ def limit(replicas: int, comparisons: int = 1) -> float:
     comparisons : int
         Means of which the farthest decides.
 
+    Returns
+    -------
+    float
+        In standard errors.
+
     Raises
     ------
     InvalidSetup

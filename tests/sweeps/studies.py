@@ -1,6 +1,7 @@
 """Functions that the tests sweep, and the drivers that they kill."""
 
 import os
+import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -91,6 +92,8 @@ def drive(store, begun, seconds=0.002, points=60, **more):
 
 def drive_and_tell(store, pipe, **more):
     """Sweep in a process of its own and send what stopped it."""
+    # a process in the background of a shell ignores interrupts, and so do its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         pipe.send("begun")
         drive(store, Silent(), **more)

@@ -224,7 +224,7 @@ def test_full_file_system(tmp_path, digest, undisturbed):
 
 def test_keyboard_interrupt_says_how_to_resume(tmp_path, digest, processes):
     ours, theirs = processes.context.Pipe()
-    store, slow = tmp_path / "run.zarr", {"points": POINTS, "seconds": 0.5}
+    store, slow = tmp_path / "run.zarr", {"points": POINTS, "seconds": 0.1}
     driver = processes(studies.drive_and_tell, store, theirs, **slow)
     assert ours.poll(60)
     assert ours.recv() == "begun"
