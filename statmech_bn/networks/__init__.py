@@ -17,6 +17,7 @@ from statmech_bn.networks.flips import flip_rate
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty, layer_statistics
 from statmech_bn.networks.models import plain_network, residual_network
 from statmech_bn.networks.normalization import Normalization
+from statmech_bn.networks.run import training_run
 from statmech_bn.networks.sharpness import sharpness
 from statmech_bn.networks.signals import signals
 from statmech_bn.networks.surgery import (
@@ -26,7 +27,7 @@ from statmech_bn.networks.surgery import (
     refresh_population,
     replace_normalization,
 )
-from statmech_bn.networks.training import evaluate, train, training_run
+from statmech_bn.networks.training import evaluate, train
 
 __all__ = [
     "Images",

@@ -1,4 +1,4 @@
-r"""Training of classifiers by stochastic gradient descent, and the run that a sweep calls.
+r"""Training of classifiers by stochastic gradient descent.
 
 A step is v ← mv + ∇(loss + Σ ζγ²) + λw, w ← w − ηs(t)v, with momentum m, weight decay λ on the
 weights but not on γ and β, gamma decay ζ, and a schedule s of the time t in epochs. Batches are
@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -27,10 +26,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from statmech_bn.dataset import describe
-from statmech_bn.errors import NoDevice, invalid
-from statmech_bn.networks.data import Images, load
+from statmech_bn.errors import invalid
+from statmech_bn.networks.data import Images
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty
-from statmech_bn.networks.models import NETWORKS
 from statmech_bn.networks.surgery import in_mode, normalization_layers, refresh_population
 from statmech_bn.online import schedules
 from statmech_bn.online.arguments import stream
@@ -45,11 +43,6 @@ CHUNK = 2048
 """Samples that are evaluated at a time."""
 WITH_POPULATION = {"mean", "spread", "population"}
 """Kinds of normalization whose gradient needs that of the population's statistics."""
-SCHEDULES: dict[str, Callable[[int], schedules.Schedule]] = {
-    "constant": lambda epochs: schedules.constant(),
-    "cosine": lambda epochs: schedules.cosine(epochs),
-    "step": lambda epochs: schedules.step([epochs / 2, 3 * epochs / 4]),
-}
 
 
 def train(
@@ -153,105 +146,6 @@ def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[float, f
             loss += functional.cross_entropy(outputs, y, reduction="sum").item()
             right += int((outputs.argmax(1) == y).sum())
     return loss / len(labels), right / len(labels)
-
-
-def training_run(
-    network: str = "plain",
-    normalization: str = "batch",
-    learning_rate: float = 0.1,
-    batch_size: int = 64,
-    ghost_size: int = 0,
-    gamma_decay: float | str = 0.0,
-    imitated_size: int = 0,
-    depth: int = 4,
-    channels: int = 16,
-    epochs: int = 10,
-    momentum: float = 0.0,
-    weight_decay: float = 0.0,
-    refresh_steps: int = 1,
-    exact_population: bool = False,
-    schedule: str = "constant",
-    dataset: str = "digits",
-    folder: str | None = None,
-    samples: int | None = None,
-    device: str = "cpu",
-    seed: int = 0,
-) -> xr.Dataset:
-    """Train one network from its initialization: a function of numbers and names, for sweeps.
-
-    On the CPU it computes on one thread, and leaves PyTorch so: the points of a sweep are what
-    runs in parallel, and results do not depend on the number of threads.
-
-    Parameters
-    ----------
-    network : {"plain", "residual"}
-    normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
-        See `Normalization`.
-    learning_rate : float
-        This and what has no words of its own are as for `train` and `plain_network`.
-    batch_size : int
-    ghost_size : int
-        0 is the batch size.
-    gamma_decay : float or {"independent", "correlated"}
-    imitated_size : int
-        0 is the batch size.
-    depth : int
-    channels : int
-    epochs : int
-    momentum : float
-    weight_decay : float
-    refresh_steps : int
-    exact_population : bool
-    schedule : {"constant", "cosine", "step"}
-        "step" divides η by ten after a half and after three quarters of the epochs.
-    dataset : {"digits", "mnist", "fashion-mnist", "cifar-10"}
-        The split into training and test set is the same for all seeds.
-    folder : path-like, optional
-        As for `load`.
-    samples : int, optional
-        As for `load`.
-    device : {"cpu", "cuda"}
-    seed : int
-        Initial weights and the order of the samples follow from it.
-
-    Returns
-    -------
-    xarray.Dataset
-        As from `train`.
-
-    Examples
-    --------
-    >>> found = training_run(depth=2, channels=4, epochs=1)
-    >>> dict(found.sizes)
-    {'epoch': 2, 'layer': 2}
-    """
-    if network not in NETWORKS:
-        raise invalid("network", f"one of {', '.join(NETWORKS)}", network)
-    if schedule not in SCHEDULES:
-        raise invalid("schedule", f"one of {', '.join(SCHEDULES)}", schedule)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise NoDevice("device: PyTorch finds no GPU for 'cuda'. Use device='cpu'.")
-    if device == "cpu":
-        torch.set_num_threads(1)
-    images = _loaded(dataset, folder, samples).to(device)
-    made = NETWORKS[network](
-        images.shape, images.classes, depth, channels, normalization, ghost_size or None, seed
-    )
-    return train(
-        made.to(device),
-        images,
-        learning_rate,
-        batch_size,
-        epochs,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        gamma_decay=gamma_decay,
-        imitated_size=imitated_size or ghost_size or batch_size,
-        refresh_steps=refresh_steps,
-        exact_population=exact_population,
-        schedule=SCHEDULES[schedule](epochs),
-        seed=seed,
-    )
 
 
 @dataclass(frozen=True)
@@ -402,8 +296,3 @@ def _checked_decay(gamma_decay: float | str) -> float | str:
 
 def _mean(values: Tensor) -> float:
     return float(values.detach().mean())
-
-
-@lru_cache(maxsize=4)
-def _loaded(dataset: str, folder: str | None, samples: int | None) -> Images:
-    return load(dataset, folder, samples)

@@ -42,15 +42,13 @@ from statmech_bn.arrays import namespace
 from statmech_bn.codegen import numba_table_function, stable
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
-from statmech_bn.online.chain_kernel import simulate_on_device
+from statmech_bn.online.chain_kernel import LARGEST_LENGTH, simulate_on_device
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.online.schedules import Schedule, prepare
 from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
 
 NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
-LARGEST_LENGTH = 1e150
-"""A student longer than this, or with a γ beyond it, has diverged."""
 
 
 def mesoscopic(
