@@ -33,7 +33,6 @@ from statmech_bn.arrays import library, namespace
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
-    Run,
     check_dtype,
     check_finite_dimension,
     check_run,
@@ -43,8 +42,8 @@ from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.inputs import Draw, Inputs
 from statmech_bn.online.network_stacks import learn_stacks
 from statmech_bn.online.network_step import learn
-from statmech_bn.online.schedules import Pieces, Schedule, prepare
-from statmech_bn.online.world import World
+from statmech_bn.online.schedules import Schedule, prepare
+from statmech_bn.online.world import Plan, World
 from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
 
 BLOCK_SIZE = 131_072
@@ -138,17 +137,17 @@ def microscopic(
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     world = World.prepare(setup, dimension, inputs, _direction(teacher, dimension), seed)
     factors, described = prepare(schedule, run.time)
-    shared = setup, start, run, world, factors, seed, dtype
+    plan = Plan(setup, start, run, world, factors, seed, dtype)
     if device == "cpu":
         with (
             _libraries().limit(limits=1, user_api="blas"),  # replicas are the parallelism
             ThreadPoolExecutor(min(threads, replicas)) as pool,
         ):
-            results = list(pool.map(partial(_replica, *shared), range(replicas)))
+            results = list(pool.map(partial(_replica, plan), range(replicas)))
         states = np.stack([found[0] for found in results], axis=2)
         diverged_at = np.stack([found[1] for found in results], axis=1)
     else:
-        states, diverged_at = learn_stacks(xp, *shared, replicas)
+        states, diverged_at = learn_stacks(xp, plan, replicas)
     overlap, length, gamma = states[:3]
     variables = {
         "overlap": overlap,
@@ -191,18 +190,10 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _replica(
-    setup: TeacherStudent,
-    start: OrderParameters,
-    run: Run,
-    world: World,
-    factors: Pieces,
-    seed: int,
-    dtype: str,
-    index: int,
-) -> tuple[np.ndarray, np.ndarray]:
+def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Run all learning rates of one replica; returns states (4, learners, times), diverged_at."""
-    origin, samples, labels = (stream(seed, 2, index, part) for part in range(3))
+    setup, start, run, world, dtype = plan.setup, plan.start, plan.run, plan.world, plan.dtype
+    origin, samples, labels = (stream(plan.seed, 2, index, part) for part in range(3))
     learners, dimension = run.learning_rate.size, world.dimension
     teacher, first = world.teacher_and_start(origin, start)
     teacher_of_samples, weights = teacher.astype(dtype), np.tile(first.astype(dtype), (learners, 1))
@@ -235,7 +226,7 @@ def _replica(
                 setup.weight_decay,
                 run.learning_rate,
                 run.gamma_learning_rate,
-                *factors,
+                *plan.factors,
                 mean,
                 covariance,
                 teacher_of_samples,

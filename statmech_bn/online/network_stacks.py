@@ -18,13 +18,12 @@ from array_api_compat import array_namespace, is_cupy_namespace
 from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import array_function
-from statmech_bn.online.arguments import Run, stream
+from statmech_bn.online.arguments import stream
 from statmech_bn.online.device_normals import LABELS, SAMPLES, DeviceNormals
 from statmech_bn.online.network_arrays import Array, Rule, Students
 from statmech_bn.online.piecewise import value_at
-from statmech_bn.online.schedules import Pieces
-from statmech_bn.online.world import World
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+from statmech_bn.online.world import Plan, World
+from statmech_bn.teacher_student import TeacherStudent
 
 BLOCK_SIZE = 2**25
 """Numbers of one block of samples of all replicas of a stack."""
@@ -32,17 +31,7 @@ STACK_SIZE = 2**26
 """Weights and samples of a step of the replicas that are stacked."""
 
 
-def learn_stacks(
-    xp: Any,
-    setup: TeacherStudent,
-    start: OrderParameters,
-    run: Run,
-    world: World,
-    factors: Pieces,
-    seed: int,
-    dtype: str,
-    replicas: int,
-) -> tuple[np.ndarray, np.ndarray]:
+def learn_stacks(xp: Any, plan: Plan, replicas: int) -> tuple[np.ndarray, np.ndarray]:
     """Run all replicas where `xp` computes, as many at a time as `STACK_SIZE` says.
 
     Returns
@@ -51,34 +40,24 @@ def learn_stacks(
         R, L, γ and, of inputs that are not Gaussian, ε_g.
     diverged_at : ndarray (K, R)
     """
-    size = world.dimension * (run.learning_rate.size + setup.batch_size)
+    size = plan.world.dimension * (plan.run.learning_rate.size + plan.setup.batch_size)
     depth = max(1, STACK_SIZE // size)
-    shared = xp, setup, start, run, world, factors, seed, dtype
     stacks = [
-        _learn_stack(*shared, range(first, min(first + depth, replicas)))
+        _learn_stack(xp, plan, range(first, min(first + depth, replicas)))
         for first in range(0, replicas, depth)
     ]
     states, diverged_at = zip(*stacks, strict=True)
     return np.concatenate(states, axis=2), np.concatenate(diverged_at, axis=1)
 
 
-def _learn_stack(
-    xp: Any,
-    setup: TeacherStudent,
-    start: OrderParameters,
-    run: Run,
-    world: World,
-    factors: Pieces,
-    seed: int,
-    dtype: str,
-    replicas: Sequence[int],
-) -> tuple[np.ndarray, np.ndarray]:
+def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Run the learners of some replicas; returns as `learn_stacks`."""
-    kind, dimension = getattr(xp, dtype), world.dimension
-    origins = [world.teacher_and_start(stream(seed, 2, r, 0), start) for r in replicas]
+    setup, start, run, world = plan.setup, plan.start, plan.run, plan.world
+    kind, dimension = getattr(xp, plan.dtype), world.dimension
+    origins = [world.teacher_and_start(stream(plan.seed, 2, r, 0), start) for r in replicas]
     teachers, first = (np.stack(parts)[:, :, None] for parts in zip(*origins, strict=True))
     covariance = xp.asarray(world.covariance, dtype=kind) if world.covariance.size else None
-    rule = Rule.prepare(xp, setup, dimension, covariance, dtype)
+    rule = Rule.prepare(xp, setup, dimension, covariance, plan.dtype)
     ones = np.ones((len(replicas), 1, run.learning_rate.size))
     students = rule.students(
         xp.asarray(first * ones, dtype=kind),
@@ -87,13 +66,13 @@ def _learn_stack(
     )
     teacher = xp.asarray(teachers)
     steps = run.record_steps(dimension)
-    samples = labelled_samples(xp, setup, world, seed, replicas, teacher, int(steps[-1]), dtype)
+    samples = labelled_samples(xp, plan, replicas, teacher, int(steps[-1]))
     records, errors = [], []
     done, factor = 0, np.nan
     with np.errstate(all="ignore"):  # runs that diverge
         for target in steps:
             for x, y in islice(samples, int(target) - done):
-                if factor != (factor := value_at(*factors, done / dimension)):
+                if factor != (factor := value_at(*plan.factors, done / dimension)):
                     rate = xp.asarray(factor * run.learning_rate)
                     gamma_rate = xp.asarray(factor * run.gamma_learning_rate / dimension)
                 done += 1
@@ -112,26 +91,20 @@ def _learn_stack(
 
 
 def labelled_samples(
-    xp: Any,
-    setup: TeacherStudent,
-    world: World,
-    seed: int,
-    replicas: Sequence[int],
-    teacher: Array,
-    steps: int,
-    dtype: str,
+    xp: Any, plan: Plan, replicas: Sequence[int], teacher: Array, steps: int
 ) -> Iterator[tuple[Array, Array]]:
     """Draw x (R, M, N) and y (R, M, 1) for one step after the other, in blocks of many steps."""
+    setup, world = plan.setup, plan.world
     field, level, xi = sp.symbols("f Delta xi", real=True)
     n = sp.Symbol("N", positive=True)
     value = setup.activation.expression.xreplace({z: field / sp.sqrt(n)})
     label = array_function(xp, [value + level * xi], [field, level, xi, n])
-    kind, dimension = getattr(xp, dtype), world.dimension
+    kind, dimension = getattr(xp, plan.dtype), world.dimension
     teacher = xp.astype(teacher, kind)
     mean = xp.asarray(world.mean, dtype=kind) if world.mean.size else None
     shape = (len(replicas), setup.batch_size, dimension)
     longest = max(1, BLOCK_SIZE // math.prod(shape))
-    draw = _drawing(xp, setup, world, seed, replicas, dtype)
+    draw = _drawing(xp, plan, replicas)
     for first in range(0, steps, longest):
         block = min(longest, steps - first)
         x, noise = draw(first, block)
@@ -146,18 +119,19 @@ def labelled_samples(
 
 
 def _drawing(
-    xp: Any, setup: TeacherStudent, world: World, seed: int, replicas: Sequence[int], dtype: str
+    xp: Any, plan: Plan, replicas: Sequence[int]
 ) -> Callable[[int, int], tuple[Array, Array]]:
     """Return what draws samples and ξ of some steps: (first step, steps) ↦ arrays of any shape.
 
     They are ordered by step, replica, sample and component.
     """
-    size, inputs = setup.batch_size, world.inputs
+    size, world, seed = plan.setup.batch_size, plan.world, plan.seed
+    inputs = world.inputs
     if inputs is None and is_cupy_namespace(xp):
         normals = DeviceNormals(xp, seed, replicas)
 
         def on_device(first: int, steps: int) -> tuple[Array, Array]:
-            x = normals.draw(SAMPLES, first, steps, size * world.dimension, dtype)
+            x = normals.draw(SAMPLES, first, steps, size * world.dimension, plan.dtype)
             return x, normals.draw(LABELS, first, steps, size, "float64")
 
         return on_device
@@ -165,7 +139,7 @@ def _drawing(
     streams = [[stream(seed, 2, replica, part) for part in (1, 2)] for replica in replicas]
     data = None
     if inputs is not None and not callable(inputs.source):
-        data = xp.asarray(np.asarray(inputs.source), dtype=getattr(xp, dtype))
+        data = xp.asarray(np.asarray(inputs.source), dtype=getattr(xp, plan.dtype))
 
     def on_host(first: int, steps: int) -> tuple[Array, Array]:
         noise = np.stack([labels.standard_normal((steps, size)) for _, labels in streams], 1)

@@ -9,9 +9,10 @@ import numpy as np
 
 from statmech_bn.activations import z
 from statmech_bn.codegen import numba_array_function
-from statmech_bn.online.arguments import stream
+from statmech_bn.online.arguments import Run, stream
 from statmech_bn.online.inputs import Inputs
 from statmech_bn.online.network_step import apply
+from statmech_bn.online.schedules import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 TEST_SAMPLES = 4_000
@@ -117,3 +118,30 @@ class World:
         apply(self.value, fields.ravel(), outputs)
         apply(self.value, self.test @ teacher / root, targets)
         return 0.5 * ((outputs.reshape(fields.shape) - targets[:, None]) ** 2).mean(axis=0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call computes: all that its replicas need to know, on any device.
+
+    Attributes
+    ----------
+    setup : TeacherStudent
+    start : OrderParameters
+    run : Run
+        Learning rates and times.
+    world : World
+    factors : tuple of ndarray
+        The schedule.
+    seed : int
+    dtype : {"float64", "float32"}
+        Of samples and weights.
+    """
+
+    setup: TeacherStudent
+    start: OrderParameters
+    run: Run
+    world: World
+    factors: Pieces
+    seed: int
+    dtype: str
