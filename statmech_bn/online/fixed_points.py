@@ -189,9 +189,9 @@ def resting_gamma(setup: TeacherStudent, overlap: float) -> float:
 
 @lru_cache(maxsize=8)
 def _balance(normalization: str) -> Callable[..., tuple[np.ndarray, ...]]:
-    law = derived.equilibrium(normalization)
+    law = s.equilibrium(normalization)
     symbols = [s.eta, s.lamda, s.M, s.B, s.gamma]
-    return numpy_function([law[derived.eta_eff], law[s.L]], symbols)
+    return numpy_function([law[s.eta_eff], law[s.L]], symbols)
 
 
 def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 r"""Learning rates of a state: maximum and effective; how students anneal themselves; Table 1.
 
-The expressions are SymPy's (`statmech_bn.symbolic.rates`), in terms of the averages D, A₂ and B
+The expressions are SymPy's (`statmech_bn.symbolic`), in terms of the averages D, A₂ and B
 over the fields; those are closed where they can be, and integrated for each state elsewhere.
 
     maximum (normalized)   η_max = 2MQD/(γRB), where dR/dt changes sign
@@ -246,13 +246,11 @@ def _maximum_function(normalization: str) -> Callable[..., tuple[np.ndarray, ...
 
 @lru_cache(maxsize=8)
 def _late_time_function(normalization: str) -> Callable[..., tuple[np.ndarray, ...]]:
-    law = derived.late_time(normalization)
-    aligned = law[derived.misalignment]
-    leading = aligned.subs(derived.drive_kink, 0)
-    symbols = [s.t, s.M, s.B, s.gamma, derived.drive_slope, derived.drive_kink]
-    return numpy_function(
-        [law[derived.eta_eff], law[s.L].subs(s.eta, 1), leading, aligned], symbols
-    )
+    law = s.late_time(normalization)
+    aligned = law[s.misalignment]
+    leading = aligned.subs(s.drive_kink, 0)
+    symbols = [s.t, s.M, s.B, s.gamma, s.drive_slope, s.drive_kink]
+    return numpy_function([law[s.eta_eff], law[s.L].subs(s.eta, 1), leading, aligned], symbols)
 
 
 def _drive_near_teacher(setup: TeacherStudent, scale: float) -> tuple[float, float]:

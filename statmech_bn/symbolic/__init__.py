@@ -1,6 +1,14 @@
 """Derivations in SymPy: pure algebra, no numbers. The symbols are documented in `symbols`."""
 
 from statmech_bn.symbolic import offline
+from statmech_bn.symbolic.annealing import (
+    drive_kink,
+    drive_slope,
+    equilibrium,
+    eta_eff,
+    late_time,
+    misalignment,
+)
 from statmech_bn.symbolic.correlation_map import (
     c,
     correlation_kernel,
@@ -42,16 +50,10 @@ from statmech_bn.symbolic.rate_table import (
 from statmech_bn.symbolic.rates import (
     FixedPoint,
     divergence_learning_rate,
-    drive_kink,
-    drive_slope,
     effective_learning_rate,
-    equilibrium,
-    eta_eff,
     fixed_point,
     flow_jacobian,
-    late_time,
     maximum_learning_rate,
-    misalignment,
 )
 from statmech_bn.symbolic.spectra import FussCatalan, fuss_catalan, k
 from statmech_bn.symbolic.symbols import (
