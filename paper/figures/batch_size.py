@@ -3,7 +3,8 @@
 from matplotlib.figure import Figure
 from xarray import DataTree
 
-from paper.figure import PAGE, drawn, fit, main
+from paper.figure import PAGE, drawn, main
+from statmech_bn.plot import fit
 
 STORE = "batch_size"
 

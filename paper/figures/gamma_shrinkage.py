@@ -3,7 +3,8 @@
 from matplotlib.figure import Figure
 from xarray import DataTree
 
-from paper.figure import COLUMN, drawn, fit, main
+from paper.figure import COLUMN, drawn, main
+from statmech_bn.plot import fit
 
 STORE = "gamma_decay"
 

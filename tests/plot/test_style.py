@@ -41,7 +41,7 @@ def test_a_figure_fits_a_column_and_a_page(width):
         label = axis.yaxis.label.get_window_extent()
         assert label.height <= axis.get_window_extent().height + 2
     texts = [text for text in fitted.findobj(matplotlib.text.Text) if text.get_text()]
-    assert {text.get_fontsize() for text in texts} == {7, 8}
+    assert {text.get_fontsize() for text in texts} == {6.5, 7.5}
 
 
 def test_no_figure_has_a_size_in_points():
