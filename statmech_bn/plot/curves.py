@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import invalid
+from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
     check_results,
@@ -158,7 +158,10 @@ def _draw(
     level = result_level(result)
     for k, value in enumerate(result[colour].values.tolist()):
         curve, style = result.isel({colour: k}), styles[value]
-        (x, x_error), (y, y_error) = (_over_replicas(curve[name]) for name in (panel.x, panel.y))
+        (x, x_error), (y, y_error) = (
+            [part.values for part in converged_mean_and_error(curve[name])]
+            for name in (panel.x, panel.y)
+        )
         if level == "macroscopic":
             axis.plot(x, y, **_line(style))
             continue
@@ -184,18 +187,6 @@ def short_ticks(axis: Axes, logarithmic: str) -> None:
             FuncFormatter(lambda value, _, keep=thinned: f"{value:g}" if keep(value) else "")
         )
         thinned.set_locs(side.get_minorticklocs())
-
-
-def _over_replicas(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error; both NaN, which is not drawn, where a replica has diverged."""
-    if "replica" not in values.dims:
-        array = values.values
-        return np.where(np.isfinite(array), array, np.nan), np.zeros(array.shape)
-    array = values.transpose("replica", ...).values
-    array = np.where(np.isfinite(array).all(axis=0), array, np.nan)
-    runs = len(array)
-    error = array.std(axis=0, ddof=1) / np.sqrt(runs) if runs > 1 else np.zeros(array.shape[1:])
-    return array.mean(axis=0), error
 
 
 def _curve_styles(number: int) -> list[dict[str, Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from statmech_bn.plot.replicas import log_points, logarithm, points
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -15,10 +16,10 @@ from statmech_bn.plot.style import (
     palette,
     paper_style,
     student_styles,
+    ticks_at,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -203,44 +204,3 @@ def largest_step(results: Mapping[str, xr.Dataset]) -> Figure:
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         figure.legend(handles=handles, loc="outside right center")
     return figure
-
-
-def points(
-    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
-) -> None:
-    """Draw means over replicas with their standard errors."""
-    mean, error = mean_and_error(values)
-    marks = {"color": style["color"], "marker": style["marker"], "markersize": 4}
-    axis.errorbar(x, mean, error, linestyle=line, linewidth=0.8, elinewidth=1.0, **marks)
-
-
-def log_points(
-    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
-) -> None:
-    """Draw geometric means over replicas, with the standard errors of the logarithm."""
-    mean, error = (d.values for d in mean_and_error(logarithm(values)))
-    centre = np.exp(mean)
-    bars = centre * np.stack([1 - np.exp(-error), np.exp(error) - 1])
-    marks = {"color": style["color"], "marker": style["marker"], "markersize": 4}
-    axis.errorbar(x, centre, bars, linestyle=line, linewidth=0.8, elinewidth=1.0, **marks)
-
-
-def logarithm(values: xr.DataArray) -> xr.DataArray:
-    """Take the natural logarithm."""
-    return values.copy(data=np.log(values.values))
-
-
-def ticks_at(axis: Axes, values: Any) -> None:
-    """Label a logarithmic axis at these values only, within its limits."""
-    from matplotlib.ticker import NullLocator
-
-    low, high = axis.get_xlim()
-    inside = [value for value in values if low <= value <= high]
-    axis.set_xticks(inside, [f"{value:g}" for value in inside])
-    axis.xaxis.set_minor_locator(NullLocator())
-
-
-def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean and standard error over the replicas that have a value."""
-    runs = values.notnull().sum("replica")
-    return values.mean("replica"), values.std("replica", ddof=1) / np.sqrt(runs)

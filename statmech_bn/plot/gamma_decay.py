@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.plot.replicas import mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -53,7 +54,7 @@ def shrinkage(panels: Mapping[str, xr.Dataset]) -> Figure:
         figure, axes = make_panels(2 * len(panels), len(panels), (3.2, 2.5), sharex=True)
         for k, (title, found) in enumerate(panels.items()):
             size = found["batch_size"]
-            mean, error = _over_replicas(found["gamma"])
+            mean, error = mean_and_error(found["gamma"])
             for axis, factor in ((axes[k], 1.0), (axes[k + len(panels)], size)):
                 for name, (_, line) in styles.items():
                     axis.plot(size, factor * (1 - found[name]), line, **_line(name))
@@ -91,7 +92,7 @@ def shrinkage_parts(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
             for part, found in parts.items():
                 size, colour = found["batch_size"], styles[part]["color"]
                 unit = size / found["population"]
-                mean, error = _over_replicas(found["gamma"])
+                mean, error = mean_and_error(found["gamma"])
                 for name, (_, line) in THEORIES.items():
                     shift = unit * (found["population"] - found[name])
                     axis.plot(size, shift, line, color=colour)
@@ -131,7 +132,7 @@ def shrinkage_kurtosis(results: xr.Dataset) -> Figure:
     names = [str(name).split("_")[0] for name in results["inputs"].values]
     kinds = list(dict.fromkeys(names))
     excess, size = results["excess_kurtosis"].values, results["batch_size"]
-    mean, error = _over_replicas(size * (1 - results["gamma"]))
+    mean, error = mean_and_error(size * (1 - results["gamma"]))
     ends = np.array([excess.min() - 0.3, excess.max() + 0.3])
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
@@ -183,7 +184,7 @@ def loss_landscape(panels: Mapping[str, xr.Dataset]) -> Figure:
         figure, axes = make_panels(2 * len(panels), len(panels), (3.2, 2.5), sharex=True)
         for k, (title, found) in enumerate(panels.items()):
             gamma, size = found["gamma"], found.attrs["batch_size"]
-            mean, error = _over_replicas(found["loss"])
+            mean, error = mean_and_error(found["loss"])
             lower = axes[k + len(panels)]
             for name, (_, line) in lines.items():
                 axes[k].plot(gamma, found[name], line, **_line(name))
@@ -270,7 +271,7 @@ def effective_decay(panels: Mapping[str, Sequence[xr.Dataset]]) -> Figure:
                 size = found["batch_size"].item()
                 decay = size * found["effective_gamma_decay"]
                 if "replica" in decay.dims:
-                    mean, error = _over_replicas(decay)
+                    mean, error = mean_and_error(decay)
                     axis.errorbar(decay["time"][::4], mean[::4], error[::4], **POINTS)
                 else:
                     axis.plot(decay["time"], decay, color="0.1")
@@ -298,16 +299,10 @@ def _draw_difference(
         axis.plot(found["time"], values[0] - values[1], style["linestyle"], color=style["color"])
         return
     # Replicas of both students see the same samples.
-    mean, error = _over_replicas(values[0] - values[1])
+    mean, error = mean_and_error(values[0] - values[1])
     shown = slice(2, None, 6)
     points = level_marker("mesoscopic", style["marker"])
     axis.errorbar(found["time"][shown], mean[shown], error[shown], color=style["color"], **points)
-
-
-def _over_replicas(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean and standard error."""
-    error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-    return values.mean("replica"), error
 
 
 def _line(name: str) -> dict[str, Any]:

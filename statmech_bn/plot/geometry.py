@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -23,7 +24,6 @@ from statmech_bn.plot.style import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -96,7 +96,8 @@ def boundary_density(panels: Mapping[str, Mapping[str, xr.Dataset]], along: str)
                 axes[row * len(panels) :], panels.items(), strict=False
             ):
                 for label, found in networks.items():
-                    _join(axis, found["density"].isel(layer=row), along, styles[label])
+                    density, style = found["density"].isel(layer=row), styles[label]
+                    points(axis, found[along], density, style, style["linestyle"])
                     around = found["density_anywhere"].isel(layer=row)
                     axis.plot(
                         found[along], around.mean("replica"), ":", color=styles[label]["color"]
@@ -128,9 +129,10 @@ def squared_distance(panels: Mapping[str, xr.Dataset]) -> Figure:
         styles = dict(zip(panels, student_styles(len(panels)), strict=True))
         figure, (left, right) = make_panels(2, 2, (3.2, 2.7))
         for title, found in panels.items():
+            style = styles[title]
             left.plot(found["displacement"], found["predicted"], color="0.5")
-            _points(left, found["square_distance"], "displacement", styles[title])
-            _join(right, found["excess"], "layer", styles[title])
+            points(left, found["displacement"], found["square_distance"], style)
+            points(right, found["layer"], found["excess"], style, style["linestyle"])
         left.set(
             xlabel=axis_label(found["displacement"]), ylabel=axis_label(found["square_distance"])
         )
@@ -161,7 +163,7 @@ def boundary_jitter(panels: Mapping[str, xr.Dataset]) -> Figure:
                 found["batch_size"], root * found["predicted_jitter"],
                 color=style["color"], linestyle=style["linestyle"],
             )  # fmt: skip
-            _points(axis, found["jitter"] * root, "batch_size", style)
+            points(axis, found["batch_size"], found["jitter"] * root, style)
             handles.append(_handle(style, label))
         axis.set(xscale="log", xlabel=axis_label(found["batch_size"]))
         axis.set_ylabel(r"$\sqrt{M}\times$ " + axis_label(found["jitter"]))
@@ -192,14 +194,14 @@ def flip_rates(panels: Mapping[str, xr.Dataset], network: xr.Dataset) -> Figure:
             found, drawn = panels[label], {**style, "linestyle": dashes[name]}
             theory = found[f"predicted_{name}"]
             left.plot(found["batch_size"], theory, dashes[name], color=style["color"])
-            _points(left, found[name], "batch_size", style)
+            points(left, found["batch_size"], found[name], style)
             side = "in" if name == "inside" else "out of"
             handles.append(_handle(drawn, f"{label}, {side} the batch"))
         right.plot(network["batch_size"], network["predicted_inside"], "-", color="0.5")
         handles.append(legend_handle("0.5", label=r"$\arcsin(M^{-1/2})/\pi$"))
         for k, style in enumerate(student_styles(network.sizes["layer"])):
             marked = {**style, "marker": "^<>vDs"[k]}
-            _points(right, network["flip_rate"].isel(layer=k), "batch_size", marked)
+            points(right, network["batch_size"], network["flip_rate"].isel(layer=k), marked)
             handles.append(_handle(marked, f"network, layer {k + 1}", line=False))
         for axis in (left, right):
             axis.set(xscale="log", yscale="log", xlabel=axis_label(network["batch_size"]))
@@ -227,7 +229,7 @@ def margins(results: Mapping[str, xr.Dataset]) -> Figure:
         styles = student_styles(len(results))
         for axis, variable in zip(axes, variables, strict=True):
             for found, style in zip(results.values(), styles, strict=True):
-                _join(axis, found[variable], "batch_size", style)
+                points(axis, found["batch_size"], found[variable], style, style["linestyle"])
             axis.set(xscale="log", xlabel=axis_label(found["batch_size"]))
             axis.set_ylabel(axis_label(found[variable]))
         handles = [_handle(style, label) for label, style in zip(results, styles, strict=True)]
@@ -248,20 +250,6 @@ def _data(number: int) -> dict[str, Any]:
     """Say how data points are drawn: larger if they are few."""
     size = 7 if 0 < number < 10 else 2
     return {"marker": "o", "linestyle": "none", "color": "0.0", "markersize": size, "alpha": 0.8}
-
-
-def _points(
-    axis: Axes, values: xr.DataArray, along: str, style: Mapping[str, Any], **more: Any
-) -> None:
-    """Draw mean and standard error over replicas."""
-    mean = values.mean("replica")
-    error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-    drawn = {"linestyle": "none", "markersize": 4, **more}
-    axis.errorbar(mean[along], mean, error, color=style["color"], marker=style["marker"], **drawn)
-
-
-def _join(axis: Axes, values: xr.DataArray, along: str, style: Mapping[str, Any]) -> None:
-    _points(axis, values, along, style, linestyle=style["linestyle"], linewidth=0.7)
 
 
 def _handle(style: Mapping[str, Any], label: str, line: bool = True) -> Any:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from statmech_bn.plot.depth import points, ticks_at
 from statmech_bn.plot.gamma_decay import PART_NAMES, THEORIES
+from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
     make_panels,
     paper_style,
     student_styles,
+    ticks_at,
 )
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from statmech_bn.plot.curves import short_ticks
-from statmech_bn.plot.depth import log_points, points, ticks_at
+from statmech_bn.plot.replicas import log_points, points
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
     make_panels,
     paper_style,
     student_styles,
+    ticks_at,
 )
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ import xarray as xr
 
 from statmech_bn.errors import invalid
 from statmech_bn.plot.curves import REFERENCE, Panel
-from statmech_bn.plot.depth import points, ticks_at
+from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
     make_panels,
     paper_style,
     student_styles,
+    ticks_at,
 )
 
 if TYPE_CHECKING:

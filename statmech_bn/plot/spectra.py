@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from statmech_bn.plot.depth import log_points, logarithm
+from statmech_bn.plot.replicas import log_points, logarithm
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,

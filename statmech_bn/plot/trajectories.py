@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import invalid
+from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
     check_results,
@@ -39,8 +40,6 @@ VARIABLES = ("overlap", "length", "gamma", "generalization_error")
 LOGARITHMIC = ("length", "generalization_error")
 OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""
-LARGEST = 1e100
-"""Beyond every axis."""
 
 
 def trajectories(
@@ -240,17 +239,9 @@ def _shade(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
 
 
 def _mean_and_error(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error over replicas, (learning rates, times).
-
-    Where a replica has diverged, or will so soon that it would overflow an axis, both are NaN.
-    """
-    if "replica" not in values.dims:
-        values = values.expand_dims("replica")
-    array = values.transpose("replica", "learning_rate", "time").values
-    runs = len(array)
-    array = np.where((np.abs(array) < LARGEST).all(axis=0), array, np.nan)
-    error = array.std(axis=0, ddof=1) / np.sqrt(runs) if runs > 1 else np.zeros(array.shape[1:])
-    return array.mean(axis=0), error
+    """Mean and standard error over replicas, (learning rates, times)."""
+    mean, error = (d.transpose("learning_rate", "time") for d in converged_mean_and_error(values))
+    return mean.values, error.values
 
 
 def _with_rates(result: xr.Dataset) -> xr.Dataset:

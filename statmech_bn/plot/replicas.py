@@ -1,0 +1,63 @@
+"""What figures show of replicas: means with their standard errors, as points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LARGEST = 1e100
+"""Beyond every axis."""
+
+
+def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean and standard error over the replicas that have a value."""
+    runs = values.notnull().sum("replica")
+    return values.mean("replica"), values.std("replica", ddof=1) / np.sqrt(runs)
+
+
+def converged_mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean and standard error; NaN, which is not drawn, where a replica has diverged.
+
+    Or where it will so soon that it would overflow an axis. One run, or theory, has no error.
+    """
+    if "replica" not in values.dims:
+        values = values.expand_dims("replica")
+    values = values.where((abs(values) < LARGEST).all("replica"))
+    mean, runs = values.mean("replica", skipna=False), values.sizes["replica"]
+    if runs == 1:
+        return mean, xr.zeros_like(mean)
+    return mean, values.std("replica", ddof=1, skipna=False) / np.sqrt(runs)
+
+
+def points(
+    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
+) -> None:
+    """Draw means over replicas with their standard errors."""
+    mean, error = mean_and_error(values)
+    _bars(axis, x, mean, error, style, line)
+
+
+def log_points(
+    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
+) -> None:
+    """Draw geometric means over replicas, with the standard errors of the logarithm."""
+    mean, error = (d.values for d in mean_and_error(logarithm(values)))
+    centre = np.exp(mean)
+    bars = centre * np.stack([1 - np.exp(-error), np.exp(error) - 1])
+    _bars(axis, x, centre, bars, style, line)
+
+
+def logarithm(values: xr.DataArray) -> xr.DataArray:
+    """Take the natural logarithm."""
+    return values.copy(data=np.log(values.values))
+
+
+def _bars(axis: Axes, x: Any, y: Any, error: Any, style: Mapping[str, Any], line: Any) -> None:
+    marks = {"color": style["color"], "marker": style["marker"], "markersize": 4}
+    axis.errorbar(x, y, error, linestyle=line, linewidth=0.8, elinewidth=1.0, **marks)
