@@ -44,6 +44,29 @@ def test_a_figure_fits_a_column_and_a_page(width):
     assert {text.get_fontsize() for text in texts} == {6.5, 7.5}
 
 
+def test_columns_of_the_legend_can_be_chosen():
+    right = sbn.plot.fit(figure(), 3.4, 2.5, legend=0)
+    [kept] = right.legends
+    right.draw_without_rendering()
+    last = max(axis.get_window_extent().x1 for axis in right.axes)
+    assert kept.get_window_extent().x0 >= last
+    heights = []
+    for columns in (1, 2, 4):
+        below = sbn.plot.fit(figure(), 7.0, 4.0, legend=columns)
+        below.draw_without_rendering()
+        heights.append(below.legends[0].get_window_extent().height)
+    assert heights[0] > heights[1] > heights[2]
+
+
+def test_long_labels_are_broken_between_words():
+    drawn = figure()
+    drawn.axes[0].set_ylabel(r"share of the fields that all points have in common $\mu^2/h^2$")
+    fitted = sbn.plot.fit(drawn, 3.4, 3.2)
+    first, second = fitted.axes[0].get_ylabel().split("\n")
+    assert first.startswith("share of the fields")
+    assert second.endswith(r"common $\mu^2/h^2$")
+
+
 def test_no_figure_has_a_size_in_points():
     with pytest.raises(sbn.errors.InvalidSetup, match=r"width.*inches"):
         sbn.plot.fit(figure(), 246)
