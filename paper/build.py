@@ -92,7 +92,7 @@ def main(options: Options) -> None:
     equations.write()
     for name in figure_scripts():
         script = import_module(f"paper.figures.{name}")
-        if script.STORE in experiments(options.results):
+        if script.STORE in experiments():
             produce(script.STORE, script.draw, name, options.results)
     print(f"paper: {typeset()}")
 

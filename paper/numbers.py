@@ -52,7 +52,7 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], dict[str, list[Cla
     numbers = {"version": version("statmech_bn"), **limits()}
     claims: dict[str, list[Claim]] = {"claims": []}
     tables = {name: section for section, names in OPTIONAL.items() for name in names}
-    for name in experiments(results):
+    for name in experiments():
         experiment = import_module(f"paper.experiments.{name}")
         with open_store(name, results) as tree:
             numbers |= {f"{name}/{key}": text for key, text in experiment.numbers(tree).items()}
@@ -112,7 +112,7 @@ def tabular(columns: str, header: str, rows: list[str]) -> str:
 def runs_table(results: Path = RESULTS) -> str:
     """Write the sizes of every experiment: its points, dimensions, replicas and seeds."""
     rows = []
-    for name in experiments(results):
+    for name in experiments():
         with open_store(name, results) as tree:
             nodes = [node for node in tree.subtree if node.data_vars]
             values = sum(variable.size for node in nodes for variable in node.data_vars.values())
@@ -148,7 +148,7 @@ def write(results: Path = RESULTS, build: Path = BUILD) -> dict[str, str]:
         asked += criteria(table, prefix)
     (folder / "criteria.tex").write_text(asked)
     (folder / "runs.tex").write_text(runs_table(results))
-    inputs = (rf"\input{{sections/{name}}}" for name in optional_sections(results))
+    inputs = (rf"\input{{sections/{name}}}" for name in optional_sections())
     (folder / "optional.tex").write_text("\n".join(inputs) + "\n")
     return numbers
 

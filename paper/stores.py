@@ -50,7 +50,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     )
 }
 """Sections of the paper (``sections/NAME.tex``) that are left out, with their numbers and figures,
-unless the stores of all their experiments are there, and PyTorch, which their scripts import."""
+where there is no PyTorch, which their scripts import."""
 
 
 def store_path(name: str, results: Path = RESULTS) -> Path:
@@ -79,26 +79,20 @@ def open_store(name: str, results: Path = RESULTS) -> xr.DataTree:
     return tree
 
 
-def optional_sections(results: Path = RESULTS) -> list[str]:
-    """Return the optional sections whose stores are all there, if PyTorch is."""
-    if find_spec("torch") is None:
-        return []
-    return [
-        section
-        for section, names in OPTIONAL.items()
-        if all(store_path(name, results).exists() for name in names)
-    ]
+def optional_sections() -> list[str]:
+    """Return the optional sections, if there is PyTorch."""
+    return [] if find_spec("torch") is None else list(OPTIONAL)
 
 
-def experiments(results: Path = RESULTS) -> tuple[str, ...]:
+def experiments() -> tuple[str, ...]:
     """Return the experiments of the paper, with those of its optional sections."""
-    more = (name for section in optional_sections(results) for name in OPTIONAL[section])
+    more = (name for section in optional_sections() for name in OPTIONAL[section])
     return (*EXPERIMENTS, *more)
 
 
 def make_missing(results: Path = RESULTS) -> None:
     """Run the quick preset of every experiment whose store is not there."""
-    for name in EXPERIMENTS:
+    for name in experiments():
         path = store_path(name, results)
         if path.exists():
             continue

@@ -40,7 +40,7 @@ class Options(sbn.study.Options):
             "width": 128,
             "depth": 20,
             "depths": (1, 2, 3, 5, 8, 12, 18, 26),
-            "replicas": 8,
+            "replicas": 24,
             "samples": 128,
         },
     }

@@ -39,9 +39,9 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         ),
         judged(
             "With batch normalization they do not", "Bjorck2018",
-            "the same slope without normalization, less that with it; law: 0 with it",
+            "the same slope without normalization, less that with it; and minus that with it",
             rf"growth per layer $={averaged(batch)}\ln\eta$",
-            plain - batch, batch,
+            [plain - batch, -batch],
         ),
         judged(
             "It therefore allows larger steps", "Bjorck2018",

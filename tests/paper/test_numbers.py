@@ -45,6 +45,7 @@ def exploding_updates(exponent, path):
 @pytest.fixture
 def one_experiment(monkeypatch):
     monkeypatch.setattr(stores, "EXPERIMENTS", ("exploding_updates",))
+    monkeypatch.setattr(stores, "OPTIONAL", {})
 
 
 def read(build):
@@ -99,14 +100,17 @@ def test_the_same_store_gives_the_same_bytes(one_experiment, tmp_path):
     assert written[0] == written[1]
 
 
-def test_an_optional_section_appears_with_its_stores(one_experiment, monkeypatch, tmp_path):
+def test_an_optional_section_appears_where_there_is_pytorch(monkeypatch, tmp_path):
     monkeypatch.setattr(stores, "EXPERIMENTS", ())
     for module in (stores, numbers):
         monkeypatch.setattr(module, "OPTIONAL", {"more": ("exploding_updates",)})
-    monkeypatch.setattr(stores, "find_spec", lambda name: object())
-    numbers.write(tmp_path, tmp_path / "build")
     optional = tmp_path / "build" / "generated" / "optional.tex"
+    monkeypatch.setattr(stores, "find_spec", lambda name: None)
+    numbers.write(tmp_path, tmp_path / "build")
     assert r"\input" not in optional.read_text()
+    monkeypatch.setattr(stores, "find_spec", lambda name: object())
+    with pytest.raises(InvalidStore, match=r"python simulations/exploding_updates\.py"):
+        numbers.write(tmp_path, tmp_path / "build")
     exploding_updates(2.0, tmp_path)
     numbers.write(tmp_path, tmp_path / "build")
     assert r"\input{sections/more}" in optional.read_text()
@@ -114,8 +118,6 @@ def test_an_optional_section_appears_with_its_stores(one_experiment, monkeypatch
     assert "exploding_updates/deep" in found
     assert r"\ln\eta" not in table
     assert r"M1 & " in (tmp_path / "build" / "generated" / "more.tex").read_text()
-    monkeypatch.setattr(stores, "find_spec", lambda name: None)
-    assert stores.optional_sections(tmp_path) == []
 
 
 def test_a_missing_store_names_its_script(tmp_path):
@@ -135,6 +137,7 @@ def test_an_unfinished_store_names_its_script(tmp_path):
 def test_missing_stores_are_made_by_the_quick_preset(monkeypatch, tmp_path):
     ran = []
     monkeypatch.setattr(stores, "EXPERIMENTS", ("exploding_updates", "late_time"))
+    monkeypatch.setattr(stores, "OPTIONAL", {})
     monkeypatch.setattr(stores.subprocess, "run", lambda command, check: ran.append(command))
     exploding_updates(2.0, tmp_path)
     make_missing(tmp_path)
