@@ -1,4 +1,4 @@
-"""Checks that the three levels share, and the step at which each time is recorded."""
+"""What the three levels share: checks, recorded steps, random streams, and what has diverged."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.errors import invalid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
+
+LARGEST_LENGTH = 1e150
+"""A student longer than this, or with a γ beyond it, has diverged."""
 
 
 @dataclass(frozen=True)

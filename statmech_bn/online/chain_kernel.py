@@ -29,7 +29,7 @@ from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import cuda_source
 from statmech_bn.errors import invalid
-from statmech_bn.online.arguments import Run
+from statmech_bn.online.arguments import LARGEST_LENGTH, Run
 from statmech_bn.online.piecewise import value_at
 from statmech_bn.online.schedules import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
@@ -38,8 +38,6 @@ SAMPLES_PER_THREAD = 4
 """A choice from counting registers; it has not been measured."""
 LARGEST_BATCH = 4096
 """Samples of a step that a device's memory holds for all threads that it runs at once."""
-LARGEST_LENGTH = 1e150
-"""A student longer than this, or with a γ beyond it, has diverged."""
 THREADS = 128
 """Threads of a block."""
 THREADS_AT_ONCE = 2**17

@@ -21,11 +21,11 @@ from statmech_bn import symbolic as s
 from statmech_bn.activations import Activation
 from statmech_bn.codegen import numba_function, numba_vector_function
 from statmech_bn.errors import NoClosedForm
+from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.online.averages import averages_series, field_average_function, series_range
 from statmech_bn.teacher_student import TeacherStudent
 
-LARGEST_LOG_LENGTH = math.log(1e150)
-"""A student longer than this has diverged."""
+LARGEST_LOG_LENGTH = math.log(LARGEST_LENGTH)
 SATURATED_LOG_LENGTH = math.log(1e120)
 """Beyond, the flow goes on as if the student were no longer: η²L² must stay a float."""
 

@@ -41,8 +41,13 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.arrays import namespace
 from statmech_bn.codegen import numba_table_function, stable
 from statmech_bn.dataset import order_parameter_dataset, provenance
-from statmech_bn.online.arguments import check_finite_dimension, check_run, stream
-from statmech_bn.online.chain_kernel import LARGEST_LENGTH, simulate_on_device
+from statmech_bn.online.arguments import (
+    LARGEST_LENGTH,
+    check_finite_dimension,
+    check_run,
+    stream,
+)
+from statmech_bn.online.chain_kernel import simulate_on_device
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.online.schedules import Schedule, prepare
