@@ -97,7 +97,15 @@ numbers[["gamma", "maximum_rate"]].to_dataframe().round(4)
 # %% [markdown]
 # Gamma decay raises $\eta_{\max}$ by about $6L^2$, as the smaller $\gamma$ makes smaller steps.
 # The exact statistics lower it, by about $2L^2$: two of $M$ directions are projected out, and
-# $1/\sigma_B^2$ fluctuates.
+# $1/\sigma_B^2$ fluctuates. So it is near the teacher. Far from it, where errors follow the
+# student's own field, the projection takes them out of the noise, and $\eta_{\max}$ is larger:
+
+# %%
+for overlap in (0.1, 0.5, 0.9, 0.99, 0.999):
+    state = sbn.OrderParameters(overlap)
+    setups = [sbn.TeacherStudent("linear", name, batch_size=32) for name in ("weight", "batch")]
+    weight, batch = (float(sbn.rates.maximum(setup, state)) for setup in setups)
+    print(f"R = {overlap}: weight {weight:6.1f}, batch {batch:6.1f}")
 
 # %%
 batch = s.fixed_point("batch", "linear").maximum.subs({s.zeta: 0, s.Delta: 0})

@@ -5,10 +5,10 @@ from __future__ import annotations
 import xarray as xr
 
 import statmech_bn as sbn
-from paper.number import Claim, averaged, count, judged, number, power
+from paper.number import Claim, averaged, count, judged, number, power, setting
 
-SIZE = 32
-"""M at which the rows of the table are compared."""
+SIZE, EARLY = 32, 0.1
+"""M at which the rows of the table are compared, and R far from the teacher."""
 
 
 def per_sample(tree: xr.DataTree, activation: str) -> xr.DataArray:
@@ -23,6 +23,15 @@ def relative_maximum(student: str) -> float:
     """Return η_max of a linear student in units of that of weight normalization."""
     rates = sbn.rates.table(batch_size=SIZE)["maximum_rate"].sel(activation="linear")
     return float(rates.sel(student=student) / rates.sel(student="weight"))
+
+
+def early_maximum() -> float:
+    """Return the same of batch normalization far from the teacher, at γ = 1."""
+    weight, batch = (
+        sbn.rates.maximum(sbn.TeacherStudent("linear", name, SIZE), sbn.OrderParameters(EARLY))
+        for name in ("weight", "batch")
+    )
+    return float(batch / weight)
 
 
 def numbers(tree: xr.DataTree) -> dict[str, str]:
@@ -41,6 +50,8 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "size": count(SIZE),
         "published": number(relative_maximum("batch_as_gamma_decay")),
         "exact": number(relative_maximum("batch")),
+        "early": number(early_maximum()),
+        "early_overlap": setting(EARLY),
     }
 
 

@@ -7,9 +7,14 @@ the legend at their right. In a column there is no room for it there: it goes be
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from statmech_bn.plot.style import LEGEND_WIDTH
+import numpy as np
+
+from statmech_bn.errors import invalid
+from statmech_bn.plot.style import LEGEND_WIDTH, legend_handle
 from statmech_bn.teacher_student import integer, real
 
 if TYPE_CHECKING:
@@ -20,10 +25,12 @@ TEXT, SMALL = 7.5, 6.5
 """Sizes in points: of labels and titles, and of what stands at ticks and in legends."""
 NARROW = 5.0
 """Inches below which the legend stands under the panels."""
-LONG = 30
-"""Letters of an entry beside which another does not fit in a column."""
+COLUMNS = 4
+"""The most that a legend has there unless told otherwise."""
 LINE = 0.16
 """Height of a line of the legend, in inches."""
+SMALLEST = 0.4
+"""Inches of a panel's side below which its ticks no longer have room."""
 LARGEST_MARKER = 4.5
 """In points."""
 LETTERS_PER_INCH = 12.5
@@ -45,12 +52,12 @@ def fit(
         Of any function of this room; it is changed. A column has room for two panels side by side,
         the page for four.
     width : float
-        Inches, from 2 to 12.
+        Inches, from 3 to 8.5.
     height : float, optional
         Inches; by default the panels keep their shape, or are as high as their labels are long.
     legend : int, optional
-        Columns of the legend below the panels, or 0 for a legend at their right. By default it
-        stands below in narrow figures, in as many columns as fit.
+        Columns of the legend below the panels, less if they do not fit; 0 leaves it at their
+        right. By default it is below in figures of less than 5 inches, and at the right in others.
 
     Returns
     -------
@@ -60,7 +67,7 @@ def fit(
     Raises
     ------
     InvalidSetup
-        The width or the height is no printable size, or there are fewer than no columns.
+        The width or the height is no printable size, or leaves no room for the panels.
 
     Examples
     --------
@@ -73,14 +80,16 @@ def fit(
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    width = real("width", width, 2, 12, "Sizes are in inches: 3.4 is a column, 7 the page.")
+    width = real("width", width, 3, 8.5, "Sizes are in inches: 3.4 is a column, 7 the page.")
+    columns = COLUMNS * (width < NARROW) if legend is None else integer("legend", legend, 0)
     old_width, old_height = figure.get_size_inches()
-    columns = None if legend is None else integer("legend", legend, 0)
-    below = columns > 0 if columns is not None else width < NARROW
-    lines = sum(_below(figure, old, columns) for old in figure.legends[:]) if below else 0
-    shape = old_height / (old_width - (LEGEND_WIDTH if lines else 0.0))
-    asked = width * shape + lines * LINE if height is None else real("height", height, 1, 12)
+    shape = old_height / (old_width - (LEGEND_WIDTH if columns else 0.0))
+    asked = width * shape if height is None else real("height", height, 1, 12)
     figure.set_size_inches(width, asked)
+    lines = sum(_below(figure, old, columns) for old in figure.legends[:]) if columns else 0
+    if height is None:
+        asked += lines * LINE
+        figure.set_figheight(asked)
     if isinstance(layout := figure.get_layout_engine(), ConstrainedLayoutEngine):
         layout.set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
     for axis in figure.axes:
@@ -98,6 +107,7 @@ def fit(
     _wrap_labels(figure)
     if height is None:
         figure.set_figheight(asked + _missing_height(figure))
+    _check_room(figure)
     return figure
 
 
@@ -118,9 +128,16 @@ def _wrap_labels(figure: Figure) -> None:
         axis.set_ylabel(text, linespacing=1.5)  # bars over letters need room
 
 
+def _lay_out(figure: Figure) -> None:
+    """Find where everything goes; that there is no room for it is checked at the end."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "constrained_layout not applied")
+        figure.draw_without_rendering()
+
+
 def _missing_height(figure: Figure) -> float:
     """Measure by how much the labels of vertical axes are longer than these, in inches."""
-    figure.draw_without_rendering()
+    _lay_out(figure)
     missing = [
         axis.yaxis.label.get_window_extent().height - axis.get_window_extent().height
         for axis in figure.axes
@@ -129,24 +146,66 @@ def _missing_height(figure: Figure) -> float:
     return rows * max(0.0, *missing) / figure.dpi
 
 
-def _below(figure: Figure, old: Legend, columns: int | None) -> int:
-    """Put a legend under the panels, without its empty lines; returns how many lines it has."""
-    texts = [text.get_text() for text in old.get_texts()]
-    named = [(h, text) for h, text in zip(old.legend_handles, texts, strict=True) if text]
-    title = old.get_title().get_text()
-    if columns is None:
-        columns = 2 if all(len(text) <= LONG for text in texts) else 1
+def _check_room(figure: Figure) -> None:
+    """Raise InvalidSetup unless the panels have room for their ticks."""
+    _lay_out(figure)
+    panels = [axis.get_window_extent() for axis in figure.axes if axis.get_subplotspec()]
+    smallest = min((min(box.width, box.height) for box in panels), default=np.inf) / figure.dpi
+    if smallest < SMALLEST:
+        raise invalid(
+            "width, height",
+            f"room for panels of at least {SMALLEST:g} inches",
+            f"panels of {smallest:.2f}",
+            "Make it wider or higher, draw fewer panels, or put the legend below: legend=2.",
+        )
+
+
+def _below(figure: Figure, old: Legend, columns: int) -> int:
+    """Put a legend under the panels, in as many columns as fit; returns how many lines it has."""
+    title, entries = old.get_title().get_text(), list(_entries(old))
     old.remove()
-    figure.legend(
-        *zip(*named, strict=True),
-        loc="outside lower center",
-        ncols=columns,
-        title=title or None,
-        fontsize=SMALL,
-        title_fontsize=SMALL,
-        frameon=False,
-        handlelength=min(old.handlelength, SHORT_HANDLE),
-        columnspacing=1.4,
-        borderaxespad=0.2,
-    )
-    return -(-len(named) // columns) + bool(title)
+    for most in range(columns, 0, -1):
+        handles, lines = _arranged(entries, most)
+        new = figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=len(handles) // lines,
+            title=title or None,
+            alignment="left",
+            fontsize=SMALL,
+            title_fontsize=SMALL,
+            frameon=False,
+            handlelength=min(old.handlelength, SHORT_HANDLE),
+            columnspacing=1.4,
+            borderaxespad=0.2,
+        )
+        _lay_out(figure)
+        if most == 1 or new.get_window_extent().width <= figure.bbox.width:
+            break
+        new.remove()
+    return lines + bool(title)
+
+
+def _entries(legend: Legend) -> Iterator[list[Any]]:
+    """Return the handles of a legend, labelled, in the groups that empty lines make."""
+    handles: list[Any] = legend.legend_handles
+    group: list[Any] = []
+    for handle, text in zip(handles, legend.get_texts(), strict=True):
+        if text.get_text():
+            handle.set_label(text.get_text())
+            group.append(handle)
+        elif group:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _arranged(groups: list[list[Any]], columns: int) -> tuple[list[Any], int]:
+    """Fill columns, each group in its own if there are enough; returns handles and lines."""
+    number = sum(map(len, groups))
+    if len(groups) > columns:
+        groups = [[handle for group in groups for handle in group]]
+    lines = next(n for n in range(1, number + 1) if sum(-(-len(g) // n) for g in groups) <= columns)
+    empty = legend_handle(linestyle="none", label=" ")
+    return [h for group in groups for h in group + [empty] * (-len(group) % lines)], lines

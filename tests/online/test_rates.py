@@ -1,5 +1,7 @@
 """Learning rates of states against the flow that `macroscopic` integrates, and closed forms."""
 
+import math
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -34,6 +36,23 @@ def test_a_state_improves_below_its_maximum(activation, normalization):
     name, sign = ("generalization_error", -1) if normalization == "none" else ("overlap", 1)
     below, above = sign * np.diff(brief[name].values, axis=1).ravel()
     assert below > 0 > above
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_far_from_the_teacher_batch_statistics_allow_more(activation):
+    """Between both maxima the chain turns towards the teacher with them, and away without."""
+    state, moment = sbn.OrderParameters(0.1), 1e-6
+    setups = {name: student(activation, name, batch_size=16) for name in ("weight", "batch")}
+    largest = {name: rates.maximum(setup, state) for name, setup in setups.items()}
+    if activation == "linear":  # 2MD/(RB), with B = 2 − 2R, or without the mean and slope of δ
+        shrinkage = math.gamma(8) / math.gamma(7.5) / math.sqrt(8)  # s_M = E|û·u|
+        assert largest["weight"] == pytest.approx(32 * 0.99 / (0.1 * 1.8))
+        assert largest["batch"] == pytest.approx(32 * shrinkage * 13 / 14 / 0.1)
+    between = float(np.sqrt(largest["weight"] * largest["batch"]))
+    for (name, setup), sign in zip(setups.items(), (-1, 1), strict=True):
+        run = sbn.mesoscopic(setup, between, [0, moment], state, 10**8, replicas=64)
+        moved = sign * run["overlap"].diff("time").values.ravel()
+        assert moved.mean() > 5 * moved.std(ddof=1) / 8, name
 
 
 def test_states_of_every_form_give_the_same():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import statmech_bn as sbn
+from statmech_bn.errors import InvalidSetup
 from statmech_bn.plot.style import palette
 
 DEUTERANOPIA = [
@@ -45,7 +46,7 @@ def test_a_figure_fits_a_column_and_a_page(width):
 
 
 def test_columns_of_the_legend_can_be_chosen():
-    right = sbn.plot.fit(figure(), 3.4, 2.5, legend=0)
+    right = sbn.plot.fit(figure(), 5.5, 3.5, legend=0)
     [kept] = right.legends
     right.draw_without_rendering()
     last = max(axis.get_window_extent().x1 for axis in right.axes)
@@ -58,6 +59,21 @@ def test_columns_of_the_legend_can_be_chosen():
     assert heights[0] > heights[1] > heights[2]
 
 
+@pytest.mark.parametrize("columns", [None, 3, 99])
+def test_a_legend_is_no_wider_than_its_figure(columns):
+    setup, start = sbn.TeacherStudent("linear", "batch", 8), sbn.OrderParameters(overlap=0.1)
+    times, rates = np.linspace(0, 9, 10), np.geomspace(0.1, 9, 7)
+    theory = sbn.macroscopic(setup, rates, times, start)
+    chain = sbn.mesoscopic(setup, rates, times, start, 100, replicas=2)
+    fitted = sbn.plot.fit(sbn.plot.trajectories(theory, chain), 3.4, legend=columns)
+    fitted.draw_without_rendering()
+    [legend] = fitted.legends
+    assert legend.get_window_extent().width <= fitted.bbox.width
+    texts = [text.get_text() for text in legend.get_texts()]
+    lines = -(-len(texts) // legend._ncols)
+    assert texts.index(r"theory, $N\to\infty$") % lines == 0  # levels begin a column
+
+
 def test_long_labels_are_broken_between_words():
     drawn = figure()
     drawn.axes[0].set_ylabel(r"share of the fields that all points have in common $\mu^2/h^2$")
@@ -67,8 +83,14 @@ def test_long_labels_are_broken_between_words():
     assert second.endswith(r"common $\mu^2/h^2$")
 
 
+@pytest.mark.parametrize("size", [{"height": 1.6}, {"legend": 0}])
+def test_panels_need_room(size):
+    with pytest.raises(InvalidSetup, match=r"room for panels.*wider or higher"):
+        sbn.plot.fit(figure(), 3.4, **size)
+
+
 def test_no_figure_has_a_size_in_points():
-    with pytest.raises(sbn.errors.InvalidSetup, match=r"width.*inches"):
+    with pytest.raises(InvalidSetup, match=r"width.*inches"):
         sbn.plot.fit(figure(), 246)
 
 
