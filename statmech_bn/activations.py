@@ -10,13 +10,15 @@ By name: linear z, relu max(0, z), erf erf(z/√2) (Saad & Solla 1995), softplus
 from __future__ import annotations
 
 import ast
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
+from sympy.calculus.singularities import singularities
 
-from statmech_bn.errors import InvalidSetup, invalid
+from statmech_bn.errors import InvalidSetup, closest, invalid
 
 z = sp.Symbol("z", real=True)
 """The symbol in which every activation is stored."""
@@ -97,7 +99,7 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
     Raises
     ------
     InvalidSetup
-        Unknown name; not exactly one symbol; jumps; complex or infinite values near zero.
+        Unknown name; not exactly one symbol; jumps; complex values, or infinite values or slopes.
 
     Examples
     --------
@@ -114,11 +116,16 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
                 "activation",
                 f"one of {', '.join(NAMED)} or a SymPy expression",
                 description,
-                "Write your own as an expression: sympy.Max(x, x/10).",
+                closest(description, NAMED) or "Write your own: sympy.Max(x, x/10).",
             )
         return Activation(NAMED[description])
     if not isinstance(description, sp.Expr):
-        raise invalid("activation", "a name or a SymPy expression", description)
+        raise invalid(
+            "activation",
+            "a name or a SymPy expression",
+            description,
+            "Write a function as an expression: sympy.tanh(x) with x = sympy.Symbol('x').",
+        )
     symbols = sorted(description.free_symbols, key=str)
     if len(symbols) != 1:
         raise invalid(
@@ -159,12 +166,30 @@ def _check_values(found: Activation) -> None:
             raise invalid(
                 "activation", "finite real values and slopes for real z", found.expression
             )
+    for expression, what in ((found.expression, "values"), (found.derivative, "slopes")):
+        if (pole := _pole(expression)) is not None:
+            raise invalid(
+                "activation", f"finite {what} everywhere", found.expression, f"Look at z = {pole}."
+            )
     for kink in found.kinks:
         left, right = (
             float(found.expression.subs(z, kink + side).evalf()) for side in (-1e-9, 1e-9)
         )
         if abs(left - right) > 1e-6 * (1 + abs(left)):
             raise invalid("activation", "a continuous function", found.expression)
+
+
+def _pole(expression: sp.Expr) -> sp.Expr | None:
+    """Find a real point at which an expression has no finite limit, if SymPy sees one."""
+    try:
+        points = singularities(expression, z, sp.S.Reals)
+        for point in points if points.is_FiniteSet else itertools.islice(points, 1):
+            limits = [sp.limit(expression, z, point, side) for side in "+-"]
+            if not all(limit.is_finite for limit in limits):
+                return point
+    except (NotImplementedError, ValueError, TypeError):  # SymPy cannot say
+        return None
+    return None
 
 
 def _sifted(expression: sp.Expr) -> sp.Expr:

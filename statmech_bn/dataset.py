@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from statmech_bn.errors import InvalidStore
+from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 DESCRIPTIONS = {
@@ -268,6 +268,8 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
 
     Raises
     ------
+    InvalidSetup
+        There is no Dataset to write.
     InvalidStore
         Something that is not a store stands at the path.
 
@@ -282,6 +284,8 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     ...     print(sbn.open(path)["overlap"].attrs["symbol"])
     $R$
     """
+    if not isinstance(dataset, (xr.Dataset, xr.DataTree)):
+        raise invalid("dataset", "a Dataset or a DataTree", dataset, "Write sbn.save(data, path).")
     target = Path(path)
     if target.is_dir() and any(target.iterdir()) and not (target / "zarr.json").exists():
         raise InvalidStore(f"{target} is a folder but not a Zarr store; it is left alone.")

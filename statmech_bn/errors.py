@@ -1,5 +1,7 @@
 """What can go wrong, one class per kind, each also the builtin that a caller would catch."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
@@ -55,3 +57,9 @@ def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSet
     """Build the message that every check of an argument uses."""
     message = f"{argument}: expected {expected}, got {got!r}."
     return InvalidSetup(f"{message} {fix}" if fix else message)
+
+
+def closest(written: Any, names: Iterable[str]) -> str:
+    """Return the fix for a name that is not among some, if one of them is like it."""
+    found = get_close_matches(str(written).lower(), list(names), n=1)
+    return f"Did you mean {found[0]!r}?" if found else ""

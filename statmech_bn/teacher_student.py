@@ -22,7 +22,7 @@ import sympy as sp
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.errors import InvalidStore, closest, invalid
 
 NORMALIZATIONS = ("none", "weight", "population", "batch")
 
@@ -75,7 +75,12 @@ class TeacherStudent:
     ) -> None:
         smallest = 3 if normalization == "batch" else 1
         if normalization not in NORMALIZATIONS:
-            raise invalid("normalization", f"one of {', '.join(NORMALIZATIONS)}", normalization)
+            raise invalid(
+                "normalization",
+                f"one of {', '.join(NORMALIZATIONS)}",
+                normalization,
+                closest(normalization, NORMALIZATIONS),
+            )
         values: dict[str, Any] = {
             "activation": as_activation(activation),
             "normalization": normalization,
@@ -114,7 +119,8 @@ class TeacherStudent:
             return cls(**{**values, "activation": Activation.from_text(values["activation"])})
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise InvalidStore(
-                "The attributes hold no readable 'setup'; was this Dataset made by statmech_bn? "
+                "The attributes hold no readable 'setup'. A sweep over several has none, but "
+                "attrs['sweep'], which says what was computed; was this made by statmech_bn? "
                 f"({type(error).__name__}: {error})"
             ) from error
 
@@ -167,12 +173,14 @@ def real(
     except (TypeError, ValueError) as error:
         raise invalid(name, "a number", value, hint) from error
     if isinstance(value, str) or not (math.isfinite(number) and minimum <= number <= maximum):
-        bounds = "".join(
-            text
-            for text, bound in ((f" ≥ {minimum:g}", minimum), (f" ≤ {maximum:g}", maximum))
+        bounds = [
+            f"{sign} {bound:g}"
+            for sign, bound in (("≥", minimum), ("≤", maximum))
             if math.isfinite(bound)
+        ]
+        raise invalid(
+            name, " ".join(["a finite number", " and ".join(bounds)]).strip(), value, hint
         )
-        raise invalid(name, f"a finite number{bounds}", value, hint)
     return number
 
 

@@ -45,3 +45,8 @@ def test_the_symbol_has_any_name():
 def test_a_named_activation_is_found_by_its_expression():
     assert sbn.activation(sp.Max(0, x)).name == "relu"
     assert sbn.activation(sp.Max(0, x)) == sbn.activation("relu")
+
+
+def test_a_hole_that_can_be_filled_is_no_pole():
+    assert sbn.activation(sp.sin(x) / x).kinks == ()
+    assert sbn.activation(sp.Piecewise((1 / x, x > 1), (x, True))).kinks == (1.0,)

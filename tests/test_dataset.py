@@ -8,7 +8,7 @@ import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidStore
+from statmech_bn.errors import InvalidSetup, InvalidStore
 
 x = sp.Symbol("x")
 START = sbn.OrderParameters(0.1)
@@ -100,6 +100,11 @@ def test_strangers_are_left_alone(result, tmp_path):
     with pytest.raises(InvalidStore, match="is a file"):
         sbn.save(dataset, folder / "chapter.tex")
     assert (folder / "chapter.tex").read_text() == "years of work"
+
+
+def test_what_is_saved_comes_first(result, tmp_path):
+    with pytest.raises(InvalidSetup, match=r"dataset: expected .*sbn\.save\(data, path\)"):
+        sbn.save(tmp_path / "run.zarr", result[1])
 
 
 def test_opening_what_is_not_there(tmp_path):

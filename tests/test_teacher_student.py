@@ -21,6 +21,13 @@ SETUP = sbn.TeacherStudent("linear", "weight", 2)
     ("arguments", "words"),
     [
         ({"normalization": "layer"}, ["normalization", "none, weight, population", "'layer'"]),
+        ({"normalization": "Bacth"}, ["normalization", "Did you mean 'batch'?"]),
+        ({"activation": "Relu"}, ["activation", "Did you mean 'relu'?"]),
+        ({"activation": np.tanh}, ["activation", "SymPy expression", "sympy.tanh"]),
+        ({"activation": 1 / x}, ["activation", "finite values", "z = 0"]),
+        ({"activation": 1 / (x - 50)}, ["activation", "finite values", "z = 50"]),
+        ({"activation": sp.tan(x)}, ["activation", "finite values", "z = pi/2"]),
+        ({"activation": sp.sqrt(sp.Abs(x))}, ["activation", "finite slopes", "z = 0"]),
         ({"batch_size": 2}, ["batch_size", "an integer ≥ 3", "2", "±1"]),
         ({"batch_size": 0, "normalization": "none"}, ["batch_size", "an integer ≥ 1", "0"]),
         ({"batch_size": 8.5}, ["batch_size", "an integer", "8.5"]),
@@ -62,6 +69,11 @@ def test_setup_refuses(arguments, words):
 def test_start_refuses(arguments, name):
     with pytest.raises(InvalidSetup, match=f"^{name}: expected"):
         sbn.OrderParameters(**arguments)
+
+
+def test_a_range_is_named_by_both_ends():
+    with pytest.raises(InvalidSetup, match=r"a finite number ≥ -1 and ≤ 1, got 1\.01"):
+        sbn.OrderParameters(overlap=1.01)
 
 
 LEVELS = {

@@ -68,7 +68,7 @@ def check_run(
 def check_finite_dimension(dimension: Any, replicas: Any, seed: Any) -> tuple[int, int, int]:
     """Check the arguments that only simulations have."""
     return (
-        integer("dimension", dimension, 3, "The chain needs N - 2 directions to be left over."),
+        integer("dimension", dimension, 3, "Besides w and w* there must be other directions."),
         integer("replicas", replicas, 1),
         integer("seed", seed, 0),
     )

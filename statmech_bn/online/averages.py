@@ -82,7 +82,8 @@ def _quadrature(activation: Activation) -> Quadrature:
         coarse = fine
     raise NotConverged(
         f"Quadrature of {activation.expression} has not converged to {AGREEMENT:g}: it changes "
-        "over lengths much shorter than one. Rescale it, or study it with the mesoscopic level."
+        "over lengths much shorter than one, or grows too fast for its Gaussian averages to exist. "
+        "Rescale it, or bound it: sympy.Min(g, 10)."
     )
 
 

@@ -140,9 +140,11 @@ def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> No
     """Raise InvalidSetup unless every result is of a level and has the variables."""
     if not results:
         raise invalid("results", "at least one Dataset", results)
-    if not variables:
-        raise invalid("variables", "at least one name", variables)
+    if not variables or isinstance(variables, str):
+        raise invalid("variables", "a list of at least one name", variables)
     for result in results:
+        if not isinstance(result, xr.Dataset):
+            raise invalid("results", "Datasets", result, "The docstring says how they are nested.")
         result_level(result)
         for name in variables:
             if name not in result:

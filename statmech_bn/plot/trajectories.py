@@ -111,7 +111,8 @@ def final_error(
 ) -> Figure:
     """Draw the error at the last time against the learning rate, one panel for each title.
 
-    Learning rates at which a student diverges are shaded.
+    Learning rates at which a student diverges are shaded, from halfway between the last that
+    converges and the first that does not.
 
     Parameters
     ----------
@@ -129,6 +130,8 @@ def final_error(
     InvalidSetup
         No result, or one without the variable.
     """
+    if not isinstance(panels, Mapping):
+        raise invalid("panels", "a mapping", panels, "{'ReLU': {'batch norm.': [theory, chain]}}")
     results = [d for students in panels.values() for found in students.values() for d in found]
     check_results(results, [variable])
     labels = list(dict.fromkeys(label for students in panels.values() for label in students))

@@ -172,6 +172,12 @@ def test_bad_arguments_are_named(weight):
         sbn.plot.final_error({})
     with pytest.raises(invalid, match=r"variables: .*overlap.* got 'error'"):
         sbn.plot.trajectories(theory, variables=["error"])
+    with pytest.raises(invalid, match=r"variables: expected a list .*'overlap'"):
+        sbn.plot.trajectories(theory, variables="overlap")
+    with pytest.raises(invalid, match=r"panels: expected a mapping"):
+        sbn.plot.final_error([theory])
+    with pytest.raises(invalid, match=r"results: expected Datasets"):
+        sbn.plot.final_error({"ReLU": {"batch norm.": ["overlap"]}})
     with pytest.raises(invalid, match=r"variables: .*at least one"):
         sbn.plot.trajectories(theory, variables=[])
     with pytest.raises(invalid, match="points"):
