@@ -83,7 +83,7 @@ def fit(
     width = real("width", width, 3, 8.5, "Sizes are in inches: 3.4 is a column, 7 the page.")
     columns = COLUMNS * (width < NARROW) if legend is None else integer("legend", legend, 0)
     old_width, old_height = figure.get_size_inches()
-    shape = old_height / (old_width - (LEGEND_WIDTH if columns else 0.0))
+    shape = old_height / (old_width - (LEGEND_WIDTH if columns and figure.legends else 0.0))
     asked = width * shape if height is None else real("height", height, 1, 12)
     figure.set_size_inches(width, asked)
     lines = sum(_below(figure, old, columns) for old in figure.legends[:]) if columns else 0
@@ -92,6 +92,16 @@ def fit(
         figure.set_figheight(asked)
     if isinstance(layout := figure.get_layout_engine(), ConstrainedLayoutEngine):
         layout.set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    _set_sizes(figure)
+    _wrap_labels(figure)
+    if height is None:
+        figure.set_figheight(asked + _missing_height(figure))
+    _check_room(figure)
+    return figure
+
+
+def _set_sizes(figure: Figure) -> None:
+    """Give text and markers their size in print."""
     for axis in figure.axes:
         axis.tick_params(which="both", labelsize=SMALL, pad=2)
         for text in (axis.title, axis.xaxis.label, axis.yaxis.label):
@@ -104,11 +114,6 @@ def fit(
     for found in [*inner, *figure.legends]:
         for text in (found.get_title(), *found.get_texts()):
             text.set_fontsize(SMALL)
-    _wrap_labels(figure)
-    if height is None:
-        figure.set_figheight(asked + _missing_height(figure))
-    _check_room(figure)
-    return figure
 
 
 def _wrap_labels(figure: Figure) -> None:
