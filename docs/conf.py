@@ -49,6 +49,7 @@ def _sources() -> str:
 
 
 nb_execution_mode = "cache"
+nb_merge_streams = True
 nb_execution_cache_path = str(HERE / "build" / "executed" / _sources())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
