@@ -11,7 +11,9 @@ STORE = "network_signals"
 
 def draw(tree: DataTree) -> Figure:
     """Return the figure at its printed size."""
-    return fit(drawn(STORE, tree, "initial"), PAGE, 4.4, legend=4)
+    figure = drawn(STORE, tree, "initial")
+    rows = figure.axes[0].get_gridspec().nrows  # one for each width of the networks
+    return fit(figure, PAGE, 0.4 + 2.0 * rows, legend=4)
 
 
 if __name__ == "__main__":
