@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from statmech_bn.errors import NoDevice, invalid
+from statmech_bn.errors import NoDevice, installation, invalid
 
 
 def namespace(device: str) -> Any:
@@ -40,7 +40,7 @@ def namespace(device: str) -> Any:
     except ImportError as error:
         raise NoDevice(
             "device: 'cuda' needs CuPy, which is not installed. "
-            "Install statmech_bn[cuda13] (or [cuda12]), or use device='cpu'."
+            f"{installation('cuda13')} With CUDA 12 it is cuda12; or use device='cpu'."
         ) from error
     if not cupy.is_available():
         raise NoDevice(

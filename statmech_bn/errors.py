@@ -63,3 +63,8 @@ def closest(written: Any, names: Iterable[str]) -> str:
     """Return the fix for a name that is not among some, if one of them is like it."""
     found = get_close_matches(str(written).lower(), list(names), n=1)
     return f"Did you mean {found[0]!r}?" if found else ""
+
+
+def installation(extra: str) -> str:
+    """Return the fix for a library that comes with an extra; the package is on no index."""
+    return f"Run: pip install '.[{extra}]' in a checkout of statmech_bn."

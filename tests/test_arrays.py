@@ -21,7 +21,7 @@ def test_an_unknown_device_is_named():
 
 def test_without_cupy_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(sbn.errors.NoDevice, match=r"Install statmech_bn\[cuda13\]"):
+    with pytest.raises(sbn.errors.NoDevice, match=r"pip install .*cuda13"):
         arrays.namespace("cuda")
 
 

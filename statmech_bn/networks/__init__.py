@@ -1,15 +1,16 @@
 """The theory in networks of PyTorch: normalizations, gamma decay, training, measurements.
 
-Needs PyTorch and scikit-learn: ``pip install statmech_bn[torch]``.
+Needs PyTorch and scikit-learn: ``pip install ".[torch]"`` in a checkout.
 """
 
 from statmech_bn.errors import MissingLibrary as _MissingLibrary
+from statmech_bn.errors import installation as _installation
 
 try:
     import torch as _torch  # noqa: F401
 except ImportError as error:
     raise _MissingLibrary(
-        "statmech_bn.networks needs PyTorch, which is not installed. Install statmech_bn[torch]."
+        f"statmech_bn.networks needs PyTorch, which is not installed. {_installation('torch')}"
     ) from error
 
 from statmech_bn.networks.data import Images, load

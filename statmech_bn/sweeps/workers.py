@@ -15,7 +15,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from contextlib import contextmanager
 from typing import Any
 
-from statmech_bn.errors import invalid
+from statmech_bn.errors import installation, invalid
 from statmech_bn.teacher_student import integer
 
 
@@ -34,7 +34,7 @@ def executor(
                 "scheduler",
                 "None without `distributed`",
                 scheduler,
-                "Install statmech_bn[cluster].",
+                installation("cluster"),
             ) from error
         with Client(scheduler, set_as_default=False) as client:
             yield client.get_executor(pure=False), lambda: max(1, sum(client.ncores().values()))

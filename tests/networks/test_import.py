@@ -19,7 +19,7 @@ assert not NoTorch.asked
 try:
     sbn.networks
 except sbn.errors.MissingLibrary as error:
-    assert "statmech_bn[torch]" in str(error)
+    assert "pip install '.[torch]'" in str(error)
 assert NoTorch.asked == 1
 assert not hasattr(sbn, "nonsense")
 """
