@@ -22,9 +22,9 @@ import sympy as sp
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import InvalidStore, closest, invalid
-
-NORMALIZATIONS = ("none", "weight", "population", "batch")
+from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.normalization import Normalization
+from statmech_bn.normalization import normalization as as_normalization
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class TeacherStudent:
     ----------
     activation : str, sympy.Expr or Activation
         g: "linear", "relu", "erf", "softplus", "tanh", or an expression in one symbol.
-    normalization : {"none", "weight", "population", "batch"}
+    normalization : str or Normalization
+        "none", "weight", "population", "batch", or "ghost(8)" for batch normalization by groups of
+        8 samples; see `statmech_bn.normalization`. It is kept as text.
     batch_size : int
         M ≥ 1 samples a step; M ≥ 3 for "batch", where one or two normalized fields are always
         ±1 and carry nothing to learn from.
@@ -67,37 +69,42 @@ class TeacherStudent:
     def __init__(
         self,
         activation: str | sp.Expr | Activation = "linear",
-        normalization: str = "batch",
+        normalization: str | Normalization = "batch",
         batch_size: int = 32,
         label_noise: float = 0.0,
         gamma_decay: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
-        smallest = 3 if normalization == "batch" else 1
-        if normalization not in NORMALIZATIONS:
-            raise invalid(
-                "normalization",
-                f"one of {', '.join(NORMALIZATIONS)}",
-                normalization,
-                closest(normalization, NORMALIZATIONS),
-            )
+        normalizer = as_normalization(normalization)
         values: dict[str, Any] = {
             "activation": as_activation(activation),
-            "normalization": normalization,
-            "batch_size": integer("batch_size", batch_size, smallest, BATCH_HINT[smallest]),
+            "normalization": normalizer.name,
+            "batch_size": integer("batch_size", batch_size, 1),
             "label_noise": real("label_noise", label_noise, minimum=0.0),
             "gamma_decay": real("gamma_decay", gamma_decay, minimum=0.0),
             "weight_decay": real("weight_decay", weight_decay, minimum=0.0),
         }
-        if normalization == "none" and values["gamma_decay"] > 0:
+        normalizer.check_batch(values["batch_size"])
+        if not normalizer.has_scale and values["gamma_decay"] > 0:
             raise invalid(
                 "gamma_decay",
-                "0 for normalization 'none', which has no gamma",
+                f"0 for normalization {normalizer.name!r}, which has no gamma",
                 gamma_decay,
                 "Use weight_decay, or another normalization.",
             )
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def normalizer(self) -> Normalization:
+        """What the normalization does, see `statmech_bn.normalization`."""
+        return as_normalization(self.normalization)
+
+    @property
+    def group(self) -> int | None:
+        """Samples of a step that share mean and spread; None if those are not of the batch."""
+        size: int | None = self.normalizer.group(self.batch_size)
+        return size
 
     def to_attrs(self) -> dict[str, str]:
         """Return Dataset attributes from which :meth:`from_attrs` gives this setup back."""
@@ -156,12 +163,6 @@ class OrderParameters:
         object.__setattr__(self, "overlap", overlap)
         object.__setattr__(self, "length", length)
         object.__setattr__(self, "gamma", real("gamma", self.gamma))
-
-
-BATCH_HINT = {
-    1: "",
-    3: "Normalized over one or two samples, fields are ±1 and nothing is learned.",
-}
 
 
 def real(

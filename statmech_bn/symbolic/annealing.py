@@ -15,15 +15,14 @@ from __future__ import annotations
 import sympy as sp
 
 from statmech_bn.activations import Activation
-from statmech_bn.errors import invalid
-from statmech_bn.symbolic.flow import order_parameter_flow
+from statmech_bn.normalization import Normalization
+from statmech_bn.symbolic.flow import average_expressions, order_parameter_flow
 from statmech_bn.symbolic.integration import integrate
 from statmech_bn.symbolic.rates import (
-    NORMALIZED,
-    average_expressions,
     effective_learning_rate,
     fixed_point,
     limit_aligned,
+    normalized,
 )
 from statmech_bn.symbolic.symbols import B, D, L, R, gamma, lamda, t
 
@@ -38,13 +37,14 @@ drive_kink = sp.Symbol("D_3/2", nonnegative=True)
 
 
 def late_time(
-    normalization: str, activation: str | sp.Expr | Activation | None = None
+    normalization: str | Normalization, activation: str | sp.Expr | Activation | None = None
 ) -> dict[sp.Symbol, sp.Expr]:
     """Derive how a normalized student anneals itself, as t → ∞.
 
     Parameters
     ----------
-    normalization : {"weight", "population", "batch"}
+    normalization : str or Normalization
+        One with a scale.
     activation : str, sympy.Expr or Activation, optional
         Without it the law is in terms of γ₀ and of D₁, D_{3/2} and B at R = 1, γ = γ₀.
 
@@ -66,8 +66,7 @@ def late_time(
     >>> late_time("weight")[eta_eff]
     sqrt(2)*sqrt(M)/(2*sqrt(B)*sqrt(t))
     """
-    if normalization not in NORMALIZED:
-        raise invalid("normalization", f"one of {', '.join(NORMALIZED)}", normalization)
+    normalization = normalized(normalization)
     flow = order_parameter_flow(normalization)
     noise, elapsed = sp.symbols("B t", positive=True)
     effective = effective_learning_rate(normalization)
@@ -103,7 +102,7 @@ def _slow_misalignment(rate: sp.Expr, length: sp.Expr, noise: sp.Symbol) -> sp.E
 
 
 def _drive_near_teacher(
-    normalization: str, activation: str | sp.Expr | Activation
+    normalization: str | Normalization, activation: str | sp.Expr | Activation
 ) -> dict[sp.Symbol, sp.Expr]:
     """Expand the drive (1 − R²) K at R = 1 − x in √x; √(1 − R²) is √(2x) to this order."""
     drive = average_expressions(normalization, activation)[D]
@@ -116,12 +115,13 @@ def _drive_near_teacher(
     }
 
 
-def equilibrium(normalization: str) -> dict[sp.Symbol, sp.Expr]:
+def equilibrium(normalization: str | Normalization) -> dict[sp.Symbol, sp.Expr]:
     """Derive where weight decay balances the noise of a normalized student.
 
     Parameters
     ----------
-    normalization : {"weight", "population", "batch"}
+    normalization : str or Normalization
+        One with a scale.
 
     Returns
     -------
@@ -139,8 +139,7 @@ def equilibrium(normalization: str) -> dict[sp.Symbol, sp.Expr]:
     >>> equilibrium("batch")[eta_eff]
     sqrt(2)*sqrt(M)*sqrt(eta)*sqrt(lambda)/sqrt(B)
     """
-    if normalization not in NORMALIZED:
-        raise invalid("normalization", f"one of {', '.join(NORMALIZED)}", normalization)
+    normalization = normalized(normalization)
     decay, noise = sp.symbols("lambda B", positive=True)
     flow = {
         state: rate.subs({lamda: decay, B: noise})

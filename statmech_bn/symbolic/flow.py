@@ -30,7 +30,9 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import NoClosedForm, invalid
+from statmech_bn.errors import NoClosedForm
+from statmech_bn.normalization import Normalization
+from statmech_bn.normalization import normalization as as_normalization
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.integration import integrate
 from statmech_bn.symbolic.symbols import (
@@ -52,19 +54,19 @@ from statmech_bn.symbolic.symbols import (
     v,
     zeta,
 )
-from statmech_bn.teacher_student import NORMALIZATIONS
 
 UNIT_FIELDS = sp.Matrix([[1, R], [R, 1]])
 
 
 def order_parameter_flow(
-    normalization: str, activation: str | sp.Expr | Activation | None = None
+    normalization: str | Normalization, activation: str | sp.Expr | Activation | None = None
 ) -> dict[sp.Symbol, sp.Expr]:
     """Derive dR/dt, dL/dt and dγ/dt.
 
     Parameters
     ----------
-    normalization : {"none", "weight", "population", "batch"}
+    normalization : str or Normalization
+        As in `statmech_bn.TeacherStudent`.
     activation : str, sympy.Expr or Activation, optional
         Without it the result is in terms of the averages `D`, `A` and `B`, which every
         activation shares.
@@ -86,19 +88,38 @@ def order_parameter_flow(
     >>> order_parameter_flow("weight", "linear")[gamma]
     eta_gamma*(R - 2*gamma*zeta - gamma)
     """
-    if normalization not in NORMALIZATIONS:
-        raise invalid("normalization", f"one of {', '.join(NORMALIZATIONS)}", normalization)
-    flow = _flow_in_averages(normalization)
+    flow = _flow_in_averages(as_normalization(normalization))
     if activation is None:
         return dict(flow)
-    if normalization == "batch":
-        drive, pull, noise, label_noise = batch_field_averages(activation)
-    else:
-        drive, pull, noise, label_noise = field_averages(activation)
-    values = {D: drive, A: pull, B: noise + Delta**2 * label_noise}
-    if normalization == "none":
-        values = {symbol: value.subs(gamma, L) for symbol, value in values.items()}
+    values = average_expressions(normalization, activation)
     return {symbol: _tidy(rate.subs(values)) for symbol, rate in flow.items()}
+
+
+def average_expressions(
+    normalization: str | Normalization, activation: str | sp.Expr | Activation
+) -> dict[sp.Symbol, sp.Expr]:
+    """Derive the averages D, A₂ and B of a student's flow.
+
+    Parameters
+    ----------
+    normalization : str or Normalization
+    activation : str, sympy.Expr or Activation
+
+    Returns
+    -------
+    dict
+        By their symbols; functions of `R`, of `gamma` (of `L` without a scale) and of `M`.
+
+    Raises
+    ------
+    NoClosedForm
+        One of them is not elementary.
+    """
+    rule = as_normalization(normalization)
+    group, scale = rule.group(M), gamma if rule.has_scale else L
+    found = field_averages(activation) if group is None else batch_field_averages(activation)
+    drive, pull, noise, label_noise = (e.subs({M: group or M, gamma: scale}) for e in found)
+    return {D: drive, A: pull, B: noise + Delta**2 * label_noise}
 
 
 def field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...]:
@@ -111,7 +132,7 @@ def field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...
     Returns
     -------
     tuple of sympy.Expr
-        Functions of `R` and `gamma` > 0 (for "none" put L for γ).
+        Functions of `R` and `gamma` > 0 (without a scale put L for γ).
 
     Raises
     ------
@@ -127,7 +148,7 @@ def field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...
 
 
 def batch_field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Expr, ...]:
-    """Derive (D, A₂, B at Δ = 0, coefficient of Δ² in B) for batch statistics of M samples.
+    """Derive (D, A₂, B at Δ = 0, coefficient of Δ² in B) where M samples share statistics.
 
     Parameters
     ----------
@@ -231,10 +252,10 @@ def _average(expression: sp.Expr) -> sp.Expr:
 
 
 @lru_cache(maxsize=8)
-def _flow_in_averages(normalization: str) -> dict[sp.Symbol, sp.Expr]:
+def _flow_in_averages(rule: Normalization) -> dict[sp.Symbol, sp.Expr]:
     """Expand the update rule and keep what survives N → ∞."""
     h, teacher, error = sp.symbols("h h_* delta", real=True)
-    phi = h if normalization == "none" else gamma * h / sp.sqrt(Q)
+    phi = rule.phi(h, Q, gamma)
     # Δw = along_input x/√N + along_weights w/N, for a batch of one
     along_input = eta * error * sp.diff(phi, h)
     along_weights = 2 * eta * error * sp.diff(phi, Q)
@@ -250,7 +271,7 @@ def _flow_in_averages(normalization: str) -> dict[sp.Symbol, sp.Expr]:
         R: sp.expand((rho_rate.subs(states) - R * length_rate) / L),
         L: sp.expand(length_rate),
     }
-    if normalization != "none":
+    if rule.has_scale:
         pull = _mean(error * sp.diff(phi, gamma), h, teacher, error).subs(states)
         flow[gamma] = eta_gamma * (pull - 2 * zeta * gamma)
     return flow

@@ -24,25 +24,44 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import NoClosedForm
-from statmech_bn.symbolic.flow import batch_field_averages, field_averages, order_parameter_flow
+from statmech_bn.errors import NoClosedForm, invalid
+from statmech_bn.normalization import Normalization
+from statmech_bn.normalization import normalization as as_normalization
+from statmech_bn.symbolic.flow import average_expressions, order_parameter_flow
 from statmech_bn.symbolic.symbols import A, B, D, Delta, L, M, R, eta, gamma, lamda, zeta
 
 SLOPES = {
     average: tuple(sp.Symbol(f"{average.name}_{state}", real=True) for state in ("R", "gamma"))
     for average in (D, A, B)
 }
-"""Symbols of the derivatives of D, A₂ and B by R and by γ (by L for "none")."""
-
-NORMALIZED = ("weight", "population", "batch")
+"""Symbols of the derivatives of D, A₂ and B by R and by γ (by L without a scale)."""
 
 
-def effective_learning_rate(normalization: str) -> sp.Expr:
+def normalized(normalization: str | Normalization) -> Normalization:
+    """Return the normalization if it has a scale, as only those students anneal themselves.
+
+    Raises
+    ------
+    InvalidSetup
+        It has none.
+    """
+    rule = as_normalization(normalization)
+    if not rule.has_scale:
+        raise invalid(
+            "normalization",
+            "one with a scale",
+            rule.name,
+            "Without normalization the length does not anneal the learning rate.",
+        )
+    return rule
+
+
+def effective_learning_rate(normalization: str | Normalization) -> sp.Expr:
     """Derive the coefficient of the drive D in dR/dt.
 
     Parameters
     ----------
-    normalization : {"none", "weight", "population", "batch"}
+    normalization : str or Normalization
 
     Returns
     -------
@@ -57,13 +76,13 @@ def effective_learning_rate(normalization: str) -> sp.Expr:
 
 
 def maximum_learning_rate(
-    normalization: str, activation: str | sp.Expr | Activation | None = None
+    normalization: str | Normalization, activation: str | sp.Expr | Activation | None = None
 ) -> sp.Expr:
     """Derive the η below which a state improves.
 
     Parameters
     ----------
-    normalization : {"none", "weight", "population", "batch"}
+    normalization : str or Normalization
     activation : str, sympy.Expr or Activation, optional
         Without it the result is in terms of the averages D, A₂ and B.
 
@@ -84,7 +103,7 @@ def maximum_learning_rate(
     """
     flow = order_parameter_flow(normalization)
     error_rate = -L * D / (1 - R**2) * flow[R] - A * flow[L]
-    change = sp.expand(error_rate if normalization == "none" else flow[R])
+    change = sp.expand(flow[R] if as_normalization(normalization).has_scale else error_rate)
     found = sp.factor(-change.coeff(eta, 1) / change.coeff(eta, 2))
     if activation is None:
         return found
@@ -150,12 +169,14 @@ class FixedPoint:
     effective: sp.Expr
 
 
-def fixed_point(normalization: str, activation: str | sp.Expr | Activation) -> FixedPoint:
+def fixed_point(
+    normalization: str | Normalization, activation: str | sp.Expr | Activation
+) -> FixedPoint:
     """Derive the fixed point of a student without weight decay ("none": and without noise).
 
     Parameters
     ----------
-    normalization : {"none", "weight", "population", "batch"}
+    normalization : str or Normalization
     activation : str, sympy.Expr or Activation
 
     Returns
@@ -176,20 +197,20 @@ def fixed_point(normalization: str, activation: str | sp.Expr | Activation) -> F
     >>> fixed_point("weight", "linear").gamma
     1/(2*zeta + 1)
     """
-    return _fixed_point(normalization, as_activation(activation))
+    return _fixed_point(as_normalization(normalization), as_activation(activation))
 
 
 @lru_cache(maxsize=64)
-def _fixed_point(normalization: str, activation: Activation) -> FixedPoint:
-    averages = average_expressions(normalization, activation)
-    if normalization == "none":
-        states, values, gone = (R, L), {L: sp.S.One}, {lamda: 0, Delta: 0}
-    else:
+def _fixed_point(rule: Normalization, activation: Activation) -> FixedPoint:
+    averages = average_expressions(rule, activation)
+    if rule.has_scale:
         scale, gone = _scale(averages[A], activation)
         states, values = (R, gamma), {gamma: scale}
+    else:
+        states, values, gone = (R, L), {L: sp.S.One}, {lamda: 0, Delta: 0}
     flow = {
         state: sp.expand(rate.subs(averages).subs(gone))
-        for state, rate in order_parameter_flow(normalization).items()
+        for state, rate in order_parameter_flow(rule).items()
     }
     jacobian = sp.Matrix(
         [[limit_aligned(sp.diff(flow[a], b)).subs(values) for b in states] for a in states]
@@ -205,16 +226,16 @@ def _fixed_point(normalization: str, activation: Activation) -> FixedPoint:
         residual_noise=_tidy(bare.subs(values)) + Delta**2 * _tidy(label_noise.subs(values)),
         jacobian=jacobian,
         maximum=_tidy(-turning.coeff(eta, 1) / turning.coeff(eta, 2)),
-        effective=_tidy(effective_learning_rate(normalization).subs(values)),
+        effective=_tidy(effective_learning_rate(rule).subs(values)),
     )
 
 
-def flow_jacobian(normalization: str) -> sp.Matrix:
+def flow_jacobian(normalization: str | Normalization) -> sp.Matrix:
     """Derive the Jacobian of the flow in terms of the averages and their derivatives `SLOPES`.
 
     Parameters
     ----------
-    normalization : {"none", "weight", "population", "batch"}
+    normalization : str or Normalization
 
     Returns
     -------
@@ -222,7 +243,7 @@ def flow_jacobian(normalization: str) -> sp.Matrix:
         Rows and columns are R, L and (if there is one) γ.
     """
     flow = order_parameter_flow(normalization)
-    through = L if normalization == "none" else gamma  # the averages depend on R and on this
+    through = gamma if gamma in flow else L  # the averages depend on R and on this
     return sp.Matrix(
         [
             [
@@ -238,18 +259,6 @@ def flow_jacobian(normalization: str) -> sp.Matrix:
             for rate in flow.values()
         ]
     )
-
-
-def average_expressions(
-    normalization: str, activation: str | sp.Expr | Activation
-) -> dict[sp.Symbol, sp.Expr]:
-    """Return the averages of a student's flow, by their symbols."""
-    find = batch_field_averages if normalization == "batch" else field_averages
-    drive, pull, noise, label_noise = find(activation)
-    averages = {D: drive, A: pull, B: noise + Delta**2 * label_noise}
-    if normalization == "none":
-        return {symbol: value.subs(gamma, L) for symbol, value in averages.items()}
-    return averages
 
 
 def _scale(pull: sp.Expr, activation: Activation) -> tuple[sp.Expr, dict[sp.Symbol, sp.Expr]]:

@@ -1,0 +1,87 @@
+r"""What a normalization is: the one interface that every room asks.
+
+A unit has the field h = w·x/√N of variance σ² and the output g(φ). A normalization says
+
+    φ(h)         the argument of g, as a SymPy expression of h, |w|²/N and γ,
+    statistics   which samples of a step share a mean and a spread, if any do,
+    projection   whether the step has a part along w that the normalization takes out,
+
+and nothing else: the flow, the chain, the simulations of N weights and the training on finite sets
+follow from these. A new one is a subclass in a module of this room and an entry of
+`statmech_bn.normalization.NAMED`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sympy as sp
+
+from statmech_bn.errors import invalid
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How a student turns its field into the argument of its activation.
+
+    Attributes
+    ----------
+    kind : str
+        The word by which it is asked for.
+    has_scale : bool
+        Whether there is a γ.
+    by_length : bool
+        Whether the spread is a function of the weights alone, so that the step loses its part
+        along w (along Σw for `by_covariance`).
+    by_covariance : bool
+        Whether mean and covariance of the inputs are known to the student.
+    smallest_group : int
+        Fewest samples that may share statistics.
+    smallest_group_of_flow : int
+        Fewest samples for which the averages of the flow are finite.
+    """
+
+    kind: ClassVar[str]
+    has_scale: ClassVar[bool] = True
+    by_length: ClassVar[bool] = False
+    by_covariance: ClassVar[bool] = False
+    smallest_group: ClassVar[int] = 1
+    smallest_group_of_flow: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        """The text from which `statmech_bn.normalization.normalization` gives it back."""
+        return self.kind
+
+    def phi(self, h: sp.Expr, square: sp.Expr, gamma: sp.Expr) -> sp.Expr:
+        """Return φ for a field h of the variance `square`, which is |w|²/N for isotropic inputs."""
+        return gamma * h / sp.sqrt(square)
+
+    def group(self, batch_size: Any) -> Any:
+        """Return how many samples of a step share statistics; None if statistics are not drawn."""
+        return None
+
+    @property
+    def of_batch(self) -> bool:
+        """Whether mean and spread are those of the samples of a step."""
+        return self.group(1) is not None
+
+    def check_batch(self, batch_size: int) -> None:
+        """Refuse a batch for which the student cannot learn.
+
+        Raises
+        ------
+        InvalidSetup
+            Fewer than `smallest_group` samples share statistics.
+        """
+        size = self.group(batch_size)
+        if size is not None and size < self.smallest_group:
+            raise invalid(
+                "batch_size",
+                f"an integer ≥ {self.smallest_group}",
+                batch_size,
+                "Normalized over one or two samples, fields are ±1 and nothing is learned.",
+            )
