@@ -85,3 +85,20 @@ class Normalization:
                 batch_size,
                 "Normalized over one or two samples, fields are ±1 and nothing is learned.",
             )
+
+    def check_flow(self, batch_size: int) -> None:
+        """Refuse a batch whose flow at N → ∞ has infinite coefficients.
+
+        Raises
+        ------
+        InvalidSetup
+            Fewer than `smallest_group_of_flow` samples share statistics.
+        """
+        size = self.group(batch_size)
+        if size is not None and size < self.smallest_group_of_flow:
+            raise invalid(
+                "batch_size",
+                f"an integer ≥ {self.smallest_group_of_flow} for {self.kind!r} at N → ∞",
+                size,
+                "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level.",
+            )

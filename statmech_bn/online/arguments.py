@@ -47,8 +47,8 @@ def check_run(
         raise invalid("setup", "a TeacherStudent", setup)
     if not isinstance(start, OrderParameters):
         raise invalid("start", "OrderParameters", start, "sbn.OrderParameters(overlap=0.05)")
-    if setup.normalization == "none" and start.gamma != 1:
-        raise invalid("start.gamma", "1 for normalization 'none', which has no gamma", start.gamma)
+    if not setup.normalizer.has_scale and start.gamma != 1:
+        raise invalid("start.gamma", f"1 for {setup.normalization!r}, which has no γ", start.gamma)
     rates = _positive("learning_rate", learning_rate)
     gamma_rates = (
         rates

@@ -88,7 +88,7 @@ def _quadrature(activation: Activation) -> Quadrature:
 
 
 def field_average_function(setup: TeacherStudent, scale: float) -> Averages:
-    """Return (R, γ) ↦ (D, A₂, B, B_Δ) for a setup; for "none" γ stands for L.
+    """Return (R, γ) ↦ (D, A₂, B, B_Δ) for a setup; without a scale γ stands for L.
 
     Parameters
     ----------
@@ -96,9 +96,8 @@ def field_average_function(setup: TeacherStudent, scale: float) -> Averages:
     scale : float
         γ (or L) at the start; the function is fast around it and below.
     """
-    batch_size = setup.batch_size if setup.normalization == "batch" else None
-    integrate = _integral(setup.activation, batch_size)
-    series = averages_series(setup.activation, batch_size, series_range(scale))
+    integrate = _integral(setup.activation, setup.group)
+    series = averages_series(setup.activation, setup.group, series_range(scale))
     if series is None:
         return integrate
     return lambda overlap, gamma: (
@@ -116,7 +115,7 @@ def series_range(scale: float) -> float:
 
 @lru_cache(maxsize=128)
 def averages_series(
-    activation: Activation, batch_size: int | None, end: float
+    activation: Activation, group: int | None, end: float
 ) -> ChebyshevSeries | None:
     """Series of (D, A₂, B, B_Δ) for γ between 0 and `end`; None if it does not converge.
 
@@ -125,7 +124,7 @@ def averages_series(
     """
     if any(kink != 0 for kink in activation.kinks):
         return None
-    return chebyshev_series(_integral(activation, batch_size), min(0.0, end), max(0.0, end))
+    return chebyshev_series(_integral(activation, group), min(0.0, end), max(0.0, end))
 
 
 @lru_cache(maxsize=64)
@@ -141,8 +140,8 @@ def error_series(activation: Activation, end: float) -> ChebyshevSeries | None:
     return chebyshev_series(error, 0.0, end)
 
 
-def _integral(activation: Activation, batch_size: int | None) -> Averages:
+def _integral(activation: Activation, group: int | None) -> Averages:
     rule = Quadrature.for_activation(activation)
-    if batch_size is None:
+    if group is None:
         return rule.averages
-    return lambda overlap, gamma: rule.batch_averages(overlap, gamma, batch_size)
+    return lambda overlap, gamma: rule.batch_averages(overlap, gamma, group)

@@ -77,7 +77,7 @@ def fixed_point(
     rates = positive("learning_rate", learning_rate)
     if not (np.isfinite(length) and length > 0):
         raise invalid("length", "a number > 0", length)
-    if setup.normalization == "none":
+    if not setup.normalizer.has_scale:
         points = np.array([_unnormalized(setup, rate) for rate in rates])
         overlaps, lengths = points.T
         gammas = np.ones(rates.size)
@@ -141,7 +141,7 @@ def equilibrium(setup: TeacherStudent, learning_rate: ArrayLike) -> xr.Dataset:
     array([3.7 , 6.55])
     """
     rates = positive("learning_rate", learning_rate)
-    if setup.normalization not in derived.NORMALIZED or setup.weight_decay == 0:
+    if not setup.normalizer.has_scale or setup.weight_decay == 0:
         raise invalid(
             "setup", "a normalized student with weight_decay > 0", setup,
             "Without weight decay the length grows for ever: see rates.late_time.",
@@ -256,7 +256,7 @@ def stability(
     setup: TeacherStudent, rate: float, overlap: float, length: float, gamma: float
 ) -> tuple[np.ndarray, float]:
     """Eigenvalues of the Jacobian, descending, and the η at which that of R changes sign."""
-    unnormalized = setup.normalization == "none"
+    unnormalized = not setup.normalizer.has_scale
     if np.isinf(length):  # η_eff = 0: R is marginal, γ relaxes
         slopes = _slopes(setup, overlap, gamma)
         return np.array([0.0, rate * (slopes[s.A][1] - 2 * setup.gamma_decay)]), np.inf

@@ -21,6 +21,7 @@ from statmech_bn import symbolic as s
 from statmech_bn.activations import Activation
 from statmech_bn.codegen import numba_function, numba_vector_function
 from statmech_bn.errors import NoClosedForm
+from statmech_bn.normalization import Normalization
 from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.online.averages import averages_series, field_average_function, series_range
 from statmech_bn.teacher_student import TeacherStudent
@@ -52,7 +53,7 @@ class CompiledFlow:
     derivatives : Numba C callback
         ``f(x, out)`` with x = (R, log L, γ, η, η_γ, then `tail`) and out the three derivatives.
     of_length : bool
-        Whether the averages depend on (R, L), as for "none", rather than on (R, γ).
+        Whether the averages depend on (R, L), without a scale, rather than on (R, γ).
     tail : ndarray
         M, Δ, ζ, λ, then the coefficients of closed averages, or else room for (D, A₂, B, B_Δ).
     table, lengths, lower, upper
@@ -76,16 +77,15 @@ def compiled_flow(setup: TeacherStudent, scale: float) -> CompiledFlow | None:
     ----------
     setup : TeacherStudent
     scale : float
-        γ at the start (L for "none"), around which a series must hold.
+        γ at the start (L without a scale), around which a series must hold.
     """
-    normalization, activation = setup.normalization, setup.activation
-    compiled, tail = _callback(normalization, activation), np.array(_tail(setup))
-    of_length = normalization == "none"
-    if _derivatives(normalization, activation)[2]:
+    rule, activation = setup.normalizer, setup.activation
+    compiled, tail = _callback(rule, activation), np.array(_tail(setup))
+    of_length = not rule.has_scale
+    if _derivatives(rule, activation)[2]:
         empty = np.empty((0, 0)), np.empty(0, dtype=np.int64)
         return CompiledFlow(compiled, of_length, tail, *empty)
-    batch_size = setup.batch_size if normalization == "batch" else None
-    series = averages_series(activation, batch_size, series_range(scale))
+    series = averages_series(activation, setup.group, series_range(scale))
     if series is None:
         return None
     packed = series.packed()
@@ -93,8 +93,8 @@ def compiled_flow(setup: TeacherStudent, scale: float) -> CompiledFlow | None:
 
 
 @lru_cache(maxsize=64)
-def _callback(normalization: str, activation: Activation) -> Any:
-    return numba_vector_function(*_derivatives(normalization, activation)[:2])
+def _callback(rule: Normalization, activation: Activation) -> Any:
+    return numba_vector_function(*_derivatives(rule, activation)[:2])
 
 
 @lru_cache(maxsize=256)
@@ -105,19 +105,19 @@ def flow_function(setup: TeacherStudent, scale: float) -> Flow:
     ----------
     setup : TeacherStudent
     scale : float
-        γ at the start (L for "none"), around which integrated averages are made fast.
+        γ at the start (L without a scale), around which integrated averages are made fast.
 
     Returns
     -------
     callable
     """
-    derivatives, arguments, closed = _derivatives(setup.normalization, setup.activation)
+    derivatives, arguments, closed = _derivatives(setup.normalizer, setup.activation)
     compiled = numba_function(derivatives, arguments)
     numbers = _tail(setup)
     if closed:
         return lambda *point: compiled(*point, *numbers)
     averages = field_average_function(setup, scale)
-    of_length = setup.normalization == "none"
+    of_length = not setup.normalizer.has_scale
     constants = numbers[: len(CONSTANTS)]
 
     def flow(overlap: float, log_length: float, gamma: float, *rates: float) -> tuple[float, ...]:
@@ -136,21 +136,21 @@ def closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
     NoClosedForm
         One of them is not elementary.
     """
-    averages, _ = _closed_averages(setup.normalization, setup.activation)
+    averages, _ = _closed_averages(setup.normalizer, setup.activation)
     values = _coefficients(setup)
     return {name: average.subs(values) for name, average in averages.items()}
 
 
 @lru_cache(maxsize=64)
 def _derivatives(
-    normalization: str, activation: Activation
+    rule: Normalization, activation: Activation
 ) -> tuple[tuple[sp.Expr, ...], tuple[sp.Symbol, ...], bool]:
     """Derivatives of (R, log L, γ), their arguments, and whether the averages are closed."""
-    flow = s.order_parameter_flow(normalization)
+    flow = s.order_parameter_flow(rule)
     rates = [flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero)]
     rates = [rate.subs(s.B, s.B + s.Delta**2 * LABEL_NOISE) for rate in rates]
     try:
-        averages, coefficients = _closed_averages(normalization, activation)
+        averages, coefficients = _closed_averages(rule, activation)
     except NoClosedForm:
         arguments = (*ARGUMENTS, *CONSTANTS, *AVERAGES)
         return tuple(rate.subs(STATE) for rate in rates), arguments, False
@@ -170,25 +170,25 @@ def _tail(setup: TeacherStudent) -> list[float]:
 
 def _coefficients(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
     """Values of the coefficients of closed averages."""
-    _, coefficients = _closed_averages(setup.normalization, setup.activation)
+    _, coefficients = _closed_averages(setup.normalizer, setup.activation)
     # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M.
-    batch_size = sp.Float(setup.batch_size, 30)
-    return {name: e.subs(s.M, batch_size).evalf(17) for name, e in coefficients.items()}
+    group = sp.Float(setup.group or 0, 30)
+    return {name: e.subs(s.M, group).evalf(17) for name, e in coefficients.items()}
 
 
 @lru_cache(maxsize=64)
 def _closed_averages(
-    normalization: str, activation: Activation
+    rule: Normalization, activation: Activation
 ) -> tuple[dict[sp.Symbol, sp.Expr], dict[sp.Symbol, sp.Expr]]:
-    """Closed D, A₂, B and B_Δ for γ of either sign, and the coefficients in them that have M."""
+    """Closed D, A₂, B and B_Δ for γ of either sign, and what in them depends on the group's M."""
     coefficients: dict[sp.Symbol, sp.Expr] = {}
-    if normalization == "batch":
+    if rule.of_batch:
         closed = tuple(
             _name_coefficients(e, coefficients) for e in s.batch_field_averages(activation)
         )
     else:
         closed = s.field_averages(activation)
-    if normalization == "none":
+    if not rule.has_scale:
         of_length = (e.subs(s.gamma, s.L) for e in closed)
         return dict(zip(AVERAGES, of_length, strict=True)), coefficients
     # Derived for γ > 0; (u, γ, R) and (−u, −γ, −R) are one system, and only A₂ is odd in u.

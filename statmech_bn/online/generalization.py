@@ -23,8 +23,8 @@ def generalization_error(
     Parameters
     ----------
     setup : TeacherStudent
-        At test time "batch" uses the population's statistics, so that φ = γu for every
-        normalization and φ = Lu for "none".
+        At test time statistics of a batch are replaced by the population's, so that φ = γu for
+        every normalization with a scale and φ = Lu without one.
     overlap, length, gamma : ndarray
         States, of one shape; infinite where a run has diverged.
 
@@ -33,7 +33,7 @@ def generalization_error(
     ndarray
         ε_g ≥ 0, infinite where the state is.
     """
-    scale = length if setup.normalization == "none" else gamma
+    scale = gamma if setup.normalizer.has_scale else length
     diverged = ~(np.isfinite(overlap) & np.isfinite(scale))
     # (u, γ, R) and (−u, −γ, −R) are the same system; the closed forms hold for γ > 0.
     cosine = np.where(diverged, 0.0, overlap * np.where(scale < 0, -1.0, 1.0))

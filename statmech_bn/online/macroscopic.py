@@ -20,7 +20,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.dataset import order_parameter_dataset, provenance
-from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.errors import NotConverged
 from statmech_bn.online import lsoda
 from statmech_bn.online.arguments import Run, check_run
 from statmech_bn.online.flow import LARGEST_LOG_LENGTH, compiled_flow, flow_function
@@ -83,13 +83,7 @@ def macroscopic(
            [0.1  , 0.994, 0.995]])
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
-    if setup.normalization == "batch" and setup.batch_size < 4:
-        raise invalid(
-            "batch_size",
-            "an integer ≥ 4 for 'batch' at N → ∞",
-            setup.batch_size,
-            "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level.",
-        )
+    setup.normalizer.check_flow(setup.batch_size)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     factors, described = prepare(schedule, run.time)
     states, diverged_at = _integrate(setup, start, run, factors, threads)
@@ -117,7 +111,7 @@ def _integrate(
     first = np.array([start.overlap, np.log(start.length), start.gamma])
     states = np.full((len(rates), 3, run.time.size), np.inf)
     ended, reached = np.full(len(rates), UNCOVERED), np.zeros(len(rates))
-    scale = start.length if setup.normalization == "none" else start.gamma
+    scale = start.gamma if setup.normalizer.has_scale else start.length
     flow = compiled_flow(setup, scale)
     if flow is not None:
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -50,12 +50,21 @@ from statmech_bn.online.arguments import (
 from statmech_bn.online.chain_kernel import simulate_on_device
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.piecewise import value_at_step
+from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules import Schedule, prepare
-from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 SHARES = 32
-"""Of the replicas, for each thread: many, for equal loads, as a task costs 40 µs."""
-NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
+"""Tasks of each thread. Many tasks make the loads of threads equal; a task costs 40 µs."""
+
+
+
+class Origin(NamedTuple):
+    """R, L and γ at the start."""
+
+    overlap: float
+    length: float
+    gamma: float
 
 
 def mesoscopic(
@@ -128,30 +137,17 @@ def mesoscopic(
     steps = run.record_steps(dimension)
     factors, described = prepare(schedule, run.time)
 
+    problem = Problem.of(setup, dimension)
+    pace = Pace(run.learning_rate, run.gamma_learning_rate, *factors)
+    origin = Origin(start.overlap, start.length, start.gamma)
+
     def some_replicas(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         states = np.full((len(indices), 3, run.learning_rate.size, steps.size), np.inf)
         diverged_at = np.full((len(indices), run.learning_rate.size), np.nan)
         generator = stream(seed, 1, 0)  # one for all: compiled code is slow to take a new one
         for index, *found in zip(indices, states, diverged_at, strict=True):
             generator.bit_generator.state = stream(seed, 1, index).bit_generator.state
-            simulate(
-                generator,
-                signal,
-                NORMALIZATIONS.index(setup.normalization),
-                setup.batch_size,
-                float(dimension),
-                setup.label_noise,
-                setup.gamma_decay,
-                setup.weight_decay,
-                run.learning_rate,
-                run.gamma_learning_rate,
-                *factors,
-                start.overlap,
-                start.length,
-                start.gamma,
-                steps,
-                *found,
-            )
+            simulate(generator, signal, problem, pace, origin, steps, *found)
         return states, diverged_at
 
     if device == "cpu":
@@ -198,53 +194,39 @@ def error_signal(activation: Activation) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def simulate(
-    generator,
-    signal,
-    normalization,
-    batch_size,
-    dimension,
-    label_noise,
-    gamma_decay,
-    weight_decay,
-    learning_rate,
-    gamma_learning_rate,
-    edges,
-    factors,
-    overlap,
-    length,
-    gamma,
-    record_steps,
-    states,
-    diverged_at,
-):
+def simulate(generator, signal, problem, pace, origin, record_steps, states, diverged_at):
     """Run one replica for all learning rates; fills `states` (3, learners, times).
 
     Sums over the batch may be taken in any order, so that they become vector instructions.
     """
-    learners = learning_rate.size
-    rho = np.full(learners, overlap * length)
-    q = np.full(learners, length * length)
-    scale = np.full(learners, gamma)
+    batch_size, group, dimension = problem.batch_size, problem.group, problem.dimension
+    has_scale, of_batch = problem.has_scale, problem.of_batch
+    learners = pace.learning_rate.size
+    rho = np.full(learners, origin.overlap * origin.length)
+    q = np.full(learners, origin.length * origin.length)
+    scale = np.full(learners, origin.gamma)
     table = np.zeros((7, batch_size))
     target, phi, noise, delta, u, v, student = table
-    share, pace, unchanged, step = 1.0 / batch_size, 0.0, 0.0, 0
+    narrowing = np.ones(batch_size // group)
+    share, share_of_group = 1.0 / batch_size, 1.0 / group
+    tempo, unchanged, step = 0.0, 0.0, 0
     for recorded in range(record_steps.size):
         while step < record_steps[recorded]:
             for m in range(batch_size):
                 u[m] = generator.standard_normal()
                 v[m] = generator.standard_normal()
-                if label_noise > 0.0:
-                    noise[m] = label_noise * generator.standard_normal()
+                if problem.label_noise > 0.0:
+                    noise[m] = problem.label_noise * generator.standard_normal()
             rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
-            narrowing = 1.0
-            if normalization == BATCH:
-                narrowing = normalize(u, student)
+            if of_batch:
+                for i in range(narrowing.size):
+                    part = slice(i * group, (i + 1) * group)
+                    narrowing[i] = normalize(u[part], student[part])
             else:
                 student[:] = u
             if step >= unchanged:
-                factor, unchanged = value_at_step(edges, factors, step, dimension)
-                pace = factor / dimension
+                factor, unchanged = value_at_step(pace.edges, pace.factors, step, dimension)
+                tempo = factor / dimension
             step += 1
             for k in range(learners):
                 if not np.isnan(diverged_at[k]):
@@ -253,16 +235,30 @@ def simulate(
                 inverse = 1.0 / root
                 cosine = rho[k] * inverse
                 sine = np.sqrt(max(0.0, q[k] - rho[k] * rho[k])) * inverse
-                size = root if normalization == NONE else scale[k]
+                size = scale[k] if has_scale else root
                 for m in range(batch_size):
                     target[m] = cosine * u[m] + sine * v[m]
                     phi[m] = size * student[m]
                 signal(table)
-                unit = learning_rate[k] * pace
-                keep = 1.0 - weight_decay * unit
+                unit = pace.learning_rate[k] * tempo
+                keep = 1.0 - problem.weight_decay * unit
                 unit *= share
-                cu, cv, cc = 0.0, 0.0, 0.0
-                if normalization == NONE:
+                cu, cv, cc, pull = 0.0, 0.0, 0.0, 0.0
+                if has_scale:
+                    for i in range(narrowing.size):
+                        part = slice(i * group, (i + 1) * group)
+                        along, across, square = project(
+                            delta[part], student[part], v[part], of_batch, share_of_group
+                        )
+                        pull += along
+                        cv += narrowing[i] * across
+                        cc += narrowing[i] * narrowing[i] * square
+                    unit *= scale[k] * inverse
+                    rho[k] = keep * rho[k] + unit * sine * cv
+                    q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
+                    push = share * pull - 2.0 * problem.gamma_decay * scale[k]
+                    scale[k] += pace.gamma_learning_rate[k] * tempo * push
+                else:
                     for m in range(batch_size):
                         cu += delta[m] * u[m]
                         cv += delta[m] * v[m]
@@ -273,24 +269,6 @@ def simulate(
                         + 2.0 * keep * unit * root * cu
                         + unit * unit * (cu * cu + cv * cv + rest * cc)
                     )
-                else:
-                    mean, pull = 0.0, 0.0
-                    for m in range(batch_size):
-                        mean += delta[m]
-                        pull += delta[m] * student[m]
-                    mean *= share
-                    pull *= share
-                    for m in range(batch_size):
-                        c = delta[m]
-                        if normalization == BATCH:
-                            c -= mean + student[m] * pull
-                        cv += c * v[m]
-                        cc += c * c
-                    unit *= scale[k] * inverse * narrowing
-                    rho[k] = keep * rho[k] + unit * sine * cv
-                    q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
-                    push = pull - 2.0 * gamma_decay * scale[k]
-                    scale[k] += gamma_learning_rate[k] * pace * push
                 if not (q[k] < LARGEST_LENGTH**2 and abs(scale[k]) < LARGEST_LENGTH):
                     diverged_at[k] = step / dimension
         for k in range(learners):
@@ -303,7 +281,7 @@ def simulate(
 
 @numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
 def normalize(u, normalized):
-    """Fill the normalized fields of a batch; return L/σ_B."""
+    """Fill the normalized fields of a group; return L/σ_B."""
     mean, square = 0.0, 0.0
     for m in range(u.size):
         mean += u[m]
@@ -314,3 +292,20 @@ def normalize(u, normalized):
     for m in range(u.size):
         normalized[m] = (u[m] - mean) * narrowing
     return narrowing
+
+
+@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
+def project(delta, normalized, v, of_batch, share):
+    """Return Σ δ û, and Σ c v and Σ c² of the projected error c = P δ of a group."""
+    total, along, across, square = 0.0, 0.0, 0.0, 0.0
+    for m in range(delta.size):
+        total += delta[m]
+        along += delta[m] * normalized[m]
+    mean, pull = share * total, share * along
+    for m in range(delta.size):
+        c = delta[m]
+        if of_batch:
+            c -= mean + normalized[m] * pull
+        across += c * v[m]
+        square += c * c
+    return along, across, square

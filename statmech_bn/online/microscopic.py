@@ -41,10 +41,11 @@ from statmech_bn.online.arguments import (
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.inputs import Draw, Inputs
 from statmech_bn.online.network_stacks import learn_stacks
-from statmech_bn.online.network_step import learn
+from statmech_bn.online.network_step import Learners, Samples, Task, learn
+from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules import Schedule, prepare
 from statmech_bn.online.world import Plan, World
-from statmech_bn.teacher_student import NORMALIZATIONS, OrderParameters, TeacherStudent, integer
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 BLOCK_SIZE = 131_072
 """Numbers of one block of drawn samples, or of labels' noise."""
@@ -196,10 +197,12 @@ def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
     origin, samples, labels = (stream(plan.seed, 2, index, part) for part in range(3))
     learners, dimension = run.learning_rate.size, world.dimension
     teacher, first = world.teacher_and_start(origin, start)
-    teacher_of_samples, weights = teacher.astype(dtype), np.tile(first.astype(dtype), (learners, 1))
-    mean, covariance = world.mean.astype(dtype), world.covariance.astype(dtype)
-    gamma = np.full(learners, start.gamma)
-    diverged_at = np.full(learners, np.nan)
+    weights = np.tile(first.astype(dtype), (learners, 1))
+    gamma, diverged_at = np.full(learners, start.gamma), np.full(learners, np.nan)
+    problem, students = Problem.of(setup, dimension), Learners(weights, gamma, diverged_at)
+    pace = Pace(run.learning_rate, run.gamma_learning_rate, *plan.factors)
+    moments = [moment.astype(dtype) for moment in (teacher, world.mean, world.covariance)]
+    task = Task(world.value, world.value_and_slope, *moments)
     steps = run.record_steps(dimension)
     states = np.full((4, learners, steps.size), np.inf)
     gaussian = world.inputs is None
@@ -214,27 +217,7 @@ def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
                 noise = setup.label_noise * labels.standard_normal(shape)
             if world.inputs is not None:
                 block = world.draw(samples, *shape).astype(dtype)
-            learn(
-                samples,
-                gaussian,
-                block,
-                noise,
-                world.value,
-                world.value_and_slope,
-                NORMALIZATIONS.index(setup.normalization),
-                setup.gamma_decay,
-                setup.weight_decay,
-                run.learning_rate,
-                run.gamma_learning_rate,
-                *plan.factors,
-                mean,
-                covariance,
-                teacher_of_samples,
-                weights,
-                gamma,
-                done,
-                diverged_at,
-            )
+            learn(samples, Samples(not gaussian, block, noise), problem, pace, task, students, done)
             done += shape[0]
         alive = np.isnan(diverged_at)
         measured = weights[alive].astype(float)

@@ -6,13 +6,13 @@ products of a matrix with a vector, and a batch is used while it is still in the
 Samples, weights and c have the precision of the weights; all other numbers and sums are float64.
 """
 
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
 
 from statmech_bn.online.piecewise import value_at_step
-from statmech_bn.teacher_student import NORMALIZATIONS
 
-NONE, BATCH = NORMALIZATIONS.index("none"), NORMALIZATIONS.index("batch")
 LARGEST, LARGEST_SINGLE = 1e150, 1e15
 """A gradient or a γ beyond this has diverged, for weights of float64 and of float32."""
 
@@ -40,119 +40,174 @@ def inner(left, right):
     return total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def learn(
-    generator,
-    gaussian,
-    block,
-    noise,
-    value,
-    value_and_slope,
-    normalization,
-    gamma_decay,
-    weight_decay,
-    learning_rate,
-    gamma_learning_rate,
-    edges,
-    factors,
-    mean,
-    covariance,
-    teacher,
-    weights,
-    gamma,
-    done,
-    diverged_at,
-):
-    """Take one step for each row of `noise`; updates weights (learners, N), gamma, diverged_at.
+class Task(NamedTuple):
+    """What the learners of a replica have in common.
 
-    With `gaussian`, `block` is room for one batch, filled from the generator and used while it is
-    in the cache; otherwise it holds the samples of all steps, (steps, M, N).
+    Attributes
+    ----------
+    value, value_and_slope : Numba C callbacks
+        g and (g, g').
+    teacher : ndarray, (N,)
+    mean, covariance : ndarray, (N,) and (N, N)
+        Moments of inputs that are not isotropic, for students that know them; else empty.
     """
+
+    value: Any
+    value_and_slope: Any
+    teacher: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+class Samples(NamedTuple):
+    """Samples of the steps of one call.
+
+    Attributes
+    ----------
+    drawn : bool
+        Whether `block` has the samples of all steps, (steps, M, N). Otherwise it is room for one
+        batch, (1, M, N), which is filled with normals and used while it is in the cache.
+    block : ndarray
+    noise : ndarray, (steps, M)
+        Noise of the labels.
+    """
+
+    drawn: bool
+    block: np.ndarray
+    noise: np.ndarray
+
+
+class Learners(NamedTuple):
+    """The students of one replica, changed in place.
+
+    Attributes
+    ----------
+    weights : ndarray, (learners, N)
+    gamma, diverged_at : ndarray, (learners,)
+        γ, and the time of a divergence or NaN.
+    """
+
+    weights: np.ndarray
+    gamma: np.ndarray
+    diverged_at: np.ndarray
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def learn(generator, samples, problem, pace, task, learners, done):
+    """Take one step for each row of the labels' noise, after `done` steps; changes the learners."""
+    block, noise = samples.block, samples.noise
+    weights, gamma, diverged_at = learners.weights, learners.gamma, learners.diverged_at
     _, batch_size, dimension = block.shape
-    learners = gamma.size
+    group, count = problem.group, gamma.size
+    groups = batch_size // group
     root = np.sqrt(dimension)
-    general = mean.size > 0  # population statistics of inputs that are not isotropic
-    target, centre = np.empty(batch_size), np.zeros(learners)
-    fields = np.empty((batch_size, learners), weights.dtype)
-    phi, output = np.empty(learners * batch_size), np.empty(learners * batch_size)
-    slope = np.empty(learners * batch_size)
-    student, c = np.empty((learners, batch_size)), np.empty((learners, batch_size), weights.dtype)
-    spread, keep, along_mean = np.ones(learners), np.ones(learners), np.zeros(learners)
+    known = task.mean.size > 0  # moments of inputs that are not isotropic
+    by_length = problem.has_scale and not problem.of_batch
+    target = np.empty(batch_size)
+    fields = np.empty((batch_size, count), weights.dtype)
+    phi, output = np.empty(count * batch_size), np.empty(count * batch_size)
+    slope = np.empty(count * batch_size)
+    student, c = np.empty((count, batch_size)), np.empty((count, batch_size), weights.dtype)
+    centre, spread = np.zeros((count, groups)), np.ones((count, groups))
+    keep, along, along_mean = np.ones(count), np.zeros(count), np.zeros(count)
     change, spun = np.empty_like(weights), weights
-    variance = np.empty(learners)
+    variance = np.empty(count)
     factor, unchanged = 1.0, 0.0
     limit = LARGEST if weights.itemsize == 8 else LARGEST_SINGLE
-    for k in range(learners):
+    for k in range(count):
         variance[k] = inner(weights[k], weights[k]) / dimension
     for step in range(noise.shape[0]):
-        x = block[0] if gaussian else block[step]
-        if gaussian:
+        x = block[step] if samples.drawn else block[0]
+        if not samples.drawn:
             fill_normal(generator, x)
-        value(np.dot(x, teacher) / root, target)
-        if learners == 1:  # matrix times vector: BLAS would copy x for a product of matrices
+        task.value(np.dot(x, task.teacher) / root, target)
+        if count == 1:  # matrix times vector: BLAS would copy x for a product of matrices
             fields[:, 0] = np.dot(x, weights[0])
         else:
             np.dot(x, weights.T, fields)
-        if general:
-            spun = np.dot(weights, covariance)
-            centre[:] = np.dot(weights, mean) / root
-            for k in range(learners):
+        if known:
+            spun = np.dot(weights, task.covariance)
+            centre[:, 0] = np.dot(weights, task.mean) / root
+            for k in range(count):
                 variance[k] = inner(weights[k], spun[k]) / dimension
-        for k in range(learners):
-            if normalization == BATCH:
-                centre[k] = fields[:, k].mean() / root
-                variance[k] = 0.0
-                for m in range(batch_size):
-                    variance[k] += (fields[m, k] / root - centre[k]) ** 2 / batch_size
-            spread[k] = 1.0 if normalization == NONE else np.sqrt(variance[k])
-            for m in range(batch_size):
-                student[k, m] = (fields[m, k] / root - centre[k]) / spread[k]
-                phi[k * batch_size + m] = gamma[k] * student[k, m]
-        value_and_slope(phi, output, slope)
+        for k in range(count):
+            if by_length:
+                spread[k, 0] = np.sqrt(variance[k])
+            for i in range(groups):
+                part = slice(i * group, (i + 1) * group)
+                if problem.of_batch:
+                    centre[k, i], spread[k, i] = statistics(fields[part, k], root)
+                for m in range(i * group, (i + 1) * group):
+                    student[k, m] = (fields[m, k] / root - centre[k, i]) / spread[k, i]
+                    phi[k * batch_size + m] = gamma[k] * student[k, m]
+        task.value_and_slope(phi, output, slope)
         if done + step >= unchanged:
-            factor, unchanged = value_at_step(edges, factors, done + step, dimension)
-        for k in range(learners):
-            average, pull = 0.0, 0.0
+            factor, unchanged = value_at_step(pace.edges, pace.factors, done + step, dimension)
+        for k in range(count):
             for m in range(batch_size):
                 i = k * batch_size + m
                 c[k, m] = slope[i] * (target[m] + noise[step, m] - output[i])
-                average += c[k, m] / batch_size
-                pull += c[k, m] * student[k, m] / batch_size
-            unit = learning_rate[k] * factor * gamma[k] / (batch_size * spread[k] * root)
-            largest, total = 0.0, 0.0
+            unit = pace.learning_rate[k] * factor * gamma[k] / (batch_size * root)
+            largest, total, pull = 0.0, 0.0, 0.0
+            for i in range(groups):
+                part = slice(i * group, (i + 1) * group)
+                pull += project(
+                    c[k, part], student[k, part], unit / spread[k, i], problem.of_batch
+                )
+            pull /= batch_size
             for m in range(batch_size):
-                if normalization == BATCH:
-                    c[k, m] -= average + student[k, m] * pull
-                c[k, m] *= unit
                 total += c[k, m]
                 largest = max(largest, abs(c[k, m]))
                 if np.isnan(c[k, m]):
                     largest = np.inf
-            keep[k] = 1.0 - learning_rate[k] * factor * weight_decay / dimension
-            along_mean[k] = total if general else 0.0
+            keep[k] = 1.0 - pace.learning_rate[k] * factor * problem.weight_decay / dimension
+            along_mean[k] = total if known else 0.0
             # Σ c (h − μ)/(√N σ²) with the factor η/√N that c already has; 0 for batch and none
-            along_spun = unit * batch_size * pull / (root * spread[k])
-            if normalization in (NONE, BATCH):
-                along_spun = 0.0
-            if normalization != NONE:
-                gamma_unit = gamma_learning_rate[k] * factor / dimension
-                gamma[k] += gamma_unit * (pull - 2.0 * gamma_decay * gamma[k])
+            along[k] = 0.0
+            if by_length:
+                along[k] = unit * batch_size * pull / (root * variance[k])
+            if problem.has_scale:
+                gamma_unit = pace.gamma_learning_rate[k] * factor / dimension
+                gamma[k] += gamma_unit * (pull - 2.0 * problem.gamma_decay * gamma[k])
             if not (largest < limit and abs(gamma[k]) < limit):
                 if np.isnan(diverged_at[k]):
                     diverged_at[k] = (done + step + 1) / dimension
-                c[k], keep[k], along_spun, along_mean[k] = 0.0, 1.0, 0.0, 0.0
+                c[k], keep[k], along[k], along_mean[k] = 0.0, 1.0, 0.0, 0.0
                 weights[k], gamma[k] = 1.0, 1.0
-            spread[k] = along_spun
-        if batch_size > 1 and learners == 1:
+        if batch_size > 1 and count == 1:
             np.dot(c[0], x, change[0])
         elif batch_size > 1:
             np.dot(c, x, change)
-        for k in range(learners):
+        for k in range(count):
             towards, by = (change[k], 1.0) if batch_size > 1 else (x[0], 1.0 * c[k, 0])
-            square = move(weights[k], keep[k], towards, by, spun[k], spread[k])
+            square = move(weights[k], keep[k], towards, by, spun[k], along[k])
             variance[k] = square / dimension
-            if general:
-                weights[k] -= along_mean[k] * mean
+            if known:
+                weights[k] -= along_mean[k] * task.mean
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def statistics(fields, root):
+    """Return mean and spread of the fields of a group, given times √N."""
+    centre, variance = fields.mean() / root, 0.0
+    for m in range(fields.size):
+        variance += (fields[m] / root - centre) ** 2 / fields.size
+    return centre, np.sqrt(variance)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def project(c, normalized, unit, of_batch):
+    """Turn the errors δ of a group into c, times `unit`; returns Σ δ û."""
+    total, along = 0.0, 0.0
+    for m in range(c.size):
+        total += c[m]
+        along += c[m] * normalized[m]
+    mean, pull = total / c.size, along / c.size
+    for m in range(c.size):
+        if of_batch:
+            c[m] -= mean + normalized[m] * pull
+        c[m] *= unit
+    return along
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})

@@ -75,13 +75,14 @@ def maximum(setup: TeacherStudent, state: State) -> Any:
     diverged = ~(np.isfinite(overlap) & np.isfinite(length) & np.isfinite(gamma))
     cosine = np.clip(np.where(diverged, 0.5, overlap), ALIGNED - 1, 1 - ALIGNED)
     size = np.where(diverged, 1.0, length)
-    scale = size if setup.normalization == "none" else np.where(diverged, 1.0, gamma)
+    has_scale = setup.normalizer.has_scale
+    scale = np.where(diverged, 1.0, gamma) if has_scale else size
     drive, pull, noise = averages(setup, cosine, scale)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = _maximum_function(setup.normalization)(
             drive, pull, noise, cosine, size, scale, setup.batch_size, setup.weight_decay
         )[0]
-    if setup.normalization == "none":
+    if not has_scale:
         explosion = derived.divergence_learning_rate(setup.activation)
         limit = float(explosion.subs({s.M: setup.batch_size, s.lamda: setup.weight_decay}))
         found = np.maximum(np.where(np.isnan(found), np.inf, found), 0.0)
@@ -166,13 +167,7 @@ def late_time(setup: TeacherStudent, time: ArrayLike) -> xr.Dataset:
     times = positive("time", time)
     if (np.diff(times) <= 0).any():
         raise invalid("time", "strictly increasing times", time)
-    if setup.normalization not in derived.NORMALIZED:
-        raise invalid(
-            "setup.normalization",
-            f"one of {', '.join(derived.NORMALIZED)}",
-            setup.normalization,
-            "Without normalization the length does not anneal the learning rate.",
-        )
+    derived.normalized(setup.normalizer)
     if setup.weight_decay > 0:
         raise invalid("setup.weight_decay", "0", setup.weight_decay, "Use rates.equilibrium.")
     scale = resting_gamma(setup, 1.0)
@@ -222,7 +217,7 @@ def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.
     for row in rows:
         cells = [getattr(row, column) for column in columns]
         if None in cells:
-            setup = TeacherStudent(row.activation, "batch", batch_size)
+            setup = TeacherStudent(row.activation, row.student, batch_size)
             scale = resting_gamma(setup, 1.0)
             noise = float(averages(setup, np.array(1.0), np.array(scale))[2])
             largest = stability(setup, 1.0, 1.0, length, scale)[1]

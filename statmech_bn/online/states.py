@@ -23,24 +23,23 @@ State = OrderParameters | Mapping[str, Any] | xr.Dataset
 
 @lru_cache(maxsize=128)
 def _average_function(setup: TeacherStudent) -> Callable[..., Any]:
-    """Return (R, γ) ↦ (D, A₂, B, B_Δ) of arrays for γ > 0; for "none" γ stands for L."""
+    """Return (R, γ) ↦ (D, A₂, B, B_Δ) of arrays for γ > 0; without a scale γ stands for L."""
+    group = setup.group
     try:
-        if setup.normalization == "batch":
-            # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M
-            batch_size = sp.Float(setup.batch_size, 30)
-            closed = [
-                e.subs(s.M, batch_size).evalf(17) for e in s.batch_field_averages(setup.activation)
-            ]
-        else:
+        if group is None:
             closed = list(s.field_averages(setup.activation))
+        else:
+            # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M
+            size = sp.Float(group, 30)
+            closed = [e.subs(s.M, size).evalf(17) for e in s.batch_field_averages(setup.activation)]
         return numpy_function(closed, [s.R, s.gamma])
     except NoClosedForm:
         rule = Quadrature.for_activation(setup.activation)
 
     def integrate(overlap: float, gamma: float) -> tuple[float, ...]:
-        if setup.normalization == "batch":
-            return rule.batch_averages(overlap, gamma, setup.batch_size)
-        return rule.averages(overlap, gamma)
+        if group is None:
+            return rule.averages(overlap, gamma)
+        return rule.batch_averages(overlap, gamma, group)
 
     elementwise = np.vectorize(integrate, otypes=[float] * 4)
 
@@ -70,7 +69,7 @@ def read_state(setup: TeacherStudent, state: State) -> tuple[Any, ...]:
     if not isinstance(state, (Mapping, xr.Dataset)):
         raise invalid("state", "OrderParameters, a mapping or a Dataset", state)
     given: dict[Any, Any] = dict(state)
-    if setup.normalization == "none":
+    if not setup.normalizer.has_scale:
         given.setdefault("gamma", 1.0)
     missing = [name for name in ("overlap", "length", "gamma") if name not in given]
     if missing:

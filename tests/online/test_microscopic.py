@@ -11,7 +11,8 @@ import statmech_bn as sbn
 from statmech_bn.activations import z
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.online.network_step import learn
+from statmech_bn.online.network_step import Learners, Samples, Task, learn
+from statmech_bn.online.problem import Pace, Problem
 
 START = sbn.OrderParameters(0.3, 1.2, 0.8)
 SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
@@ -31,8 +32,11 @@ def plain_step(setup, samples, noise, teacher, weights, gamma, rate, mean=0.0, c
         fields = samples @ w / root
         if setup.normalization == "weight":
             fields = fields / (np.linalg.norm(w) / root)
-        elif setup.normalization == "batch":
-            fields = (fields - fields.mean()) / fields.std()
+        elif setup.normalization in ("batch", "ghost(3)"):
+            size = 3 if setup.normalization == "ghost(3)" else fields.size
+            groups = fields.reshape(-1, size)
+            groups = groups - groups.mean(axis=1, keepdims=True)
+            fields = (groups / groups.std(axis=1, keepdims=True)).ravel()
         elif setup.normalization == "population":
             matrix = np.eye(w.size) if covariance is None else covariance
             fields = (fields - w @ mean / root) / np.sqrt(w @ matrix @ w / w.size)
@@ -41,14 +45,14 @@ def plain_step(setup, samples, noise, teacher, weights, gamma, rate, mean=0.0, c
         labels = g(samples @ teacher / root) + noise
         return 0.5 * np.mean((labels - g(fields)) ** 2)
 
-    step = 1e-6
+    change = 1e-6
     gradient = np.array(
         [
-            (loss(weights + step * e, gamma) - loss(weights - step * e, gamma)) / (2 * step)
+            (loss(weights + change * e, gamma) - loss(weights - change * e, gamma)) / (2 * change)
             for e in np.eye(weights.size)
         ]
     )
-    by_gamma = (loss(weights, gamma + step) - loss(weights, gamma - step)) / (2 * step)
+    by_gamma = (loss(weights, gamma + change) - loss(weights, gamma - change)) / (2 * change)
     decayed = (1 - rate * setup.weight_decay / weights.size) * weights
     new_gamma = gamma - rate / weights.size * (by_gamma + 2 * setup.gamma_decay * gamma)
     if setup.normalization == "none":
@@ -56,11 +60,33 @@ def plain_step(setup, samples, noise, teacher, weights, gamma, rate, mean=0.0, c
     return decayed - rate * gradient, new_gamma
 
 
+def step(setup, samples, noise, teacher, weights, gamma, rates, mean=None, covariance=None):
+    """One compiled step of all learners, in place."""
+    g, dimension = setup.activation, weights.shape[1]
+    task = Task(
+        numba_array_function([g.expression], z),
+        numba_array_function([g.expression, g.derivative], z),
+        teacher,
+        np.empty(0) if mean is None else mean,
+        np.empty((0, 0)) if covariance is None else covariance,
+    )
+    learn(
+        np.random.default_rng(0),
+        Samples(True, samples[None], noise[None]),
+        Problem.of(setup, dimension),
+        Pace(rates, rates, *CONSTANT),
+        task,
+        Learners(weights, gamma, np.full(gamma.size, np.nan)),
+        0,
+    )
+
+
 @pytest.mark.parametrize(
     ("normalization", "general", "batch_size", "learners"),
     [(name, False, *sizes) for name in NAMES for sizes in ((5, 2), (5, 1))]
     + [(name, False, 1, 2) for name in NAMES[:3]]
-    + [("population", True, *sizes) for sizes in ((5, 2), (5, 1), (1, 1))],
+    + [("population", True, *sizes) for sizes in ((5, 2), (5, 1), (1, 1))]
+    + [("ghost(3)", False, *sizes) for sizes in ((9, 2), (3, 1))],
 )
 def test_step_is_the_gradient_of_the_loss(normalization, general, batch_size, learners):
     generator = np.random.default_rng(1)
@@ -81,15 +107,8 @@ def test_step_is_the_gradient_of_the_loss(normalization, general, batch_size, le
                    mean if general else np.zeros(dimension), covariance if general else None)
         for rate in rates
     ]  # fmt: skip
-    g = setup.activation
-    empty = np.empty(0), np.empty((0, 0))
-    learn(
-        generator, False, samples[None], noise[None], numba_array_function([g.expression], z),
-        numba_array_function([g.expression, g.derivative], z), NAMES.index(normalization),
-        setup.gamma_decay, setup.weight_decay, rates, rates, *CONSTANT,
-        *((mean, covariance) if general else empty), teacher, weights, gamma, 0,
-        np.full(learners, np.nan),
-    )  # fmt: skip
+    moments = (mean, covariance) if general else ()
+    step(setup, samples, noise, teacher, weights, gamma, rates, *moments)
     for k in range(learners):
         np.testing.assert_allclose(weights[k], expected[k][0], atol=2e-8)
         np.testing.assert_allclose(gamma[k], expected[k][1], atol=2e-8)
@@ -103,19 +122,13 @@ def test_batch_gradient_sums_vanish(seed, batch_size):
     samples = generator.standard_normal((batch_size, dimension))
     weights = generator.standard_normal((1, dimension))
     before = weights.copy()
-    g = sbn.activation("relu")
-    learn(
-        generator, False, samples[None], np.zeros((1, batch_size)),
-        numba_array_function([g.expression], z),
-        numba_array_function([g.expression, g.derivative], z), NAMES.index("batch"), 0.0, 0.0,
-        np.ones(1), np.ones(1), *CONSTANT, np.empty(0), np.empty((0, 0)),
-        generator.standard_normal(dimension), weights, np.ones(1), 0, np.full(1, np.nan),
-    )  # fmt: skip
-    step = (weights - before)[0]
-    c = np.linalg.lstsq(samples.T, step, rcond=None)[0]
+    setup, teacher = sbn.TeacherStudent("relu", "batch", batch_size), np.ones(dimension)
+    step(setup, samples, np.zeros(batch_size), teacher, weights, np.ones(1), np.ones(1))
+    moved = (weights - before)[0]
+    c = np.linalg.lstsq(samples.T, moved, rcond=None)[0]
     scale = np.abs(c).max() + 1e-300
     assert abs(c.sum()) < 1e-9 * scale * batch_size
-    assert abs(step @ before[0]) < 1e-10 * np.linalg.norm(step) * np.linalg.norm(before)
+    assert abs(moved @ before[0]) < 1e-10 * np.linalg.norm(moved) * np.linalg.norm(before)
 
 
 def test_results_do_not_depend_on_workers_or_company():
