@@ -64,6 +64,28 @@ class Normalization:
         """Return how many samples of a step share statistics; None if statistics are not drawn."""
         return None
 
+    def mean_of_group(self, xp: Any, values: Array) -> Array:
+        """Return the mean over the samples that share statistics, along the last axis but one.
+
+        Parameters
+        ----------
+        xp : module
+            The library of the array.
+        values : array, (..., M, K)
+
+        Returns
+        -------
+        array
+            (..., 1, K) if all samples share them, else (..., M, K).
+        """
+        *others, samples, units = values.shape
+        size = self.group(samples)
+        if size == samples:
+            return xp.mean(values, axis=-2, keepdims=True)
+        groups = xp.reshape(values, (*others, samples // size, size, units))
+        mean = xp.mean(groups, axis=-2, keepdims=True)
+        return xp.reshape(xp.broadcast_to(mean, groups.shape), values.shape)
+
     @property
     def of_batch(self) -> bool:
         """Whether mean and spread are those of the samples of a step."""

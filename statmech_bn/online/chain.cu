@@ -6,17 +6,19 @@
    which they draw the samples once. State of a learner, in global memory: rho, Q and gamma, in
    arrays of shape (3, learners, replicas).
 
-   Written ahead of this text: BATCH_SIZE, LANES, THREADS (of a block), LARGEST_LENGTH, the flags
-   NONE and BATCH (normalization) and NOISY (labels), the functions value and value_and_slope of
-   the activation, random_numbers.cu. */
+   Written ahead of this text: BATCH_SIZE, GROUP (samples that share statistics), LANES, THREADS
+   (of a block), LARGEST_LENGTH, the flags SCALED (there is a gamma), OF_BATCH (statistics are those
+   of the samples) and NOISY (labels), the functions value and value_and_slope of the activation,
+   random_numbers.cu. */
 
 constexpr int SLOTS =
     LANES == 1 ? BATCH_SIZE : 2 * ((BATCH_SIZE + 2 * LANES - 1) / (2 * LANES));
 /* Loops over slots are unrolled while the samples fit into registers, which have no index. */
 constexpr int UNROLLED = SLOTS <= 8 ? SLOTS : 1;
+constexpr int GROUPS = BATCH_SIZE / GROUP;
 
 struct Batch {
-    double u[SLOTS], v[SLOTS], noise[SLOTS], normalized[SLOTS], spread, rest;
+    double u[SLOTS], v[SLOTS], noise[SLOTS], normalized[SLOTS], spread[GROUPS], rest;
 };
 
 /* One of the threads that share a replica, and which threads of the warp these are. */
@@ -35,6 +37,11 @@ __device__ inline bool holds(const Worker& worker, int slot) {
     return LANES * SLOTS == BATCH_SIZE || worker.lane * SLOTS + slot < BATCH_SIZE;
 }
 
+__device__ inline bool holds(const Worker& worker, int slot, int group) {
+    return holds(worker, slot) &&
+           (GROUPS == 1 || (worker.lane * SLOTS + slot) / GROUP == group);
+}
+
 /* Sample m has the same numbers in whichever slot it is. */
 __device__ inline void draw_batch(
     const Worker& worker, const Stream& stream, double label_noise, Batch& batch
@@ -50,21 +57,25 @@ __device__ inline void draw_batch(
             batch.noise[slot] *= label_noise;
         }
     }
-    if (!BATCH) return;
-    double mean = 0.0, variance = 0.0;
+    if (!OF_BATCH) return;
+    for (int group = 0; group < GROUPS; ++group) {
+        double mean = 0.0, variance = 0.0;
 #pragma unroll UNROLLED
-    for (int slot = 0; slot < SLOTS; ++slot) mean += holds(worker, slot) ? batch.u[slot] : 0.0;
-    mean = sum_over_lanes(worker, mean) / BATCH_SIZE;
+        for (int slot = 0; slot < SLOTS; ++slot)
+            mean += holds(worker, slot, group) ? batch.u[slot] : 0.0;
+        mean = sum_over_lanes(worker, mean) / GROUP;
 #pragma unroll UNROLLED
-    for (int slot = 0; slot < SLOTS; ++slot) {
-        batch.normalized[slot] = batch.u[slot] - mean;
-        const double square = batch.normalized[slot] * batch.normalized[slot];
-        variance += holds(worker, slot) ? square : 0.0;
+        for (int slot = 0; slot < SLOTS; ++slot) {
+            const double deviation = batch.u[slot] - mean;
+            variance += holds(worker, slot, group) ? deviation * deviation : 0.0;
+        }
+        batch.spread[group] = sqrt(sum_over_lanes(worker, variance) / GROUP);
+        const double inverse = 1.0 / batch.spread[group];
+#pragma unroll UNROLLED
+        for (int slot = 0; slot < SLOTS; ++slot)
+            if (GROUPS == 1 || holds(worker, slot, group))
+                batch.normalized[slot] = (batch.u[slot] - mean) * inverse;
     }
-    batch.spread = sqrt(sum_over_lanes(worker, variance) / BATCH_SIZE);
-    const double inverse = 1.0 / batch.spread;
-#pragma unroll UNROLLED
-    for (int slot = 0; slot < SLOTS; ++slot) batch.normalized[slot] *= inverse;
 }
 
 /* One step of one learner; `unit` is eta s/N, `gamma_unit` is eta_gamma s/N. */
@@ -72,10 +83,10 @@ __device__ inline void learn(
     const Worker& worker, const Batch& batch, double unit, double gamma_unit, double gamma_decay,
     double weight_decay, double& rho, double& q, double& gamma
 ) {
-    const double* student = BATCH ? batch.normalized : batch.u;
+    const double* student = OF_BATCH ? batch.normalized : batch.u;
     const double root = sqrt(q), cosine = fmin(1.0, fmax(-1.0, rho / root));
-    const double sine = sqrt(1.0 - cosine * cosine), size = NONE ? root : gamma;
-    double delta[SLOTS], mean = 0.0, pull = 0.0;
+    const double sine = sqrt(1.0 - cosine * cosine), size = SCALED ? gamma : root;
+    double delta[SLOTS], pull = 0.0, cu = 0.0, cv = 0.0, cc = 0.0;
 #pragma unroll UNROLLED
     for (int slot = 0; slot < SLOTS; ++slot) {
         double target, output[2];
@@ -83,34 +94,43 @@ __device__ inline void learn(
         value_and_slope(size * student[slot], output);
         if (NOISY) target += batch.noise[slot];
         delta[slot] = holds(worker, slot) ? output[1] * (target - output[0]) : 0.0;
-        mean += delta[slot];
-        pull += delta[slot] * student[slot];
     }
-    if (BATCH) mean = sum_over_lanes(worker, mean) / BATCH_SIZE;
-    if (!NONE) pull = sum_over_lanes(worker, pull) / BATCH_SIZE;
-    double cu = 0.0, cv = 0.0, cc = 0.0;
+    for (int group = 0; group < GROUPS; ++group) {
+        double mean = 0.0, along = 0.0;
 #pragma unroll UNROLLED
-    for (int slot = 0; slot < SLOTS; ++slot) {
-        double c = delta[slot];
-        if (BATCH) c = holds(worker, slot) ? c - (mean + student[slot] * pull) : 0.0;
-        cu += c * batch.u[slot];
-        cv += c * batch.v[slot];
-        cc += c * c;
+        for (int slot = 0; slot < SLOTS; ++slot) {
+            if (GROUPS > 1 && !holds(worker, slot, group)) continue;
+            mean += delta[slot];
+            along += delta[slot] * student[slot];
+        }
+        if (OF_BATCH) mean = sum_over_lanes(worker, mean) / GROUP;
+        if (SCALED) along = sum_over_lanes(worker, along) / GROUP;
+        const double narrowing = OF_BATCH ? 1.0 / batch.spread[group] : 1.0;
+#pragma unroll UNROLLED
+        for (int slot = 0; slot < SLOTS; ++slot) {
+            if (!holds(worker, slot, group)) continue;
+            double c = delta[slot];
+            if (OF_BATCH) c = narrowing * (c - (mean + student[slot] * along));
+            cu += c * batch.u[slot];
+            cv += c * batch.v[slot];
+            cc += c * c;
+        }
+        pull += along / GROUPS;
     }
-    if (NONE) cu = sum_over_lanes(worker, cu);
+    if (!SCALED) cu = sum_over_lanes(worker, cu);
     cv = sum_over_lanes(worker, cv);
     cc = sum_over_lanes(worker, cc);
     const double keep = 1.0 - weight_decay * unit;
-    if (NONE) {
-        unit /= BATCH_SIZE;
-        rho = keep * rho + unit * (cosine * cu + sine * cv);
-        q = keep * keep * q + 2.0 * keep * unit * root * cu +
-            unit * unit * (cu * cu + cv * cv + batch.rest * cc);
-    } else {
-        unit *= gamma / (BATCH_SIZE * root * (BATCH ? batch.spread : 1.0));
+    unit /= BATCH_SIZE;
+    if (SCALED) {
+        unit *= gamma / root;
         rho = keep * rho + unit * sine * cv;
         q = keep * keep * q + unit * unit * (cv * cv + batch.rest * cc);
         gamma += gamma_unit * (pull - 2.0 * gamma_decay * gamma);
+    } else {
+        rho = keep * rho + unit * (cosine * cu + sine * cv);
+        q = keep * keep * q + 2.0 * keep * unit * root * cu +
+            unit * unit * (cu * cu + cv * cv + batch.rest * cc);
     }
 }
 

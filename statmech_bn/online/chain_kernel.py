@@ -64,13 +64,19 @@ def kernel_source(setup: TeacherStudent, lanes: int) -> str:
     """
     g = setup.activation
     flags = {
-        "NONE": setup.normalization == "none",
-        "BATCH": setup.normalization == "batch",
+        "SCALED": setup.normalizer.has_scale,
+        "OF_BATCH": setup.normalizer.of_batch,
         "NOISY": setup.label_noise > 0,
+    }
+    sizes = {
+        "BATCH_SIZE": setup.batch_size,
+        "GROUP": setup.group or setup.batch_size,
+        "LANES": lanes,
+        "THREADS": THREADS,
     }
     return "\n".join(
         [
-            f"constexpr int BATCH_SIZE = {setup.batch_size}, LANES = {lanes}, THREADS = {THREADS};",
+            *(f"constexpr int {name} = {size};" for name, size in sizes.items()),
             *(f"constexpr bool {name} = {str(on).lower()};" for name, on in flags.items()),
             f"constexpr double LARGEST_LENGTH = {LARGEST_LENGTH!r};",
             cuda_source([g.expression], [z], "value"),

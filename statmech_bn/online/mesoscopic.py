@@ -199,7 +199,8 @@ def simulate(generator, signal, problem, pace, origin, record_steps, states, div
 
     Sums over the batch may be taken in any order, so that they become vector instructions.
     """
-    batch_size, group, dimension = problem.batch_size, problem.group, problem.dimension
+    batch_size, dimension = problem.batch_size, problem.dimension
+    group = np.uintp(problem.group)  # indices without a sign leave loops over a group simple
     has_scale, of_batch = problem.has_scale, problem.of_batch
     learners = pace.learning_rate.size
     rho = np.full(learners, origin.overlap * origin.length)
@@ -207,9 +208,8 @@ def simulate(generator, signal, problem, pace, origin, record_steps, states, div
     scale = np.full(learners, origin.gamma)
     table = np.zeros((7, batch_size))
     target, phi, noise, delta, u, v, student = table
-    narrowing = np.ones(batch_size // group)
-    share, share_of_group = 1.0 / batch_size, 1.0 / group
-    tempo, unchanged, step = 0.0, 0.0, 0
+    narrowing = np.ones(batch_size // problem.group)
+    share, tempo, unchanged, step = 1.0 / batch_size, 0.0, 0.0, 0
     for recorded in range(record_steps.size):
         while step < record_steps[recorded]:
             for m in range(batch_size):
@@ -220,8 +220,7 @@ def simulate(generator, signal, problem, pace, origin, record_steps, states, div
             rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
             if of_batch:
                 for i in range(narrowing.size):
-                    part = slice(i * group, (i + 1) * group)
-                    narrowing[i] = normalize(u[part], student[part])
+                    narrowing[i] = normalize(u, np.uintp(i) * group, group, student)
             else:
                 student[:] = u
             if step >= unchanged:
@@ -246,9 +245,8 @@ def simulate(generator, signal, problem, pace, origin, record_steps, states, div
                 cu, cv, cc, pull = 0.0, 0.0, 0.0, 0.0
                 if has_scale:
                     for i in range(narrowing.size):
-                        part = slice(i * group, (i + 1) * group)
                         along, across, square = project(
-                            delta[part], student[part], v[part], of_batch, share_of_group
+                            delta, student, v, np.uintp(i) * group, group, of_batch
                         )
                         pull += along
                         cv += narrowing[i] * across
@@ -280,29 +278,29 @@ def simulate(generator, signal, problem, pace, origin, record_steps, states, div
 
 
 @numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
-def normalize(u, normalized):
+def normalize(u, begin, group, normalized):
     """Fill the normalized fields of a group; return L/σ_B."""
     mean, square = 0.0, 0.0
-    for m in range(u.size):
+    for m in range(begin, begin + group):
         mean += u[m]
-    mean /= u.size
-    for m in range(u.size):
+    mean /= group
+    for m in range(begin, begin + group):
         square += (u[m] - mean) ** 2
-    narrowing = 1.0 / np.sqrt(square / u.size)
-    for m in range(u.size):
+    narrowing = 1.0 / np.sqrt(square / group)
+    for m in range(begin, begin + group):
         normalized[m] = (u[m] - mean) * narrowing
     return narrowing
 
 
 @numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
-def project(delta, normalized, v, of_batch, share):
+def project(delta, normalized, v, begin, group, of_batch):
     """Return Σ δ û, and Σ c v and Σ c² of the projected error c = P δ of a group."""
     total, along, across, square = 0.0, 0.0, 0.0, 0.0
-    for m in range(delta.size):
+    for m in range(begin, begin + group):
         total += delta[m]
         along += delta[m] * normalized[m]
-    mean, pull = share * total, share * along
-    for m in range(delta.size):
+    mean, pull = total / group, along / group
+    for m in range(begin, begin + group):
         c = delta[m]
         if of_batch:
             c -= mean + normalized[m] * pull

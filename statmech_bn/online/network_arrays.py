@@ -25,10 +25,12 @@ from typing import Any
 import sympy as sp
 from array_api_compat import array_namespace
 
-from statmech_bn.activations import z
 from statmech_bn.codegen import array_function
 from statmech_bn.codegen.array_target import Function
 from statmech_bn.online.network_step import LARGEST, LARGEST_SINGLE
+from statmech_bn.symbolic import step as s
+from statmech_bn.symbolic.step import gradient_step
+from statmech_bn.symbolic.symbols import M, eta, eta_gamma, zeta
 from statmech_bn.teacher_student import TeacherStudent
 
 Array = Any
@@ -87,50 +89,36 @@ class Rule:
         cls, xp: Any, setup: TeacherStudent, dimension: int, covariance: Array | None, dtype: str
     ) -> Rule:
         """Compile the elementwise functions."""
-        f, centre, u, y = sp.symbols("f centre u y", real=True)
-        gamma, delta, average, along = sp.symbols("gamma delta average along", real=True)
-        rate, gamma_rate = sp.symbols("eta eta_gamma", real=True)
-        s, batch_size = sp.symbols("s M", positive=True)
         largest, limit, now, diverged_at = sp.symbols("largest limit now diverged_at", real=True)
-        w, change, spun, alive = sp.symbols("w change spun alive", real=True)
-        decay, gamma_decay = sp.symbols("lambda zeta", real=True)
-
-        normalized = (f - centre) / sp.sqrt(s)
-        phi = {z: gamma * normalized}
-        g = setup.activation
-        error = g.derivative.xreplace(phi) * (y - g.expression.xreplace(phi))
-        c = rate * gamma / (batch_size * sp.sqrt(s)) * (delta - average - u * along)
-        grown = gamma + gamma_rate * (along - 2 * gamma_decay * gamma)
-        moved = (1 - rate * decay) * w + change - rate * gamma / s * along * spun
-        if setup.normalization in ("weight", "population"):
-            c = c.subs({average: 0, along: 0})
-        else:
-            moved = moved.subs(along, 0)
-        if setup.normalization == "none":
-            c, grown = c.subs({average: 0, along: 0}), gamma
-        fine = sp.And(largest < limit, sp.Abs(grown) < limit)
-        scale = [(grown, 1), (1, 0), (diverged_at, sp.Min(diverged_at, now))]
+        alive = sp.Symbol("alive", real=True)
+        g = gradient_step(setup.normalizer, setup.activation)
+        fine = sp.And(largest < limit, sp.Abs(g.scale) < limit)
+        scale = [(g.scale, 1), (1, 0), (diverged_at, sp.Min(diverged_at, now))]
         return cls(
             setup,
             dimension,
             covariance,
             LARGEST if dtype == "float64" else LARGEST_SINGLE,
-            array_function(xp, [normalized, error, error * normalized], [f, centre, s, gamma, y]),
             array_function(
                 xp,
-                [c, sp.Abs(c)],
-                [u, delta, average, along, rate, gamma, s, batch_size],
+                [g.normalized, g.error, g.error * g.normalized],
+                [s.field, s.centre, s.variance, s.scale, s.label],
+            ),
+            array_function(
+                xp,
+                [g.gradient, sp.Abs(g.gradient)],
+                [s.normalized, s.delta, s.average, s.along, eta, s.scale, s.variance, M],
                 dtype,
             ),
             array_function(
                 xp,
                 [sp.Piecewise((a, fine), (b, True)) for a, b in scale],
-                [gamma, largest, limit, along, gamma_rate, gamma_decay, diverged_at, now],
+                [s.scale, largest, limit, s.pull, eta_gamma, zeta, diverged_at, now],
             ),
             array_function(
                 xp,
-                [sp.Piecewise((moved, alive > 0), (1, True))],
-                [w, change, spun, alive, along, rate, decay, gamma, s],
+                [sp.Piecewise((g.weights, alive > 0), (1, True))],
+                [s.weight, s.change, s.spun, alive, s.pull, eta, s.decay, s.scale, s.variance],
                 dtype,
             ),
         )
@@ -138,7 +126,7 @@ class Rule:
     def students(self, weights: Array, gamma: Array, diverged_at: Array) -> Students:
         """Add what follows from the weights."""
         spun, square = weights, float(self.dimension)
-        if self.setup.normalization in ("weight", "population"):
+        if self.setup.normalizer.by_length:
             xp = array_namespace(weights)
             if self.covariance is not None:
                 spun = self.covariance @ weights
@@ -161,26 +149,29 @@ class Rule:
             Time after the step.
         """
         xp, setup = array_namespace(x), self.setup
-        w, gamma, s = students.weights, students.gamma, students.square
+        rule, w, gamma = setup.normalizer, students.weights, students.gamma
         fields = xp.astype(x @ w, xp.float64, copy=False)
         centre: Any = 0.0
-        if setup.normalization == "batch":
-            centre = xp.mean(fields, axis=1, keepdims=True)
-            s = xp.var(fields, axis=1, keepdims=True)
-        u, delta, product = self.error(fields, centre, s, gamma, y)
+        variance: Any = students.square
         average: Any = 0.0
         along: Any = 0.0
-        if setup.normalization == "batch":
-            average = xp.mean(delta, axis=1, keepdims=True)
-        if setup.normalization != "none":
-            along = xp.mean(product, axis=1, keepdims=True)
-        c, size = self.pull(u, delta, average, along, rate, gamma, s, float(setup.batch_size))
+        pull: Any = 0.0
+        if rule.of_batch:
+            centre = rule.mean_of_group(xp, fields)
+            variance = rule.mean_of_group(xp, (fields - centre) ** 2)
+        u, delta, product = self.error(fields, centre, variance, gamma, y)
+        if rule.of_batch:
+            average, along = (rule.mean_of_group(xp, values) for values in (delta, product))
+        if rule.has_scale:
+            pull = xp.mean(product, axis=1, keepdims=True)
+        size = float(setup.batch_size)
+        c, size = self.pull(u, delta, average, along, rate, gamma, variance, size)
         largest = xp.max(size, axis=1, keepdims=True)
         grown, alive, diverged_at = self.scale(
             gamma,
             largest,
             self.limit,
-            along,
+            pull,
             gamma_rate,
             setup.gamma_decay,
             students.diverged_at,
@@ -189,5 +180,7 @@ class Rule:
         # CuPy would copy a transposed x for the product X'c, and c is much smaller
         change = (c.mT @ x).mT
         decay = setup.weight_decay / self.dimension
-        (moved,) = self.move(w, change, students.spun, alive, along, rate, decay, gamma, s)
+        (moved,) = self.move(
+            w, change, students.spun, alive, pull, rate, decay, gamma, students.square
+        )
         return self.students(moved, grown, diverged_at)

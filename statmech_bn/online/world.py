@@ -63,7 +63,7 @@ class World:
         test = np.empty((0, dimension))
         if inputs is not None:
             test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension)
-            if setup.normalization == "population":
+            if setup.normalizer.by_covariance:
                 mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
                 if covariance.ndim == 1:
                     covariance = np.diag(covariance)
@@ -105,14 +105,15 @@ class World:
         """Measure ε_g of each learner on the test samples, with population statistics."""
         root = np.sqrt(self.dimension)
         fields = self.test @ weights.T / root
-        if setup.normalization == "weight":
-            fields /= np.linalg.norm(weights, axis=1) / root
-        elif setup.normalization == "batch":
+        rule = setup.normalizer
+        if rule.of_batch:
             fields = (fields - fields.mean(axis=0)) / fields.std(axis=0)
-        elif setup.normalization == "population":
+        elif rule.by_covariance:
             variance = np.einsum("kn,nl,kl->k", weights, self.covariance, weights)
             fields = (fields - weights @ self.mean / root) / np.sqrt(variance / self.dimension)
-        if setup.normalization != "none":
+        elif rule.by_length:
+            fields /= np.linalg.norm(weights, axis=1) / root
+        if rule.has_scale:
             fields *= gamma
         outputs, targets = np.empty(fields.size), np.empty(self.test.shape[0])
         apply(self.value, fields.ravel(), outputs)

@@ -197,6 +197,8 @@ def smallest_p(first, second):
         ("batch", 8, 3, sp.Max(x, x / 5) + sp.sin(x) / 3),
         ("batch", 32, 20, "erf"),
         ("batch", 5, 10**6, "relu"),
+        ("ghost(4)", 12, 20, "relu"),
+        ("ghost(3)", 27, 10, "erf"),
     ],
 )
 @pytest.mark.usefixtures("device")
@@ -220,7 +222,7 @@ def test_a_slightly_wrong_chain_is_noticed():
 
 @pytest.mark.parametrize(
     ("normalization", "batch_size", "lanes"),
-    [("none", 7, 4), ("weight", 32, 8), ("batch", 7, 2), ("batch", 32, 32)],
+    [("none", 7, 4), ("weight", 32, 8), ("batch", 7, 2), ("batch", 32, 32), ("ghost(3)", 21, 8)],
 )
 def test_lanes_share_a_replica_without_trace(device, monkeypatch, normalization, batch_size, lanes):
     """Sums in another order: equal to rounding, amplified by a few steps of a stable chain."""

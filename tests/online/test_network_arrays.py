@@ -16,13 +16,15 @@ from statmech_bn.online.device_normals import LABELS, SAMPLES, DeviceNormals
 
 x = sp.Symbol("x")
 ACTIVATIONS = ["linear", "relu", "erf", sp.Max(x, x / 5) + sp.sin(x) / 3]
-NAMES = ("none", "weight", "population", "batch")
+NAMES = ("none", "weight", "population", "batch", "ghost(5)")
 VARIABLES = ("overlap", "length", "gamma", "generalization_error")
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 
 
 def everything(normalization, activation="relu", batch_size=5):
     decay = 0.0 if normalization == "none" else 0.05
+    if normalization == "ghost(5)":
+        batch_size *= 2
     return sbn.TeacherStudent(
         activation, normalization, batch_size, label_noise=0.3, gamma_decay=decay, weight_decay=0.1
     )
