@@ -135,7 +135,7 @@ def boundary_jitter(
 
 def _standardized(fields: ArrayLike) -> np.ndarray:
     values = np.asarray(fields, dtype=float)
-    if values.ndim != 1 or not np.isfinite(values).all() or values.std() == 0:
+    if values.ndim != 1 or not np.isfinite(values).all() or np.ptp(values) == 0:
         raise invalid("fields", "finite numbers of shape (samples,) that vary", fields)
     return (values - values.mean()) / values.std()
 

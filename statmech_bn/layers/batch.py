@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from array_api_compat import array_namespace, size
 
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import project
 
 Array = Any
 
@@ -101,7 +102,7 @@ def batch_norm_forward(
     mean = xp.mean(x, axis=others)
     centred = x - _along(xp, mean, x, axis)
     variance = xp.mean(centred**2, axis=others)
-    if epsilon == 0 and bool(xp.any(variance == 0)):
+    if epsilon == 0 and bool(xp.any(xp.max(x, axis=others) == xp.min(x, axis=others))):
         raise invalid("epsilon", "> 0 if a channel is constant over the batch", epsilon)
     spread = xp.sqrt(variance + epsilon)
     normalized = centred / _along(xp, spread, x, axis)
@@ -137,10 +138,12 @@ def batch_norm_backward(upstream: Array, cache: BatchNormCache) -> tuple[Array, 
     others = _other_axes(upstream, axis)
     along_beta = xp.sum(upstream, axis=others)
     along_gamma = xp.sum(upstream * normalized, axis=others)
-    explained = (along_beta, along_gamma)
-    constant, linear = (_along(xp, g / cache.samples, upstream, axis) for g in explained)
     scale = _along(xp, cache.gamma / cache.spread, upstream, axis)
-    return scale * (upstream - constant - normalized * linear), along_gamma, along_beta
+
+    def mean(values: Array) -> Array:
+        return _along(xp, xp.mean(values, axis=others), upstream, axis)
+
+    return scale * project(upstream, normalized, mean), along_gamma, along_beta
 
 
 def batch_norm_inference(

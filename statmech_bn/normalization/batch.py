@@ -8,6 +8,11 @@ pullback is P g/σ_B with the projector off 1 and û,
 Neither |w| nor a constant can therefore be learned: Σ (P g)_m = 0 and Σ (P g)_m h_m = 0. Fields of
 one or two samples are always ±1 after it; and E[1/σ_B²], the noise of a step, is infinite below
 four.
+
+Equal samples teach nothing: û = 0, and no step is made. A product of N terms rounds their sum to
+about ε|x||w|, in another order for each row, so that the fields x·w of equal samples may differ by
+that much. A spread below `ROUNDING` of it counts as none, which an infinite σ_B expresses: û and P g/σ_B
+are then 0.
 """
 
 from __future__ import annotations
@@ -17,6 +22,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from statmech_bn.normalization.base import Array, Normalization
+
+ROUNDING = 4.0
+"""Spread of the fields x·w of equal samples, at most, in units of ε|x||w|."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,21 @@ class BatchNormalization(Normalization):
     def group(self, batch_size: Any) -> Any:
         """Return M: all samples of a step share their statistics."""
         return batch_size
+
+
+def without_rounding(xp: Any, variance: Array, rounding: Array) -> Array:
+    """Return the variance of fields, infinite where it is nothing but rounding.
+
+    Parameters
+    ----------
+    xp : module
+        The library of the arrays.
+    variance : array
+        σ_B².
+    rounding : array or float
+        Spread of equal samples' fields, `ROUNDING` ε|x||w|; it broadcasts with the variance.
+    """
+    return xp.where(variance > rounding**2, variance, xp.full_like(variance, xp.inf))
 
 
 def project(gradient: Array, normalized: Array, mean: Callable[[Array], Array]) -> Array:

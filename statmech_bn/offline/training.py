@@ -252,7 +252,7 @@ class _Plan:
         if moments is not None:
             samples = samples - moments[0]
         return Problem(
-            setup.normalization,
+            setup.normalizer,
             setup.batch_size,
             setup.gamma_decay,
             setup.weight_decay / dimension + self.ridge / samples.shape[1],
@@ -272,7 +272,8 @@ def _train_stack(plan: _Plan, size: int, replicas: Sequence[int]) -> dict[str, n
     xp = plan.xp
     sets = [plan.source.draw(plan.setup, size, replica, plan.seed) for replica in replicas]
     orders = [stream(plan.seed, STREAM, size, replica, 3) for replica in replicas]
-    moments = plan.source.moments(plan.seed) if plan.setup.normalization == "population" else None
+    known = plan.setup.normalizer.by_covariance
+    moments = plan.source.moments(plan.seed) if known else None
     problem = plan.problem(sets, moments)
     ruler = Ruler.prepare(xp, problem, sets, 0.0 if moments is None else moments[0])
     first = np.stack([data.initial_weights(plan.start, plan.starts) for data in sets])
@@ -317,7 +318,7 @@ def _depth(plan: _Plan, size: int, replicas: int, threads: int, device: str) -> 
 
 def _check_ridge(setup: TeacherStudent, ridge: float) -> float:
     value = real("ridge", ridge, minimum=0.0)
-    if value > 0 and setup.normalization != "none":
+    if value > 0 and setup.normalizer.has_scale:
         raise invalid(
             "ridge",
             "0 for a normalized student, whose output does not depend on its length",

@@ -20,7 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from statmech_bn.normalization import Normalization, project
+from statmech_bn.normalization.batch import ROUNDING, without_rounding
 
 Array = Any
 GROUP = 64
@@ -33,7 +37,7 @@ class Problem:
 
     Attributes
     ----------
-    normalization : {"none", "weight", "population", "batch"}
+    normalizer : Normalization
     batch_size : int
     gamma_decay : float
         ζ.
@@ -49,7 +53,7 @@ class Problem:
         Of the population, if it is not isotropic and the student normalizes by it.
     """
 
-    normalization: str
+    normalizer: Normalization
     batch_size: int
     gamma_decay: float
     decay: float
@@ -57,11 +61,6 @@ class Problem:
     samples: Array
     labels: Array
     covariance: Array | None = None
-
-    @property
-    def by_length(self) -> bool:
-        """The spread of the fields is a function of the weights, with a gradient of its own."""
-        return self.normalization in ("weight", "population")
 
 
 def epoch(
@@ -127,20 +126,23 @@ def _group(
     fields = samples @ weights
     overlaps = samples @ across if fields.shape[1] > size else None
     spun, variance = weights, None
+    rounding: Any = rounding_of_fields(xp, samples, weights) if problem.normalizer.of_batch else 0.0
     if problem.covariance is not None:
         spun = problem.covariance @ weights
-    if problem.by_length:
+    if problem.normalizer.by_length:
         variance = xp.sum(weights * spun, axis=1, keepdims=True) / dimension
-    shrinking = problem.by_length or problem.decay > 0
+    shrinking = problem.normalizer.by_length or problem.decay > 0
     scale: Any = 1.0  # the weights are `scale` times those of the group's begin plus pushes
     pushes = xp.empty_like(fields)
     for begin in range(0, fields.shape[1], size):
         batch = slice(begin, begin + size)
         h = fields[:, batch, :] * scale
-        c, pull, variance = _gradient(xp, problem, h, labels[:, batch, :], variance, gamma)
+        c, pull, variance = _gradient(
+            xp, problem, h, labels[:, batch, :], variance, gamma, rounding
+        )
         c *= rate
         keep: Any = 1.0 - rate * problem.decay
-        if problem.by_length:
+        if problem.normalizer.by_length:
             along = rate * gamma * pull / (dimension * variance)
             if problem.covariance is None:
                 keep = keep - along
@@ -149,14 +151,14 @@ def _group(
         if shrinking:
             scale = scale * keep
         pushes[:, batch, :] = c / scale if shrinking else c
-        if overlaps is not None and (problem.by_length or begin + size < fields.shape[1]):
+        if overlaps is not None and (problem.normalizer.by_length or begin + size < fields.shape[1]):
             added = overlaps[:, begin:, batch] @ pushes[:, batch, :]
             fields[:, begin + size :, :] += added[:, size:, :]
-            if problem.by_length:
+            if problem.normalizer.by_length:
                 square = xp.sum(c * added[:, :size, :], axis=1, keepdims=True) * scale
                 growth = 2 * keep * rate * gamma * pull + square
                 variance = keep * keep * variance + growth / dimension
-        if problem.normalization != "none":
+        if problem.normalizer.has_scale:
             gamma = gamma + gamma_rate / dimension * (pull - 2 * problem.gamma_decay * gamma)
     weights += across @ pushes
     if shrinking:
@@ -165,23 +167,36 @@ def _group(
 
 
 def _gradient(
-    xp: Any, problem: Problem, h: Array, labels: Array, variance: Array, gamma: Array
+    xp: Any,
+    problem: Problem,
+    h: Array,
+    labels: Array,
+    variance: Array,
+    gamma: Array,
+    rounding: Array | float,
 ) -> tuple[Array, Array, Array]:
     """Return c, mean(δ û) and σ² for the fields of one batch; `h` may be overwritten."""
-    size = problem.batch_size
-    if problem.normalization == "none":
+    size, rule = problem.batch_size, problem.normalizer
+    mean = partial(rule.mean_of_group, xp)
+    if not rule.has_scale:
         output, slope = problem.value_and_slope(h)
         return (labels - output) * slope / size, 0.0, variance
-    if problem.normalization == "batch":
-        h -= xp.sum(h, axis=1, keepdims=True) / size
-        variance = xp.sum(h * h, axis=1, keepdims=True) / size
+    if rule.of_batch:
+        h -= mean(h)
+        variance = without_rounding(xp, mean(h * h), rounding)
     spread = variance**0.5
     h /= spread
     output, slope = problem.value_and_slope(gamma * h)
     delta = (labels - output) * slope
     pull = xp.sum(delta * h, axis=1, keepdims=True) / size
-    if problem.normalization == "batch":
-        delta -= xp.sum(delta, axis=1, keepdims=True) / size
-        delta -= h * pull
+    if rule.of_batch:
+        delta = project(delta, h, mean)
     delta *= gamma / (size * spread)
     return delta, pull, variance
+
+
+def rounding_of_fields(xp: Any, samples: Array, weights: Array) -> Array:
+    """Return how much the fields of equal samples may differ, (R, 1, K)."""
+    longest = xp.max(xp.sum(samples * samples, axis=2, keepdims=True), axis=1, keepdims=True)
+    square = xp.sum(weights * weights, axis=1, keepdims=True)
+    return ROUNDING * xp.finfo(weights.dtype).eps * longest**0.5 * square**0.5

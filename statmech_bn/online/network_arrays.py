@@ -27,7 +27,8 @@ from array_api_compat import array_namespace
 
 from statmech_bn.codegen import array_function
 from statmech_bn.codegen.array_target import Function
-from statmech_bn.online.network_step import LARGEST, LARGEST_SINGLE
+from statmech_bn.normalization.batch import ROUNDING, without_rounding
+from statmech_bn.online.network_step import DOUBLE, LARGEST, LARGEST_SINGLE, SINGLE
 from statmech_bn.symbolic import step as s
 from statmech_bn.symbolic.step import gradient_step
 from statmech_bn.symbolic.symbols import M, eta, eta_gamma, zeta
@@ -71,6 +72,8 @@ class Rule:
         Σ, if the student is normalized by it and it is not 1.
     limit : float
         A gradient or a γ beyond this has diverged.
+    precision : float
+        Spread of equal samples' fields in units of |x||w|; 0 if no samples are equal.
     error, pull, scale, move : callable
         The elementwise functions.
     """
@@ -79,6 +82,7 @@ class Rule:
     dimension: int
     covariance: Array | None
     limit: float
+    precision: float
     error: Function
     pull: Function
     scale: Function
@@ -86,9 +90,16 @@ class Rule:
 
     @classmethod
     def prepare(
-        cls, xp: Any, setup: TeacherStudent, dimension: int, covariance: Array | None, dtype: str
+        cls,
+        xp: Any,
+        setup: TeacherStudent,
+        dimension: int,
+        covariance: Array | None,
+        dtype: str,
+        gaussian: bool = False,
     ) -> Rule:
-        """Compile the elementwise functions."""
+        """Compile the elementwise functions; samples of Gaussian inputs are never equal."""
+        precision = 0.0 if gaussian else ROUNDING * (DOUBLE if dtype == "float64" else SINGLE)
         largest, limit, now, diverged_at = sp.symbols("largest limit now diverged_at", real=True)
         alive = sp.Symbol("alive", real=True)
         g = gradient_step(setup.normalizer, setup.activation)
@@ -99,6 +110,7 @@ class Rule:
             dimension,
             covariance,
             LARGEST if dtype == "float64" else LARGEST_SINGLE,
+            precision,
             array_function(
                 xp,
                 [g.normalized, g.error, g.error * g.normalized],
@@ -159,6 +171,7 @@ class Rule:
         if rule.of_batch:
             centre = rule.mean_of_group(xp, fields)
             variance = rule.mean_of_group(xp, (fields - centre) ** 2)
+            variance = without_rounding(xp, variance, self._rounding(xp, x, w))
         u, delta, product = self.error(fields, centre, variance, gamma, y)
         if rule.of_batch:
             average, along = (rule.mean_of_group(xp, values) for values in (delta, product))
@@ -184,3 +197,11 @@ class Rule:
             w, change, students.spun, alive, pull, rate, decay, gamma, students.square
         )
         return self.students(moved, grown, diverged_at)
+
+    def _rounding(self, xp: Any, x: Array, w: Array) -> Array | float:
+        """Return how much the fields of equal samples may differ, (R, 1, K)."""
+        if self.precision == 0.0:
+            return 0.0
+        longest = xp.max(xp.sum(x * x, axis=2, keepdims=True), axis=1, keepdims=True)
+        square = xp.sum(w * w, axis=1, keepdims=True)
+        return self.precision * xp.astype(longest**0.5 * square**0.5, xp.float64)

@@ -57,7 +57,8 @@ def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarr
     origins = [world.teacher_and_start(stream(plan.seed, 2, r, 0), start) for r in replicas]
     teachers, first = (np.stack(parts)[:, :, None] for parts in zip(*origins, strict=True))
     covariance = xp.asarray(world.covariance, dtype=kind) if world.covariance.size else None
-    rule = Rule.prepare(xp, setup, dimension, covariance, plan.dtype)
+    gaussian = world.inputs is None
+    rule = Rule.prepare(xp, setup, dimension, covariance, plan.dtype, gaussian)
     ones = np.ones((len(replicas), 1, run.learning_rate.size))
     students = rule.students(
         xp.asarray(first * ones, dtype=kind),

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from statmech_bn.normalization.batch import ROUNDING
 from statmech_bn.online.piecewise import value_at_step
 
+DOUBLE, SINGLE = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
+"""ε of the weights' precision."""
 LARGEST, LARGEST_SINGLE = 1e150, 1e15
 """A gradient or a γ beyond this has diverged, for weights of float64 and of float32."""
 
@@ -114,6 +117,8 @@ def learn(generator, samples, problem, pace, task, learners, done):
     variance = np.empty(count)
     factor, unchanged = 1.0, 0.0
     limit = LARGEST if weights.itemsize == 8 else LARGEST_SINGLE
+    precision = ROUNDING * (DOUBLE if weights.itemsize == 8 else SINGLE)
+    rounding = 0.0  # Gaussian samples are not equal
     for k in range(count):
         variance[k] = inner(weights[k], weights[k]) / dimension
     for step in range(noise.shape[0]):
@@ -130,13 +135,17 @@ def learn(generator, samples, problem, pace, task, learners, done):
             centre[:, 0] = np.dot(weights, task.mean) / root
             for k in range(count):
                 variance[k] = inner(weights[k], spun[k]) / dimension
+        if samples.drawn and problem.of_batch:
+            rounding = precision * longest_row(x)
         for k in range(count):
             if by_length:
                 spread[k, 0] = np.sqrt(variance[k])
             for i in range(groups):
                 part = slice(i * group, (i + 1) * group)
                 if problem.of_batch:
-                    centre[k, i], spread[k, i] = statistics(fields[part, k], root)
+                    centre[k, i], spread[k, i] = statistics(
+                        fields[part, k], root, rounding * np.sqrt(variance[k])
+                    )
                 for m in range(i * group, (i + 1) * group):
                     student[k, m] = (fields[m, k] / root - centre[k, i]) / spread[k, i]
                     phi[k * batch_size + m] = gamma[k] * student[k, m]
@@ -187,12 +196,21 @@ def learn(generator, samples, problem, pace, task, learners, done):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def statistics(fields, root):
-    """Return mean and spread of the fields of a group, given times √N."""
+def statistics(fields, root, rounding):
+    """Return mean and spread of a group's fields x·w; the spread is infinite if it is rounding."""
     centre, variance = fields.mean() / root, 0.0
     for m in range(fields.size):
         variance += (fields[m] / root - centre) ** 2 / fields.size
-    return centre, np.sqrt(variance)
+    return centre, np.sqrt(variance) if variance > rounding * rounding else np.inf
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def longest_row(x):
+    """Return the largest |x| of some samples."""
+    largest = 0.0
+    for m in range(x.shape[0]):
+        largest = max(largest, inner(x[m], x[m]))
+    return np.sqrt(largest)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
