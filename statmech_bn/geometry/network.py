@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from statmech_bn.errors import invalid
+from statmech_bn.normalization.batch import ROUNDING
 from statmech_bn.online.arguments import stream
 from statmech_bn.teacher_student import integer, real
 
@@ -166,7 +167,9 @@ class ReluNetwork:
         for number, layer in enumerate(self.layers):
             fields = values @ layer.weights.T + layer.bias
             mean, deviation = fields.mean(axis=0), fields.std(axis=0)
-            if not (deviation > 0).all():
+            lengths = np.linalg.norm(values, axis=1).max() * np.linalg.norm(layer.weights, axis=1)
+            rounding = ROUNDING * np.finfo(float).eps * (lengths + np.abs(layer.bias))
+            if not (deviation > rounding).all():
                 raise invalid("data", f"a batch over which all of layer {number} varies", deviation)
             ones = np.ones_like(mean)
             normalization = Normalization(mean, deviation, ones, 0 * ones)

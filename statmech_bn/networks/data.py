@@ -123,7 +123,7 @@ def load(
         inputs, labels = inputs[chosen], labels[chosen]
     mean = inputs.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
     spread = inputs.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
-    if not (spread > 0).all():
+    if not (np.ptp(inputs, axis=(0, 2, 3)) > 0).all():
         raise invalid("samples", "a training set that varies in each channel", samples)
     standardized = [((x - mean) / spread).astype(np.float32) for x in (inputs, test[0])]
     tensors = (standardized[0], labels, standardized[1], test[1])

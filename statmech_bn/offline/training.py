@@ -43,6 +43,7 @@ from statmech_bn.online.arguments import (
     check_dtype,
     check_finite_dimension,
     check_run,
+    check_work,
     stream,
 )
 from statmech_bn.online.inputs import Draw, Inputs
@@ -156,11 +157,17 @@ def train(
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     check_dtype(dtype)
     xp = namespace(device)
+    source = Source.check(inputs, labels, dimension)
+    loads, sizes = training_sizes(load, setup, source)
+    learners = run.learning_rate.size * starts
+    times = (epochs + 1) if history is True else 1
+    held = 5.0 * replicas * learners * times * sizes.size + dimension * (learners + sizes.max())
+    check_work(float(epochs) * replicas * sizes.sum(), dimension * learners, held, device)
     plan = _Plan(
         xp,
         setup,
         start,
-        Source.check(inputs, labels, dimension),
+        source,
         seed,
         epochs,
         _check_ridge(setup, ridge),
@@ -171,7 +178,6 @@ def train(
         _records(history, epochs),
         dtype,
     )
-    loads, sizes = training_sizes(load, setup, plan.source)
     jobs = [
         (size, range(first, min(first + depth, replicas)))
         for size in sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,12 @@ from numpy.typing import ArrayLike
 from statmech_bn.errors import invalid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
+MOST_STEPS = 2.0**53
+"""A float counts steps exactly up to here."""
+NUMBERS_A_SECOND = 1e9
+"""A core draws or computes no more numbers than about this in a second."""
+CORES_OF_A_GPU = 10_000
+"""A GPU is taken to be as fast as this many cores."""
 LARGEST_LENGTH = 1e150
 """A student longer than this, or with a γ beyond it, has diverged."""
 
@@ -24,7 +31,21 @@ class Run:
     time: np.ndarray
 
     def record_steps(self, dimension: int) -> np.ndarray:
-        """Steps after which the order parameters are recorded: time × dimension, rounded."""
+        """Return the steps after which order parameters are recorded: time × dimension, rounded.
+
+        Raises
+        ------
+        InvalidSetup
+            There are more steps than a float can count.
+        """
+        last = self.time[-1] * float(dimension)
+        if not last <= MOST_STEPS:
+            raise invalid(
+                "time × dimension",
+                f"at most {MOST_STEPS:.1e} steps",
+                f"{self.time[-1]:g} × {dimension} = {last:.1e}",
+                "Time is in units of steps/N: ask for less of it, or for a smaller dimension.",
+            )
         return np.rint(self.time * dimension).astype(np.int64)
 
 
@@ -72,6 +93,43 @@ def check_finite_dimension(dimension: Any, replicas: Any, seed: Any) -> tuple[in
         integer("replicas", replicas, 1),
         integer("seed", seed, 0),
     )
+
+
+def check_work(steps: float, each: float, held: float, device: str = "cpu") -> None:
+    """Refuse what would take more than a year, or more memory than there is, before it begins.
+
+    Parameters
+    ----------
+    steps : float
+        Steps of all runs together.
+    each : float
+        Numbers that a step draws or computes; a core makes about `NUMBERS_A_SECOND`.
+    held : float
+        Numbers of 8 bytes that are held at once.
+    device : {"cpu", "cuda"}
+
+    Raises
+    ------
+    InvalidSetup
+        The message says how long it would take, or how much it would hold.
+    """
+    cores = (os.cpu_count() or 1) if device == "cpu" else CORES_OF_A_GPU
+    years = steps * each / (NUMBERS_A_SECOND * cores) / (365.25 * 86400)
+    if years > 1:
+        raise invalid(
+            "time × dimension",
+            "a run of at most a year",
+            f"about {years:.1g} years for {steps:.1e} steps in all",
+            "Ask for less time, a smaller dimension, or fewer replicas or learning rates.",
+        )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if device == "cpu" and 8 * held > memory:
+        raise invalid(
+            "replicas, learning rates, times and dimension",
+            f"a product that fits into the {memory / 2**30:.0f} GiB of memory",
+            f"{8 * held / 2**30:.3g} GiB",
+            "Ask for fewer of them at once.",
+        )
 
 
 def check_dtype(dtype: Any) -> None:

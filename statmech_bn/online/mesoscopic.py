@@ -45,6 +45,7 @@ from statmech_bn.online.arguments import (
     LARGEST_LENGTH,
     check_finite_dimension,
     check_run,
+    check_work,
     stream,
 )
 from statmech_bn.online.chain_kernel import simulate_on_device
@@ -134,7 +135,9 @@ def mesoscopic(
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
-    steps = run.record_steps(dimension)
+    steps, learners = run.record_steps(dimension), run.learning_rate.size
+    numbers = setup.batch_size * (2 + learners)
+    check_work(replicas * float(steps[-1]), numbers, 4 * replicas * learners * steps.size, device)
     factors, described = prepare(schedule, run.time)
 
     problem = Problem.of(setup, dimension)

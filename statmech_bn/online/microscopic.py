@@ -36,6 +36,7 @@ from statmech_bn.online.arguments import (
     check_dtype,
     check_finite_dimension,
     check_run,
+    check_work,
     stream,
 )
 from statmech_bn.online.generalization import generalization_error
@@ -136,6 +137,11 @@ def microscopic(
     if inputs is not None and not isinstance(inputs, Inputs):
         inputs = Inputs(inputs)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    steps, learners = run.record_steps(dimension), run.learning_rate.size
+    weights = dimension * (learners + setup.batch_size) * min(threads, replicas)
+    held = 5 * replicas * learners * steps.size + weights
+    each = setup.batch_size * dimension * (1 + learners)
+    check_work(replicas * float(steps[-1]), each, held, device)
     world = World.prepare(setup, dimension, inputs, _direction(teacher, dimension), seed)
     factors, described = prepare(schedule, run.time)
     plan = Plan(setup, start, run, world, factors, seed, dtype)
