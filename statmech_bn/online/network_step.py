@@ -6,9 +6,9 @@ products of a matrix with a vector, and a batch is used while it is still in the
 Samples, weights and c have the precision of the weights; all other numbers and sums are float64.
 """
 
-import numba
 import numpy as np
 
+from statmech_bn.compile_cache import numba
 from statmech_bn.online.piecewise import value_at_step
 from statmech_bn.teacher_student import NORMALIZATIONS
 
