@@ -22,7 +22,8 @@ import sympy as sp
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import InvalidStore, closest, invalid
+from statmech_bn.errors import InvalidStore, StatmechError, closest, invalid
+from statmech_bn.untrusted import from_json
 
 NORMALIZATIONS = ("none", "weight", "population", "batch")
 
@@ -115,9 +116,9 @@ class TeacherStudent:
             The attributes hold no setup, or one that is not readable.
         """
         try:
-            values = json.loads(attributes["setup"])
+            values = from_json(attributes["setup"], "attrs['setup']")
             return cls(**{**values, "activation": Activation.from_text(values["activation"])})
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, StatmechError) as error:
             raise InvalidStore(
                 "The attributes hold no readable 'setup'. A sweep over several has none, but "
                 "attrs['sweep'], which says what was computed; was this made by statmech_bn? "
