@@ -16,6 +16,7 @@ import gzip
 import math
 import os
 import pickle
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ IDX = ("mnist", "fashion-mnist")
 DATASETS = ("digits", *IDX, "cifar-10")
 CIFAR_BATCHES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 CIFAR_SHAPE = (3, 32, 32)
+LARGEST_FILE = 2**30
+"""Bytes of an idx file that are read; a small .gz may hold any number of them."""
 UNSIGNED_BYTES = 0x08
 """Type of the values in the head of an idx file."""
 
@@ -165,8 +168,9 @@ def _read_idx_set(folder: Path, name: str) -> tuple[Set, Set]:
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read an idx file: two zeros, the type, the number of dimensions, their sizes, the values."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LARGEST_FILE)
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidStore(f"{path} cannot be read: {error}") from error
     if content[:4] != bytes([0, 0, UNSIGNED_BYTES, dimensions]):
         raise InvalidStore(f"{path} is not an idx file of bytes in {dimensions} dimensions.")

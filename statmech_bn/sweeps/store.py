@@ -168,8 +168,8 @@ def check(path: Path, description: dict[str, Any]) -> None:
     InvalidStore
         The message lists what differs.
     """
+    check_store(path)
     try:
-        check_store(path)
         metadata = from_json((path / "zarr.json").read_text(), f"{path}/zarr.json")
         found = from_json(metadata["attributes"]["sweep"], "attrs['sweep']")
     except (KeyError, TypeError, ValueError) as error:
