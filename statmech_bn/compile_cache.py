@@ -169,4 +169,4 @@ def _cache_file(cache_path: str, filename_base: str, source_stamp: Any) -> Any:
 _NUMBAS = caching.IndexDataCacheFile
 if Locator not in caching.CacheImpl._locator_classes:
     caching.CacheImpl._locator_classes.insert(0, Locator)
-    caching.IndexDataCacheFile = _cache_file
+    setattr(caching, "IndexDataCacheFile", _cache_file)  # noqa: B010  (a class, to mypy)

@@ -82,7 +82,9 @@ def _check_metadata(file: Path, name: str) -> None:
         if metadata["node_type"] == "array":
             chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
             codecs = {codec["name"] for codec in metadata["codecs"]}
-            _check_array(file, metadata["shape"], chunk, name in metadata["dimension_names"])
+            _check_array(
+                file, metadata["shape"], chunk, name in (metadata.get("dimension_names") or ())
+            )
             if unknown := codecs - CODECS:
                 raise InvalidStore(f"{file} is encoded by {sorted(unknown)}.")
     except (KeyError, TypeError) as error:
