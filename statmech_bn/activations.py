@@ -9,18 +9,17 @@ By name: linear z, relu max(0, z), erf erf(z/√2) (Saad & Solla 1995), softplus
 
 from __future__ import annotations
 
-import ast
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import sympy as sp
 from sympy.calculus.singularities import singularities
 
+from statmech_bn import activation_text
 from statmech_bn.errors import InvalidSetup, closest, invalid
 
-z = sp.Symbol("z", real=True)
+z = activation_text.SYMBOL
 """The symbol in which every activation is stored."""
 
 NAMED: dict[str, sp.Expr] = {
@@ -77,9 +76,16 @@ class Activation:
     def from_text(cls, text: str) -> Activation:
         """Read what :meth:`to_text` wrote.
 
-        The text may come from a file, so it is parsed and never evaluated as Python.
+        The text may come from a file, so it is parsed and never evaluated as Python. No equation is
+        solved for it either, which can take as long as somebody wishes.
+
+        Raises
+        ------
+        InvalidStore
+            The text is not of the grammar of `statmech_bn.activation_text`.
         """
-        return activation(NAMED[text] if text in NAMED else _parse(text))
+        named = isinstance(text, str) and text in NAMED
+        return cls(NAMED[text] if named else activation_text.read(text))
 
 
 def activation(description: str | sp.Expr | Activation) -> Activation:
@@ -99,7 +105,8 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
     Raises
     ------
     InvalidSetup
-        Unknown name; not exactly one symbol; jumps; complex values, or infinite values or slopes.
+        Unknown name; not exactly one symbol; a function that not all levels can compute, such as a
+        sum or an integral; jumps; complex values, or infinite values or slopes.
 
     Examples
     --------
@@ -134,7 +141,7 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
             description,
             "Substitute numbers for the parameters of the activation.",
         )
-    found = Activation(description.subs(symbols[0], z))
+    found = Activation(activation_text.checked(description.subs(symbols[0], z)))
     _check_values(found)
     return found
 
@@ -234,37 +241,3 @@ def _kinks(expression: sp.Expr) -> tuple[float, ...]:
             )
         roots |= {float(root) for root in solutions}
     return tuple(sorted(roots))
-
-
-def _parse(text: str) -> sp.Expr:
-    """Rebuild a SymPy expression from its srepr by calling SymPy's own classes, nothing else."""
-    try:
-        return _build(ast.parse(text, mode="eval").body)
-    except (SyntaxError, KeyError, TypeError, ValueError) as error:
-        raise invalid("activation", "a name or the srepr of a SymPy expression", text) from error
-
-
-def _build(node: ast.AST) -> Any:
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_build(node.operand)
-    if isinstance(node, ast.Tuple):
-        return tuple(_build(element) for element in node.elts)
-    if isinstance(node, ast.Name):
-        return _sympy_class(node.id)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        keywords = {str(k.arg): _build(k.value) for k in node.keywords}
-        return _sympy_class(node.func.id)(*map(_build, node.args), **keywords)
-    raise ValueError(f"unexpected {ast.dump(node)}")
-
-
-def _sympy_class(name: str) -> Any:
-    if name == "ExprCondPair":  # a branch of a Piecewise, which also takes plain tuples
-        return lambda *branch: branch
-    found = getattr(sp, name, None)
-    if isinstance(found, type) and issubclass(found, (sp.Basic, sp.logic.boolalg.Boolean)):
-        return found
-    if isinstance(found, sp.Basic):  # singletons such as pi or true
-        return found
-    raise ValueError(f"{name} is not a SymPy class")

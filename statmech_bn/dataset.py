@@ -23,6 +23,7 @@ import xarray as xr
 
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+from statmech_bn.untrusted import check_store, from_json
 
 DESCRIPTIONS = {
     "learning_rate": ("learning rate", r"$\eta$", "1"),
@@ -225,8 +226,21 @@ def codes_and_labels(values: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
 
 
 def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
-    """Undo :func:`codes_and_labels`."""
-    return np.array(json.loads(attributes["labels"]))[codes] if "labels" in attributes else codes
+    """Undo :func:`codes_and_labels`.
+
+    Raises
+    ------
+    InvalidStore
+        The labels are not a list of strings, or a code has none.
+    """
+    if "labels" not in attributes:
+        return codes
+    labels = from_json(attributes["labels"], "labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise InvalidStore("labels are not a list of strings.")
+    if codes.dtype.kind not in "iu" or not ((codes >= 0) & (codes < len(labels))).all():
+        raise InvalidStore("labels are missing for some codes.")
+    return np.array(labels, dtype=str)[codes]
 
 
 def with_codes(dataset: xr.Dataset) -> xr.Dataset:
@@ -333,6 +347,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Any:
     source = Path(path)
     if not source.exists():
         raise InvalidStore(f"There is no store at {source}. Run the simulation that makes it.")
+    check_store(source)
     try:
         if source.suffix == ".nc":
             tree = xr.open_datatree(source, engine="h5netcdf")
@@ -340,12 +355,11 @@ def open_dataset(path: str | os.PathLike[str]) -> Any:
             tree = xr.open_datatree(
                 source, engine="zarr", zarr_format=3, consolidated=False, chunks=None
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidStore(f"{source} is not a readable store: {error}") from error
-    if tree.children:
         labelled = tree.map_over_datasets(with_labels)
-        labelled.set_close(tree.close)
-        return labelled
-    dataset = with_labels(tree.to_dataset())
-    dataset.set_close(tree.close)
-    return dataset
+    except InvalidStore:
+        raise
+    except (Exception, MemoryError) as error:  # whatever a file makes the libraries do
+        raise InvalidStore(f"{source} is not a readable store: {error}") from error
+    result = labelled if tree.children else labelled.to_dataset()
+    result.set_close(tree.close)
+    return result

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
+    "CompileCacheWarning",
     "InvalidSetup",
     "InvalidStore",
     "MissingLibrary",
@@ -51,6 +52,10 @@ class InvalidStore(StatmechError, ValueError):
 
 class SweepStopped(StatmechError, RuntimeError):
     """A sweep ended before its grid was complete; the same call goes on from there."""
+
+
+class CompileCacheWarning(UserWarning):
+    """Compiled code is not kept: there is no folder that this user, and nobody else, writes to."""
 
 
 def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSetup:

@@ -22,9 +22,10 @@ import sympy as sp
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.normalization import Normalization
 from statmech_bn.normalization import normalization as as_normalization
+from statmech_bn.untrusted import from_json
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ class TeacherStudent:
             The attributes hold no setup, or one that is not readable.
         """
         try:
-            values = json.loads(attributes["setup"])
+            values = from_json(attributes["setup"], "attrs['setup']")
             return cls(**{**values, "activation": Activation.from_text(values["activation"])})
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, StatmechError) as error:
             raise InvalidStore(
                 "The attributes hold no readable 'setup'. A sweep over several has none, but "
                 "attrs['sweep'], which says what was computed; was this made by statmech_bn? "

@@ -18,6 +18,7 @@ from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen.cuda_target import cuda_source
 from statmech_bn.codegen.numpy_target import numpy_source
 from statmech_bn.codegen.program import prepare
+from statmech_bn.errors import invalid
 
 Function = Callable[..., tuple[Any, ...]]
 DOUBLE = np.dtype(float)
@@ -47,10 +48,12 @@ def array_function(
     Raises
     ------
     InvalidSetup
-        An expression has a symbol that is not an argument.
+        An expression has a symbol that is not an argument, or there is no such `dtype`.
     NotPrintable
         The device has no such function.
     """
+    if dtype not in ("float64", "float32"):
+        raise invalid("dtype", "float64 or float32", dtype)
     return _array_function(xp, tuple(expressions), tuple(arguments), dtype)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import sympy as sp
 from sympy.printing.c import C99CodePrinter
 
+from statmech_bn.codegen.names import identifier
 from statmech_bn.codegen.program import prepare, printed
 
 
@@ -58,6 +59,8 @@ def cuda_source(
 
     Raises
     ------
+    InvalidSetup
+        The name is not an identifier.
     NotPrintable
         An expression has a function that C99 does not have.
 
@@ -75,5 +78,9 @@ def cuda_source(
     lines = [f"    const double {a} = {printed(printer, e)};" for a, e in program.assignments]
     lines += [f"    out[{i}] = {printed(printer, e)};" for i, e in enumerate(program.results)]
     return "\n".join(
-        [f"__host__ __device__ inline void {name}({parameters}, double* out) {{", *lines, "}\n"]
+        [
+            f"__host__ __device__ inline void {identifier(name)}({parameters}, double* out) {{",
+            *lines,
+            "}\n",
+        ]
     )

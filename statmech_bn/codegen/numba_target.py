@@ -1,16 +1,14 @@
-"""Compiled scalar and array functions: Python source for Numba, kept in a cache folder on disk.
+"""Compiled scalar and array functions: Python source for Numba, whose machine code is kept on disk.
 
-The generated source is written to a file, because Numba keeps machine code on disk only for
-functions that come from one: the second process that asks for an activation compiles nothing.
+A generated module is called by the checksum of its source, under which `statmech_bn.compile_cache`
+finds the machine code again: the second process that asks for an activation compiles nothing. No
+source is read from a file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache, reduce
@@ -18,12 +16,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import platformdirs
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
 from statmech_bn.codegen import elementary
-from statmech_bn.codegen.program import Program, prepare, printed
+from statmech_bn.codegen.program import Program, prepare, printed, symbolic
+from statmech_bn.compile_cache import GENERATED
 
 _IMPORT = threading.Lock()
 HEADER = "import math\n\nfrom numba import cfunc, njit, types\n\n\n"
@@ -89,7 +87,8 @@ def _printed(expr: sp.Expr, printer: type[NumbaPrinter] = NumbaPrinter) -> str:
 
 def _prepare_for_arrays(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
     """Prepare expressions such that erf a and its derivative share exp(−a²)."""
-    shared = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in expressions]
+    symbols = map(symbolic, expressions)
+    shared = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in symbols]
     return prepare(shared, arguments)
 
 
@@ -256,40 +255,15 @@ def numba_vector_function(expressions: Sequence[sp.Expr], arguments: Sequence[sp
 
 
 def _load(source: str) -> ModuleType:
-    """Import generated source from the cache folder, writing it there first if it is new."""
-    name = f"statmech_bn_generated_{hashlib.sha256(source.encode()).hexdigest()[:20]}"
+    """Make a module of generated source, once; its name says what is in it."""
+    name = GENERATED + hashlib.sha256(source.encode()).hexdigest()[:20]
     with _IMPORT:
         if name not in sys.modules:
-            path = _cache_folder() / f"{name}.py"
-            if not path.exists():
-                with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-                    file.write(source)
-                os.replace(file.name, path)  # atomic: another process never sees half a file
-            _execute(name, path)
+            module = ModuleType(name)
+            sys.modules[name] = module  # Numba's cache looks the module up by name
+            try:
+                exec(compile(source, f"{name}.py", "exec"), vars(module))
+            except BaseException:
+                del sys.modules[name]
+                raise
     return sys.modules[name]
-
-
-def _execute(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import the generated module {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Numba's cache looks the module up by name
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _cache_folder() -> Path:
-    """Return the folder of generated code: $STATMECH_BN_CACHE, or the user's cache folder."""
-    chosen = os.environ.get("STATMECH_BN_CACHE")
-    folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("statmech_bn"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    return folder if writable else Path(tempfile.mkdtemp(prefix="statmech_bn_"))

@@ -11,6 +11,7 @@ import scipy.special
 import sympy as sp
 from sympy.printing.numpy import SciPyPrinter
 
+from statmech_bn.codegen.names import identifier
 from statmech_bn.codegen.program import Program, prepare, printed
 
 
@@ -35,7 +36,7 @@ class NumPyPrinter(SciPyPrinter):
 def numpy_source(program: Program, name: str = "generated") -> str:
     """Print a program as a Python function of arrays that returns a tuple."""
     printer = NumPyPrinter({"fully_qualified_modules": True})
-    lines = [f"def {name}({', '.join(map(str, program.arguments))}):"]
+    lines = [f"def {identifier(name)}({', '.join(map(str, program.arguments))}):"]
     lines += [f"    {left} = {printed(printer, right)}" for left, right in program.assignments]
     results = "".join(f"{printed(printer, result)}, " for result in program.results)
     return "\n".join([*lines, f"    return ({results})"]) + "\n"

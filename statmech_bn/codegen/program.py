@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
+from statmech_bn.codegen.names import check_names
 from statmech_bn.errors import NotPrintable, invalid
 
 
@@ -52,7 +54,9 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     Raises
     ------
     InvalidSetup
-        An expression has a symbol that is not an argument.
+        An expression has a symbol that is not an argument, or is a text, which SymPy would run.
+    NotPrintable
+        An expression has a name that is not an argument's, such as the bound symbol of a sum.
 
     Examples
     --------
@@ -60,7 +64,7 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
     ((x0, exp(a0)),)
     """
-    expressions = [stable(sp.sympify(expression)) for expression in expressions]
+    expressions = [stable(symbolic(expression)) for expression in expressions]
     for expression in expressions:
         missing = expression.free_symbols - set(arguments)
         if missing:
@@ -70,8 +74,17 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     # Printed names are ours, so that any symbol (a dummy, a Python keyword) can be an argument.
     names = tuple(sp.Symbol(f"a{i}", real=True) for i in range(len(arguments)))
     renamed = [e.xreplace(dict(zip(arguments, names, strict=True))) for e in expressions]
+    check_names(renamed, names)
     assignments, results = sp.cse(renamed, symbols=sp.numbered_symbols("x", real=True))
     return Program(names, tuple(assignments), tuple(results))
+
+
+def symbolic(expression: Any) -> sp.Expr:
+    """Return a number or an expression as SymPy's."""
+    try:
+        return sp.sympify(expression, strict=True)
+    except sp.SympifyError as error:
+        raise invalid("expressions", "SymPy expressions or numbers", expression) from error
 
 
 def stable(expression: sp.Expr) -> sp.Expr:

@@ -13,8 +13,10 @@ A folder may also hold them in the folder of its archive, such as ``cifar-10-bat
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import pickle
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ IDX = ("mnist", "fashion-mnist")
 DATASETS = ("digits", *IDX, "cifar-10")
 CIFAR_BATCHES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 CIFAR_SHAPE = (3, 32, 32)
+LARGEST_FILE = 2**30
+"""Bytes of an idx file that are read; a small .gz may hold any number of them."""
 UNSIGNED_BYTES = 0x08
 """Type of the values in the head of an idx file."""
 
@@ -164,14 +168,15 @@ def _read_idx_set(folder: Path, name: str) -> tuple[Set, Set]:
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read an idx file: two zeros, the type, the number of dimensions, their sizes, the values."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LARGEST_FILE)
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidStore(f"{path} cannot be read: {error}") from error
     if content[:4] != bytes([0, 0, UNSIGNED_BYTES, dimensions]):
         raise InvalidStore(f"{path} is not an idx file of bytes in {dimensions} dimensions.")
     sizes = np.frombuffer(content, ">i4", dimensions, 4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
-    if values.size != np.prod(sizes):
+    if values.size != math.prod(map(int, sizes)) or min(sizes) < 0:
         raise InvalidStore(f"{path} holds {values.size} values, its head says {sizes.tolist()}.")
     return values.reshape(sizes)
 
@@ -194,18 +199,26 @@ def _read_cifar_batch(path: Path) -> Set:
             batch = _ArraysOnly(file, encoding="bytes").load()
         images = np.asarray(batch[b"data"], np.uint8).reshape(-1, *CIFAR_SHAPE)
         return images, np.asarray(batch[b"labels"], np.int64)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # a damaged pickle raises whatever it says
         raise InvalidStore(f"{path} is not a batch of CIFAR-10: {error}") from error
+
+
+ALLOWED = {
+    *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+"""What pickled arrays ask for; a name with dots would lead on into a module."""
 
 
 class _ArraysOnly(pickle.Unpickler):
     """Unpickle NumPy's arrays and nothing that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        allowed = {"_reconstruct", "ndarray", "dtype"}
-        if (module.split(".")[0] == "numpy" and name in allowed) or name == "encode":
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
 
 
 def _find(folder: Path, stem: str, name: str, suffixes: tuple[str, ...]) -> Path:

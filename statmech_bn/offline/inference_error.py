@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from functools import partial
 
-import numba
 import numpy as np
 
+from statmech_bn.compile_cache import numba
 from statmech_bn.online.averages import Quadrature
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.quadrature import (

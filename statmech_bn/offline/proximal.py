@@ -20,8 +20,9 @@ width·E[∂_ω f] by Stein's lemma, jumps included.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from statmech_bn.compile_cache import numba
 
 REACH = 6.5
 """Fields beyond this many standard deviations weigh less than 10⁻¹⁰."""

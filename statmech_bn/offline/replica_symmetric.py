@@ -34,7 +34,6 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-import numba
 import numpy as np
 import sympy as sp
 import xarray as xr
@@ -42,6 +41,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.codegen import numba_array_function
+from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.offline.proximal import field_moments, workspace

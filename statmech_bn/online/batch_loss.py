@@ -17,7 +17,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 import sympy as sp
 import xarray as xr
@@ -26,6 +25,7 @@ from numpy.typing import ArrayLike
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.codegen import numba_array_function
+from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream

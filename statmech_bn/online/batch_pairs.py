@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from statmech_bn.compile_cache import numba
 from statmech_bn.online.batch_quadrature import compiled, site_density
 
 

@@ -17,11 +17,11 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 
+from statmech_bn.compile_cache import numba
 from statmech_bn.errors import invalid
 
 LARGEST_RULE = 64

@@ -22,12 +22,12 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-import numba
 import numpy as np
 
 from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import cuda_source
+from statmech_bn.compile_cache import numba
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import LARGEST_LENGTH, Run
 from statmech_bn.online.piecewise import value_at

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numba
 import numpy as np
+
+from statmech_bn.compile_cache import numba
 
 ACCURACY = 3e-8
 """Largest error at the test points, relative to the largest value of each average."""

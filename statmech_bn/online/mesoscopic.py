@@ -31,7 +31,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import sympy as sp
 import xarray as xr
@@ -40,6 +39,7 @@ from numpy.typing import ArrayLike
 from statmech_bn.activations import Activation, z
 from statmech_bn.arrays import namespace
 from statmech_bn.codegen import numba_table_function, stable
+from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import (
     LARGEST_LENGTH,

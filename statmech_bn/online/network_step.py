@@ -8,9 +8,9 @@ Samples, weights and c have the precision of the weights; all other numbers and 
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from statmech_bn.compile_cache import numba
 from statmech_bn.normalization.batch import ROUNDING
 from statmech_bn.online.piecewise import value_at_step
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numba
 import numpy as np
 
+from statmech_bn.compile_cache import numba
 from statmech_bn.errors import invalid
 
 DEGREE = 16

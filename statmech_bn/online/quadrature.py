@@ -18,8 +18,9 @@ kinks and shrink towards the places where the mean over h* has a smoothed kink.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from statmech_bn.compile_cache import numba
 
 REACH = 9.0
 """Fields beyond this many standard deviations weigh less than 10⁻¹⁸, enough for polynomials too."""

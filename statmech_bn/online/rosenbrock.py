@@ -17,8 +17,9 @@ within the Julia Differential Equations package, BIT Numer. Math. 63, 27 (2023),
 coefficients are; E. Hairer & G. Wanner, Solving Ordinary Differential Equations II, section IV.7.
 """
 
-import numba
 import numpy as np
+
+from statmech_bn.compile_cache import numba
 
 DIAGONAL = 0.21193756319429014
 """γ of the method."""

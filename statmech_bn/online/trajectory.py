@@ -6,9 +6,9 @@ The learning rates are multiplied by the factor s(t) of a schedule, given as pol
 (`statmech_bn.online.piecewise`), and no step crosses from one piece to the next.
 """
 
-import numba
 import numpy as np
 
+from statmech_bn.compile_cache import numba
 from statmech_bn.online.interpolation import four_averages
 from statmech_bn.online.piecewise import value_on
 from statmech_bn.online.rosenbrock import (

@@ -40,6 +40,7 @@ from statmech_bn.errors import InvalidStore
 from statmech_bn.sweeps.description import differences
 from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.points import Template, Variable
+from statmech_bn.untrusted import check_store, from_json
 
 try:
     import fcntl
@@ -66,7 +67,7 @@ class Store:
             leftover.unlink()
         self.path, self.grid = path, grid
         self.metadata: dict[str, Any] = json.loads((path / "zarr.json").read_text())
-        arrays: dict[str, Any] = dict(zarr.open_group(path, mode="r", zarr_format=3).arrays())
+        arrays: dict[str, Any] = dict(_group(path).arrays())
         dims = {name: array.metadata.dimension_names for name, array in arrays.items()}
         self.coordinates = {n: array for n, array in arrays.items() if dims[n] == (n,)}
         self.arrays = {n: array for n, array in arrays.items() if n not in self.coordinates}
@@ -154,6 +155,11 @@ class Store:
         write_metadata(self.path, self.metadata)
 
 
+def _group(path: Path) -> zarr.Group:
+    """Open the root; its arrays are the folders in it, whatever its metadata says of them."""
+    return zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+
+
 def check(path: Path, description: dict[str, Any]) -> None:
     """Refuse a store of something else.
 
@@ -162,8 +168,10 @@ def check(path: Path, description: dict[str, Any]) -> None:
     InvalidStore
         The message lists what differs.
     """
+    check_store(path)
     try:
-        found = json.loads(json.loads((path / "zarr.json").read_text())["attributes"]["sweep"])
+        metadata = from_json((path / "zarr.json").read_text(), f"{path}/zarr.json")
+        found = from_json(metadata["attributes"]["sweep"], "attrs['sweep']")
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
     if different := list(differences(found, description)):

@@ -1,0 +1,172 @@
+"""Where compiled code is kept between processes, and when it is believed.
+
+The folder is $STATMECH_BN_CACHE, or the user's cache folder. It holds machine code and pickles, so
+whoever writes to it runs code here: it is created for its owner alone, and it is used only if no
+other user can write to it or replace it, that is, if for it and each folder above it
+
+    owner = this user or root (this user for the folder itself),   mode & 022 = 0 or sticky
+
+Without such a folder nothing is kept: the package works, and compiles anew in every process.
+
+Modules that compile import `numba` from here, so that it finds the folder by a locator. Each file
+begins with a checksum of what follows and of the source that it was compiled from; a file that is
+cut short, garbled or of another source is a miss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import pickle
+import shutil
+import stat
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numba
+import platformdirs
+from numba.core import caching
+
+from statmech_bn.errors import CompileCacheWarning
+
+__all__ = ["cache_folder", "distrust", "numba"]
+
+VARIABLE = "STATMECH_BN_CACHE"
+GENERATED = "statmech_bn_generated_"
+"""Names of generated modules begin so, and end with the checksum of their source."""
+PACKAGE = Path(__file__).parent
+PRIVATE = 0o700
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Return the folder of compiled code, or None, with one warning, if there is none to trust."""
+    chosen = os.environ.get(VARIABLE)
+    folder = Path(chosen or platformdirs.user_cache_dir("statmech_bn")).expanduser()
+    try:
+        folder = folder.resolve()
+        for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
+            missing.mkdir(PRIVATE, exist_ok=True)
+        problem = distrust(folder)
+        if not problem:
+            tempfile.TemporaryFile(dir=folder).close()
+            return folder
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # read-only, full, no home, a loop of links
+        problem = f"it cannot be written to ({error})"
+    warnings.warn(
+        f"Compiled code is not kept in {folder}: {problem}. Every process compiles anew. "
+        f"Set {VARIABLE} to a folder of your own.",
+        CompileCacheWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def distrust(folder: Path) -> str:
+    """Say why others could put code into a folder, or return nothing."""
+    if not hasattr(os, "geteuid"):  # Windows keeps users' folders apart
+        return ""
+    for place in (folder, *folder.parents):
+        found = place.stat()
+        allowed = {os.geteuid()} if place == folder else {os.geteuid(), 0}
+        if found.st_uid not in allowed:
+            return f"{place} belongs to another user"
+        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if shared and (place == folder or not found.st_mode & stat.S_ISVTX):
+            return f"others may write to {place} (chmod go-w would change it)"
+    return ""
+
+
+class Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
+    """Tells Numba where functions of this package are kept."""
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Locator | None:
+        """Return a locator for a function of this package or of a generated module, else None."""
+        path = Path(py_file)
+        ours = path.name.startswith(GENERATED) or path.is_relative_to(PACKAGE)
+        return cls(py_func, py_file) if ours else None
+
+    def get_cache_path(self) -> str:
+        """Return the folder of one source folder; nothing is written where there is none."""
+        folder = cache_folder()
+        generated = Path(self._py_file).name.startswith(GENERATED)
+        below = "generated" if generated else self.get_suitable_cache_subpath(self._py_file)
+        return "" if folder is None else str(folder / below)
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder, for its owner alone."""
+        if path := self.get_cache_path():
+            os.makedirs(path, PRIVATE, exist_ok=True)
+
+    def get_source_stamp(self) -> Any:
+        """Return the checksum of the source; a generated module has it in its name."""
+        name = Path(self._py_file).name
+        return name if name.startswith(GENERATED) else super().get_source_stamp()
+
+
+class CheckedFile(caching.IndexDataCacheFile):
+    """Numba's index and data, each behind a checksum; one that is not whole is not there."""
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep a compiled function, if there is a place and room."""
+        if self._cache_path:
+            with contextlib.suppress(OSError):  # a full disk, say: what was compiled runs
+                super().save(key, data)
+
+    def _load_index(self) -> dict[Any, str]:
+        content = self._read(self._index_path) if self._cache_path else None
+        return {} if content is None else pickle.loads(content)
+
+    def _save_index(self, overloads: dict[Any, str]) -> None:
+        self._write(self._index_path, self._dump(overloads))
+
+    def _load_data(self, name: str) -> Any:
+        if (content := self._read(self._data_path(name))) is None:
+            raise FileNotFoundError(name)  # which Numba takes for a miss
+        return pickle.loads(content)
+
+    def _save_data(self, name: str, data: Any) -> None:
+        self._write(self._data_path(name), self._dump(data))
+
+    def _checksum(self, content: bytes) -> bytes:
+        source = repr((self._version, self._source_stamp)).encode()
+        return hashlib.sha256(source + content).digest()
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            return None
+        checksum, content = content[:32], content[32:]
+        return content if self._checksum(content) == checksum else None
+
+    def _write(self, path: str, content: bytes) -> None:
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        with self._open_for_write(path) as file:
+            file.write(self._checksum(content) + content)
+
+
+def _cache_file(cache_path: str, filename_base: str, source_stamp: Any) -> Any:
+    """Make the file of a function: ours in our folder, Numba's own elsewhere."""
+    folder = cache_folder()
+    ours = not cache_path or (folder is not None and Path(cache_path).is_relative_to(folder))
+    return (CheckedFile if ours else _NUMBAS)(cache_path, filename_base, source_stamp)
+
+
+_NUMBAS = caching.IndexDataCacheFile
+if Locator not in caching.CacheImpl._locator_classes:
+    caching.CacheImpl._locator_classes.insert(0, Locator)
+    setattr(caching, "IndexDataCacheFile", _cache_file)  # noqa: B010  (a class, to mypy)

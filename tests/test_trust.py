@@ -1,0 +1,188 @@
+"""Stores from strangers: nothing leaves their folder, and bombs end in InvalidStore at once."""
+
+import json
+import time
+from contextlib import contextmanager
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidStore
+
+LABELLED = xr.Dataset({"y": ("name", [1.0, 2.0])}, {"name": ["a", "b"]}, {"k": 1})
+DEEP = "[" * 10**5 + "]" * 10**5
+
+
+@contextmanager
+def refused(match="[a-z]"):
+    began = time.perf_counter()
+    with pytest.raises(InvalidStore, match=match):
+        yield
+    assert time.perf_counter() - began < 1
+
+
+@pytest.fixture
+def store(tmp_path):
+    tree = xr.DataTree.from_dict({"/": LABELLED, "/below": LABELLED.rename(name="other")})
+    return sbn.save(tree, tmp_path / "store.zarr")
+
+
+def edit(store, part, change):
+    file = store / part / "zarr.json"
+    metadata = json.loads(file.read_text())
+    change(metadata)
+    file.write_text(json.dumps(metadata))
+
+
+def test_a_good_store_is_read(store):
+    assert list(sbn.open(store)["below"]["other"].values) == ["a", "b"]
+
+
+HUGE = 10**12
+
+
+def sized(shape, chunk):
+    def change(metadata):
+        metadata["shape"] = shape
+        metadata["chunk_grid"]["configuration"]["chunk_shape"] = chunk
+
+    return change
+
+
+@pytest.mark.parametrize("part", ["name", "below/other"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        sized([HUGE], [HUGE]), sized([HUGE], [2]), sized([-1], [2]), sized([2.5], [2]),
+        sized(["2"], [2]), sized([10**400], [2]), sized([HUGE, HUGE], [HUGE, 1]),
+        lambda m: m.update(shape=None), lambda m: m.update(codecs=[{"name": "pickle"}]),
+        lambda m: m.update(data_type="object"), lambda m: m.pop("chunk_grid"),
+        lambda m: m.update(node_type="group"), lambda m: m.update(dimension_names=["a", "b"]),
+        lambda m: m["attributes"].update(labels=DEEP),
+        lambda m: m["attributes"].update(labels='"ab"'),
+        lambda m: m["attributes"].update(labels="[1, 2]"),
+        lambda m: m["attributes"].update(labels='["a"]'),
+        lambda m: m["attributes"].update(labels=json.dumps(["x" * 2**24, "b"])),
+        lambda m: m["attributes"].update(labels={"a": 1}),
+    ],
+)  # fmt: skip
+def test_what_an_array_claims_is_checked(store, part, change):
+    edit(store, part, change)
+    with refused():
+        sbn.open(store).load()
+
+
+def test_a_variable_larger_than_memory_is_refused(store):
+    edit(store, "y", sized([HUGE], [HUGE]))
+    with refused("chunks"):
+        sbn.open(store)
+
+
+@pytest.mark.parametrize("text", [DEEP, "", "[]", "{", "\0", '{"a":' * 10**5, "9" * 10**5, "null"])
+def test_garbled_metadata(store, text):
+    for part in ("name", "below", ""):
+        (store / part / "zarr.json").write_text(text)
+        with refused():
+            sbn.open(store)
+
+
+def test_deep_groups(store):
+    folder = store
+    for _ in range(30):
+        folder = folder / "g"
+        folder.mkdir()
+        (folder / "zarr.json").write_text((store / "below" / "zarr.json").read_text())
+    with refused("deeper"):
+        sbn.open(store)
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("part", ["extra", "below/extra", "name/c/0"])
+def test_links_out_of_a_store_are_not_followed(store, tmp_path, part, absolute):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    link = store / part
+    link.unlink(missing_ok=True)
+    link.symlink_to(secret if absolute else "../" * part.count("/") + "../secret")
+    with refused("leads out of the store"):
+        sbn.open(store)
+
+
+@pytest.mark.parametrize("name", ["..", "../../x", "/tmp/x", "a/../../b"])
+def test_names_of_consolidated_metadata_are_not_read(store, name):
+    """They would be joined to the folder's path."""
+    edit(store, "", lambda m: m.update(consolidated_metadata={
+        "kind": "inline", "must_understand": False,
+        "metadata": {name: json.loads((store / "y" / "zarr.json").read_text())}}))  # fmt: skip
+    assert set(sbn.open(store).to_dataset().variables) == {"name", "y"}
+
+
+def points(x):
+    return xr.Dataset({"y": ("k", [x, 2 * x])})
+
+
+def test_a_sweep_writes_nothing_out_of_its_store(tmp_path):
+    sbn.sweep(points, {"x": [1.0, 2.0]}, tmp_path / "s.zarr", workers=1)
+    chunks, outside = tmp_path / "s.zarr" / "y" / "c", tmp_path / "outside"
+    chunks.rename(tmp_path / "moved")
+    outside.mkdir()
+    chunks.symlink_to(outside)
+    with refused("leads out of the store"):
+        sbn.sweep(points, {"x": [1.0, 2.0]}, tmp_path / "s.zarr", workers=1)
+    assert not list(outside.iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f.__setitem__("out", h5py.ExternalLink("secret.h5", "/")),
+        lambda f: f.__setitem__("soft", h5py.SoftLink("/y")),
+        lambda f: f.__setitem__("loop", f["/"]),
+        lambda f: f.create_dataset("raw", (6,), "u1", external=[("secret", 0, 6)]),
+        lambda f: f.create_dataset("huge", (HUGE,), "f8", chunks=(2**32 - 1,)),
+        lambda f: f["name"].attrs.__setitem__("labels", DEEP[:40000]),
+    ],
+)
+def test_netcdf_files_are_checked_as_well(tmp_path, change):
+    path = sbn.save(LABELLED, tmp_path / "a.nc")
+    assert list(sbn.open(path)["name"].values) == ["a", "b"]
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with refused():
+        sbn.open(path)
+
+
+def test_virtual_data_is_not_followed(tmp_path):
+    path = sbn.save(LABELLED, tmp_path / "a.nc")
+    layout = h5py.VirtualLayout((2,), "f8")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", (2,))
+    with h5py.File(path, "r+") as file:
+        file.create_virtual_dataset("v", layout)
+    with refused("another file"):
+        sbn.open(path)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_garbage_is_no_store(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+    with refused():
+        sbn.open(path)
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        DEEP, "9" * 5000, "null", "3", '{"activation": 3}', '{"activation": {"a": 1}}', b"{}", 3,
+        '{"activation": "relu", "batch_size": 1e400}', '{"activation": "relu", "batch_size": -1}',
+        '{"activation": "relu", "label_noise": "open(1)"}', '{"activation": null}',
+        '{"activation": "relu", "normalization": ["a"]}', "x" * 2**25,
+    ],
+    ids=lambda setup: str(setup)[:30],
+)  # fmt: skip
+def test_setups_of_attributes(setup):
+    with refused():
+        sbn.TeacherStudent.from_attrs({"setup": setup})
