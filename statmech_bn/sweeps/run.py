@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import SweepStopped
+from statmech_bn.files import user_path
 from statmech_bn.sweeps.description import describe_sweep
 from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid, points_of
 from statmech_bn.sweeps.points import Block, Study, Template, compute, varying
@@ -106,7 +107,7 @@ def sweep(
     {'learning_rate': 3, 'time': 3}
     """
     axes, study, description = checked(function, grid, seed, chunk_points)
-    path = Path(store).absolute()
+    path = user_path(store, "store").absolute()
     with hold(path) as folder:
         if folder == path:
             check(path, description)
