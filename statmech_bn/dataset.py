@@ -296,8 +296,10 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     if target.is_dir() and target.suffix == ".nc":
         raise InvalidStore(f"{target} is a folder; name a file for NetCDF.")
     check_storable(dataset, target.suffix == ".nc")
-    tree = isinstance(dataset, xr.DataTree)
-    coded = dataset.map_over_datasets(_bare) if tree else _bare(dataset)
+    if isinstance(dataset, xr.DataTree):
+        coded: Any = dataset.map_over_datasets(_bare)
+    else:
+        coded = _bare(dataset)
     try:
         with replacing(target) as unfinished:
             if target.suffix == ".nc":

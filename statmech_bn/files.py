@@ -80,6 +80,9 @@ def replacing(path: Path) -> Iterator[Path]:
             _swap(room / target.name, target)
             _remove_aside(target)
     except BaseException:
+        if lock is not None:  # first of all: who holds it is taken to be alive
+            os.close(lock)
+            lock = None
         if room is not None:
             shutil.rmtree(room, ignore_errors=True)
         for folder in reversed(made):
@@ -87,10 +90,10 @@ def replacing(path: Path) -> Iterator[Path]:
                 folder.rmdir()
         raise
     finally:
-        if room is not None:
-            shutil.rmtree(room, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+        if room is not None:
+            shutil.rmtree(room, ignore_errors=True)
 
 
 @contextmanager
@@ -239,9 +242,11 @@ def _remove_leftovers(target: Path) -> None:
             lock = _lock(room, shared=False)
         except OSError:  # it is in use, or gone
             continue
-        shutil.rmtree(room, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        try:
+            shutil.rmtree(room, ignore_errors=True)
+        finally:
+            if lock is not None:
+                os.close(lock)
 
 
 def _make_room(target: Path) -> Path:

@@ -18,7 +18,8 @@ LEFT = {"count": None}
 
 
 def interrupt(event, _):
-    if LEFT["count"] is not None and event in EVENTS:
+    main = threading.current_thread() is threading.main_thread()  # which Ctrl-C reaches
+    if main and LEFT["count"] is not None and event in EVENTS:
         LEFT["count"] -= 1
         if LEFT["count"] == 0:
             raise KeyboardInterrupt

@@ -25,7 +25,7 @@ from statmech_bn.sweeps.description import describe_sweep
 from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid, points_of
 from statmech_bn.sweeps.points import Block, Study, Template, compute, varying
 from statmech_bn.sweeps.store import Store, check, create, hold
-from statmech_bn.sweeps.workers import executor
+from statmech_bn.sweeps.workers import check_main, executor
 from statmech_bn.teacher_student import integer
 
 BLOCK_SECONDS, BLOCK_BYTES = 1.0, 2**24
@@ -106,6 +106,7 @@ def sweep(
     ...     print(dict(result.overlap.sizes))
     {'learning_rate': 3, 'time': 3}
     """
+    check_main(function, processes)
     axes, study, description = checked(function, grid, seed, chunk_points)
     path = user_path(store, "store").absolute()
     with hold(path) as folder:

@@ -166,8 +166,8 @@ def check(path: Path, description: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
     before = {name: description[name] for name in description if name in found or name not in NEW}
-    ordered = [{"order of axes": list(d.get("grid", ())), **d} for d in (found, before)]
-    if different := list(differences(*ordered)):
+    stored, asked = ({"order of axes": list(d.get("grid", ())), **d} for d in (found, before))
+    if different := list(differences(stored, asked)):
         raise InvalidStore(
             f"{path} holds another sweep; it is left alone. What differs:\n  "
             + "\n  ".join(different)
