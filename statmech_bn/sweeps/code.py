@@ -7,6 +7,7 @@ in the description. What counts is the compiled code, so comments and line break
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import sys
 import sysconfig
@@ -16,6 +17,8 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 PACKAGE = "statmech_bn"
+CHANGING = ("append", "extend", "insert", "add", "update", "setdefault", "pop", "clear", "remove")
+"""Methods of lists, dicts and sets that change them."""
 
 
 def code_of(function: Any) -> dict[str, str]:
@@ -68,10 +71,21 @@ def _read_by(function: FunctionType) -> Iterator[tuple[str, Any]]:
             if _is_users(value.__name__):
                 inside = names.intersection(vars(value))
                 yield from ((f"{name}.{n}", getattr(value, n)) for n in sorted(inside))
-        else:
+        elif not (isinstance(value, (list, dict, set)) and _changes(function, name)):
             yield name, value
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         yield f"{function.__qualname__} {name}", cell.cell_contents
+
+
+def _changes(function: FunctionType, name: str) -> bool:
+    """Say whether a function changes a global, which is then a record or a memo and no constant."""
+    for code in _codes(function.__code__):
+        steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
+        used = [i for i, step in enumerate(steps[:-1]) if step.argval == name]
+        stores = any(step.opname in ("STORE_SUBSCR", "DELETE_SUBSCR") for step in steps)
+        if used and (stores or any(steps[i + 1].argval in CHANGING for i in used)):
+            return True
+    return False
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
