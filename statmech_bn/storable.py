@@ -28,7 +28,7 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
     for node in _nodes(dataset).values():
         for name, index in node.xindexes.items():
             if type(index).__name__ != "PandasIndex":
-                raise _refused(name, "an index of its own", "Use dataset.reset_index first.")
+                raise _refused(name, "indexes of one coordinate", "Use dataset.reset_index first.")
         for name in (*node.variables, *node.dims):
             _check_name(name)
         _check_attributes("dataset", node.attrs)
