@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +21,8 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.files import recover, replacing, settled, user_path
+from statmech_bn.storable import check_kept, check_storable
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 from statmech_bn.untrusted import check_store, from_json
 
@@ -266,8 +267,8 @@ def with_labels(dataset: xr.Dataset) -> xr.Dataset:
 def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Write a Dataset or a tree of them, replacing the store that was at the path before.
 
-    The new store is completed beside the old one before it takes its place, so an interrupted
-    write leaves the old one.
+    The new store is completed beside the old one before it takes its place: whatever happens,
+    there is the old one or the new one, whole, and of several saves at the same time one wins.
 
     Parameters
     ----------
@@ -283,9 +284,9 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     Raises
     ------
     InvalidSetup
-        There is no Dataset to write.
+        There is no Dataset to write, or it holds what a store cannot give back; it is named.
     InvalidStore
-        Something that is not a store stands at the path.
+        Something that is not a store stands at the path, or it cannot be written.
 
     Examples
     --------
@@ -300,30 +301,35 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     """
     if not isinstance(dataset, (xr.Dataset, xr.DataTree)):
         raise invalid("dataset", "a Dataset or a DataTree", dataset, "Write sbn.save(data, path).")
-    target = Path(path)
+    target = user_path(path)
+    recover(target)
     if target.is_dir() and any(target.iterdir()) and not (target / "zarr.json").exists():
         raise InvalidStore(f"{target} is a folder but not a Zarr store; it is left alone.")
     if target.is_file() and target.suffix != ".nc":
         raise InvalidStore(f"{target} is a file; name a folder for Zarr or end in .nc.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    if target.is_dir() and target.suffix == ".nc":
+        raise InvalidStore(f"{target} is a folder; name a file for NetCDF.")
+    check_storable(dataset, target.suffix == ".nc")
+    if isinstance(dataset, xr.DataTree):
+        coded: Any = dataset.map_over_datasets(_bare)
+    else:
+        coded = _bare(dataset)
     try:
-        if isinstance(dataset, xr.DataTree):
-            dataset = dataset.map_over_datasets(with_codes)
-        else:
-            dataset = with_codes(dataset)
-        if target.suffix == ".nc":
-            dataset.to_netcdf(unfinished, engine="h5netcdf")
-        else:
-            dataset.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=False)
-            if target.exists():
-                shutil.rmtree(target)
-        os.replace(unfinished, target)
-    finally:
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished)
-        unfinished.unlink(missing_ok=True)
+        with replacing(target) as unfinished:
+            if target.suffix == ".nc":
+                coded.to_netcdf(unfinished, engine="h5netcdf")
+            else:
+                coded.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=False)
+            with _open(unfinished) as found:
+                check_kept(dataset, found)
+    except OSError as error:
+        raise InvalidStore(f"Writing {target} failed: {error}. What was there is kept.") from error
     return target
+
+
+def _bare(dataset: xr.Dataset) -> xr.Dataset:
+    """Leave out how the values were encoded elsewhere: they are stored as they are."""
+    return with_codes(dataset.drop_encoding())
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Any:
@@ -344,7 +350,12 @@ def open_dataset(path: str | os.PathLike[str]) -> Any:
     InvalidStore
         There is no store at the path, or it is not readable.
     """
-    source = Path(path)
+    with settled(user_path(path)) as source:
+        return _open(source)
+
+
+def _open(source: Path) -> Any:
+    """Open the store that is at a path now."""
     if not source.exists():
         raise InvalidStore(f"There is no store at {source}. Run the simulation that makes it.")
     check_store(source)

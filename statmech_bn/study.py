@@ -7,7 +7,6 @@ scripts have are those of `Options`. What results say of a claim follows one rul
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import zarr
 
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import InvalidStore
+from statmech_bn.files import recover, remove, user_path
 from statmech_bn.sweeps import plan, sweep
 from statmech_bn.verdicts import decide, distances, judge, limit
 
@@ -78,11 +78,11 @@ def simulate(parts: Mapping[str, Part], options: Options) -> xr.DataTree:
     InvalidStore, SweepStopped
         As `statmech_bn.sweep` does.
     """
-    root = options.store
+    root = recover(user_path(options.store, "store"))
     if not options.resume and root.exists():
         if not (root / "zarr.json").exists():
             raise InvalidStore(f"{root} is not a Zarr store; it is left alone.")
-        shutil.rmtree(root)
+        remove(root)
     for name, (function, grid) in parts.items():
         for folder in reversed(Path(name).parents):  # the root is the parent "." of all
             _make_group(root / folder)
@@ -121,7 +121,7 @@ def run(
         return None
     tree = simulate(parts, options)
     for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        save_figure(figure, options.figures / f"{options.store.stem}_{name}")
+        save_figure(figure, user_path(options.figures, "figures") / f"{options.store.stem}_{name}")
     print(f"results: {options.store}\nfigures: {options.figures}")
     return tree
 

@@ -83,7 +83,7 @@ def test_a_failed_save_leaves_the_old_store(result, tmp_path):
     _, dataset = result
     path = tmp_path / "run.zarr"
     sbn.save(dataset, path)
-    with pytest.raises(TypeError):
+    with pytest.raises(InvalidSetup, match="unstorable"):
         sbn.save(dataset.assign_attrs(unstorable=object()), path)
     with sbn.open(path) as found:
         xr.testing.assert_identical(found.load(), dataset)

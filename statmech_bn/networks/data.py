@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.files import user_path
 from statmech_bn.online.arguments import stream
 from statmech_bn.teacher_student import integer, real
 
@@ -118,7 +119,7 @@ def load(
         raise invalid("folder", "the folder of the files", folder, _told(name))
     else:
         read = _read_idx_set if name in IDX else _read_cifar
-        train, test = read(Path(folder), name)
+        train, test = read(user_path(folder, "folder"), name)
     inputs, labels = train
     if samples is not None:
         if integer("samples", samples, 1) > len(labels):

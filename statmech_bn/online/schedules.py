@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,29 +38,88 @@ __all__ = ["Schedule", "constant", "cosine", "inverse_time", "step", "table", "w
 class Schedule:
     """A factor s(t) with a name and parameters that reproduce it.
 
+    Schedules of this module hold nothing but numbers, so they are compared, pickled and described
+    by what they are. One with a factor of its own is pickled if that callable can be.
+
     Parameters
     ----------
     name : str
-    factor : callable
+        A schedule of this module, if there is no factor.
+    factor : callable, optional
         t ↦ s(t) ≥ 0, for t ≥ 0 in steps/N.
     breakpoints : tuple of float
         Times at which s jumps or bends; at a jump s is what holds from then on.
     parameters : dict
         What the Dataset's attributes hold besides the name.
+
+    Raises
+    ------
+    InvalidSetup
+        There is no factor, and no schedule of this name.
     """
 
     name: str
-    factor: Callable[[float], float] = field(repr=False, compare=False)
+    factor: Callable[[float], float] | None = field(default=None, repr=False)
     breakpoints: tuple[float, ...] = ()
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.factor is None and self.name not in FACTORS:
+            known = f"one of {', '.join(FACTORS)}, or a factor"
+            raise invalid("name", known, self.name, "Write Schedule(name, factor).")
+        if self.factor is not None and not callable(self.factor):
+            raise invalid("factor", "a callable t ↦ s(t)", self.factor)
 
     def __call__(self, time: float) -> float:
         """Evaluate s at one time."""
+        if self.factor is None:
+            return FACTORS[self.name](time, **self.parameters)
         return self.factor(time)
 
     def to_attrs(self) -> dict[str, Any]:
         """Return what describes the schedule, ready for JSON."""
-        return {"name": self.name, **self.parameters}
+        parts = self.parameters.items()
+        return {
+            "name": self.name,
+            **{k: v.to_attrs() if isinstance(v, Schedule) else v for k, v in parts},
+        }
+
+
+def _constant(t: float, factor: float) -> float:
+    return factor
+
+
+def _step(t: float, time: list[float], factor: float) -> float:
+    return factor ** bisect_right(time, t)
+
+
+def _cosine(t: float, duration: float, final: float) -> float:
+    return final + (1 - final) * (1 + math.cos(math.pi * min(t / duration, 1.0))) / 2
+
+
+def _inverse_time(t: float, timescale: float) -> float:
+    return 1 / (1 + t / timescale)
+
+
+def _warm_up(t: float, duration: float, initial: float, then: Schedule) -> float:
+    if t < duration:
+        return initial + (1 - initial) * t / duration
+    return then(t - duration)
+
+
+def _table(t: float, time: list[float], factor: list[float]) -> float:
+    return float(np.interp(t, time, factor))
+
+
+FACTORS: dict[str, Callable[..., float]] = {
+    "constant": _constant,
+    "step": _step,
+    "cosine": _cosine,
+    "inverse_time": _inverse_time,
+    "warm_up": _warm_up,
+    "table": _table,
+}
+"""Name → s of t and the parameters."""
 
 
 Pieces = tuple[np.ndarray, np.ndarray]
@@ -78,7 +138,7 @@ def constant(factor: float = 1.0) -> Schedule:
     Schedule
     """
     factor = _number("factor", factor, above=0.0)
-    return Schedule("constant", lambda _: factor, (), {"factor": factor})
+    return Schedule("constant", parameters={"factor": factor})
 
 
 def step(time: ArrayLike, factor: float = 0.1) -> Schedule:
@@ -103,12 +163,7 @@ def step(time: ArrayLike, factor: float = 0.1) -> Schedule:
     times = _times(time)
     factor = _number("factor", factor)
     steps = times.tolist()
-    return Schedule(
-        "step",
-        lambda t: factor ** int(np.searchsorted(times, t, side="right")),
-        tuple(steps),
-        {"time": steps, "factor": factor},
-    )
+    return Schedule("step", None, tuple(steps), {"time": steps, "factor": factor})
 
 
 def cosine(duration: float, final: float = 0.0) -> Schedule:
@@ -132,11 +187,7 @@ def cosine(duration: float, final: float = 0.0) -> Schedule:
     """
     duration = _number("duration", duration, above=0.0)
     final = _number("final", final)
-
-    def factor(t: float) -> float:
-        return final + (1 - final) * (1 + math.cos(math.pi * min(t / duration, 1.0))) / 2
-
-    return Schedule("cosine", factor, (duration,), {"duration": duration, "final": final})
+    return Schedule("cosine", None, (duration,), {"duration": duration, "final": final})
 
 
 def inverse_time(timescale: float) -> Schedule:
@@ -157,8 +208,7 @@ def inverse_time(timescale: float) -> Schedule:
     [1.0, 0.5, 0.25]
     """
     timescale = _number("timescale", timescale, above=0.0)
-    factor: Callable[[float], float] = lambda t: 1 / (1 + t / timescale)  # noqa: E731
-    return Schedule("inverse_time", factor, (), {"timescale": timescale})
+    return Schedule("inverse_time", parameters={"timescale": timescale})
 
 
 def warm_up(duration: float, initial: float = 0.0, then: Schedule | None = None) -> Schedule:
@@ -187,15 +237,9 @@ def warm_up(duration: float, initial: float = 0.0, then: Schedule | None = None)
     after = constant() if then is None else then
     if not isinstance(after, Schedule):
         raise invalid("then", "a Schedule", then)
-
-    def factor(t: float) -> float:
-        if t < duration:
-            return initial + (1 - initial) * t / duration
-        return after(t - duration)
-
     breakpoints = (duration, *(duration + t for t in after.breakpoints))
-    described = {"duration": duration, "initial": initial, "then": after.to_attrs()}
-    return Schedule("warm_up", factor, breakpoints, described)
+    parameters = {"duration": duration, "initial": initial, "then": after}
+    return Schedule("warm_up", None, breakpoints, parameters)
 
 
 def table(time: ArrayLike, factor: ArrayLike) -> Schedule:
@@ -221,12 +265,8 @@ def table(time: ArrayLike, factor: ArrayLike) -> Schedule:
     factors = np.atleast_1d(np.asarray(factor, dtype=float))
     if factors.shape != times.shape or not np.isfinite(factors).all() or (factors < 0).any():
         raise invalid("factor", f"{times.size} finite numbers ≥ 0, one for each time", factor)
-    return Schedule(
-        "table",
-        lambda t: float(np.interp(t, times, factors)),
-        tuple(times.tolist()),
-        {"time": times.tolist(), "factor": factors.tolist()},
-    )
+    parameters = {"time": times.tolist(), "factor": factors.tolist()}
+    return Schedule("table", None, tuple(times.tolist()), parameters)
 
 
 def prepare(

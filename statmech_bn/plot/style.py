@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import invalid
+from statmech_bn.files import user_path
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
     from matplotlib.axes import Axes
@@ -59,7 +60,8 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     """
     import matplotlib as mpl
 
-    png, pdf = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.pdf")
+    whole = user_path(stem, "stem")
+    png, pdf = Path(f"{whole}.png"), Path(f"{whole}.pdf")
     png.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(png, dpi=200)

@@ -23,11 +23,14 @@ import sympy as sp
 
 from statmech_bn.activations import Activation
 from statmech_bn.errors import invalid
+from statmech_bn.sweeps.code import code_of
 from statmech_bn.sweeps.grid import Grid, points_of
 
 LIBRARIES = ("statmech_bn", "numpy", "scipy", "numba")
 LONGEST = 1000
 """Arrays longer than this are described by their checksum."""
+NEW = ("kinds", "code")
+"""Parts of a description that stores of older versions lack; those are compared without."""
 UNIMPORTANT = ("workers",)
 """Arguments that, by this package's convention, never change a result."""
 
@@ -51,7 +54,7 @@ def describe_sweep(
     """
     bound = function.func if isinstance(function, partial) else function
     name = getattr(bound, "__qualname__", "<unnamed>")
-    if not callable(function) or "<" in name:
+    if not callable(function) or "<" in name or _is_bound(bound):
         raise invalid(
             "function",
             "a function at the top of a module, or functools.partial of one",
@@ -87,7 +90,30 @@ def describe_sweep(
         "seed": seed,
         "chunk_points": chunk_points,
         "versions": versions(),
+        "kinds": {
+            "grid": {
+                key: "str" if axis.dtype.kind == "U" else axis.dtype.name
+                for key, axis in grid.axes.items()
+            },
+            "arguments": {key: kind(filled.arguments[key]) for key in described},
+        },
+        "code": code_of(bound),
     }
+
+
+def kind(value: Any) -> Any:
+    """Name the types of an argument, which `canonical` leaves out."""
+    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"{name} {value.dtype.name if value.dtype.kind != 'U' else 'str'}"
+    if isinstance(value, (list, tuple)):
+        kinds = [kind(item) for item in value]
+        return [name, *(kinds[:1] if all(k == kinds[0] for k in kinds) else kinds)]
+    if isinstance(value, Mapping):
+        return [name, *([repr(key), kind(item)] for key, item in value.items())]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: [kind(getattr(value, f.name)) for f in fields(value)]}
+    return name
 
 
 def canonical(value: Any, where: str) -> Any:
@@ -101,7 +127,8 @@ def canonical(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
-        return value.item()
+        item = value.item()
+        return canonical(float(item) if isinstance(item, np.floating) else item, where)
     if isinstance(value, np.ndarray):
         if value.size <= LONGEST and value.dtype.kind in "biufU":
             return value.tolist()
@@ -120,6 +147,8 @@ def canonical(value: Any, where: str) -> Any:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: canonical(getattr(value, f.name), where) for f in fields(value)}
+    if _is_bound(value):
+        raise invalid(where, "a function without an object of its own", value)
     if callable(value) and "<" not in getattr(value, "__qualname__", "<unnamed>"):
         return f"{_module(value)}.{value.__qualname__}"
     raise invalid(
@@ -138,6 +167,12 @@ def differences(found: Any, wanted: Any, where: str = "") -> Iterator[str]:
             yield from differences(found.get(key), wanted.get(key), path)
     elif json.dumps(found) != json.dumps(wanted):
         yield f"{where}: {reprlib.repr(found)} in the store, {reprlib.repr(wanted)} asked for"
+
+
+def _is_bound(function: Any) -> bool:
+    """Say whether a method carries an object, whose state no name tells."""
+    owner = getattr(function, "__self__", None)
+    return owner is not None and not inspect.ismodule(owner) and not inspect.isclass(owner)
 
 
 def _module(function: Any) -> str:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from statmech_bn.sweeps.points import compute
 from statmech_bn.sweeps.run import block_length, checked, cut, result_of
-from statmech_bn.sweeps.workers import executor
+from statmech_bn.sweeps.workers import check_main, executor
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def plan(
     -------
     Plan
     """
+    check_main(function, processes)
     axes, study, _ = checked(function, grid, seed, chunk_points)
     with executor(workers, processes, scheduler) as (pool, capacity):
         numbers = (0, axes.size // 2, axes.size - 1)

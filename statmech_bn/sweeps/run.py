@@ -20,11 +20,12 @@ from tqdm import tqdm
 
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import SweepStopped
+from statmech_bn.files import user_path
 from statmech_bn.sweeps.description import describe_sweep
 from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid, points_of
 from statmech_bn.sweeps.points import Block, Study, Template, compute, varying
 from statmech_bn.sweeps.store import Store, check, create, hold
-from statmech_bn.sweeps.workers import executor
+from statmech_bn.sweeps.workers import check_main, executor
 from statmech_bn.teacher_student import integer
 
 BLOCK_SECONDS, BLOCK_BYTES = 1.0, 2**24
@@ -105,8 +106,9 @@ def sweep(
     ...     print(dict(result.overlap.sizes))
     {'learning_rate': 3, 'time': 3}
     """
+    check_main(function, processes)
     axes, study, description = checked(function, grid, seed, chunk_points)
-    path = Path(store).absolute()
+    path = user_path(store, "store").absolute()
     with hold(path) as folder:
         if folder == path:
             check(path, description)

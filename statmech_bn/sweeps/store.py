@@ -24,9 +24,7 @@ import os
 import shutil
 import struct
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +35,8 @@ from zarr.codecs import Crc32cCodec
 
 from statmech_bn.dataset import DESCRIPTIONS, codes_and_labels, values_of
 from statmech_bn.errors import InvalidStore
-from statmech_bn.sweeps.description import differences
+from statmech_bn.files import fsync, recover, synchronize
+from statmech_bn.sweeps.description import NEW, differences
 from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.points import Template, Variable
 from statmech_bn.untrusted import check_store, from_json
@@ -174,7 +173,9 @@ def check(path: Path, description: dict[str, Any]) -> None:
         found = from_json(metadata["attributes"]["sweep"], "attrs['sweep']")
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
-    if different := list(differences(found, description)):
+    before = {name: description[name] for name in description if name in found or name not in NEW}
+    stored, asked = ({"order of axes": list(d.get("grid", ())), **d} for d in (found, before))
+    if different := list(differences(stored, asked)):
         raise InvalidStore(
             f"{path} holds another sweep; it is left alone. What differs:\n  "
             + "\n  ".join(different)
@@ -194,6 +195,7 @@ def hold(path: Path) -> Iterator[Path]:
     InvalidStore
         Another process holds it, or something that is not a store stands at the path.
     """
+    recover(path)
     if path.exists() and not path.is_dir():
         raise InvalidStore(f"{path} is a file; name a folder for the sweep's store.")
     if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
@@ -267,7 +269,7 @@ def create(
     write_metadata(folder, {"attributes": attributes, "zarr_format": 3, "node_type": "group"})
     synchronize(folder)
     folder.replace(path)
-    _fsync(path.parent)
+    fsync(path.parent)
 
 
 def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
@@ -278,23 +280,7 @@ def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, folder / "zarr.json")
-    _fsync(folder)
-
-
-def synchronize(folder: Path) -> None:
-    """Bring every file of a folder to disk, and their names; many at once share the wait."""
-    paths = (Path(at, name) for at, _, files in os.walk(folder) for name in (*files, "."))
-    with ThreadPoolExecutor(16) as pool:
-        while some := list(islice(paths, 1000)):
-            list(pool.map(_fsync, some))
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync(folder)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

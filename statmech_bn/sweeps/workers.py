@@ -9,14 +9,45 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from statmech_bn.errors import installation, invalid
 from statmech_bn.teacher_student import integer
+
+
+def check_main(function: Any, processes: bool) -> None:
+    """Refuse what would start processes without end, or such that cannot find the function.
+
+    Raises
+    ------
+    InvalidSetup
+        A worker process is importing the script, which calls a sweep; or the function was typed in.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise invalid(
+            "processes",
+            'a script that calls sweep under `if __name__ == "__main__":`',
+            processes,
+            "Each process imports the script, and would begin the sweep again.",
+        )
+    bound = function.func if isinstance(function, partial) else function
+    if not processes or getattr(bound, "__module__", "") != "__main__":
+        return
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if file is None or not Path(file).exists():
+        raise invalid(
+            "function",
+            "a function of a module or script that other processes can import",
+            function,
+            "Put it into a file and import it, or leave out processes=True.",
+        )
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """Schedules: the three levels agree under them, and what they are made into is what was asked."""
 
+import copy
 import json
 import math
+import pickle
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -252,3 +255,38 @@ def test_bad_schedules_are_named():
     ):
         with pytest.raises(invalid):
             make()
+
+
+def final_overlap(learning_rate, schedule):
+    """Return R at the end."""
+    setup = sbn.TeacherStudent("linear", "weight", 4)
+    run = sbn.macroscopic(setup, learning_rate, TIME, START, schedule=schedule)
+    return run[["overlap"]].isel(learning_rate=0, time=-1, drop=True)
+
+
+@pytest.mark.parametrize("schedule", EVERY, ids=lambda s: s.name)
+def test_schedules_are_pickled_compared_and_swept(schedule, tmp_path):
+    again = pickle.loads(pickle.dumps(schedule))
+    assert again == schedule
+    assert hash(again) == hash(schedule)
+    assert copy.deepcopy(schedule) == schedule
+    assert [again(t) for t in TIME] == [schedule(t) for t in TIME]
+    assert [schedule == other for other in EVERY].count(True) == 1
+    grid, path = {"learning_rate": [0.3, 1.0]}, tmp_path / "run.zarr"
+    found = sbn.sweep(partial(final_overlap, schedule=schedule), grid, path, workers=1)
+    wanted = [final_overlap(rate, schedule).overlap for rate in grid["learning_rate"]]
+    np.testing.assert_array_equal(found.overlap, wanted)
+    sbn.sweep(partial(final_overlap, schedule=again), grid, path, workers=1)
+    other = schedules.cosine(4.0, 0.06) if schedule.name == "cosine" else EVERY[2]
+    with pytest.raises(sbn.errors.InvalidStore, match=r"schedule\.parameters"):
+        sbn.sweep(partial(final_overlap, schedule=other), grid, path, workers=1)
+
+
+def test_schedules_of_ones_own_follow_their_callable():
+    own = schedules.Schedule("own", math.cosh, (1.0,))
+    assert own != schedules.Schedule("own", math.sinh, (1.0,))
+    assert pickle.loads(pickle.dumps(own)) == own
+    assert schedules.warm_up(1.0, then=own)(2.0) == math.cosh(1.0)
+    for name, factor in (("sinus", None), ("own", 0.5)):
+        with pytest.raises(sbn.errors.InvalidSetup, match=r"callable|factor"):
+            schedules.Schedule(name, factor)
