@@ -13,7 +13,6 @@ It descends ½(y − g(φ))² + ζγ² + (λ/2N)|w|². (Luo, Wang, Shao, Peng 20
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -22,7 +21,8 @@ import sympy as sp
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import InvalidStore, closest, invalid
+from statmech_bn.checks import choice, integer, real
+from statmech_bn.errors import InvalidStore, invalid
 
 NORMALIZATIONS = ("none", "weight", "population", "batch")
 
@@ -73,14 +73,8 @@ class TeacherStudent:
         gamma_decay: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
+        choice("normalization", normalization, NORMALIZATIONS)
         smallest = 3 if normalization == "batch" else 1
-        if normalization not in NORMALIZATIONS:
-            raise invalid(
-                "normalization",
-                f"one of {', '.join(NORMALIZATIONS)}",
-                normalization,
-                closest(normalization, NORMALIZATIONS),
-            )
         values: dict[str, Any] = {
             "activation": as_activation(activation),
             "normalization": normalization,
@@ -162,31 +156,3 @@ BATCH_HINT = {
     1: "",
     3: "Normalized over one or two samples, fields are ±1 and nothing is learned.",
 }
-
-
-def real(
-    name: str, value: Any, minimum: float = -math.inf, maximum: float = math.inf, hint: str = ""
-) -> float:
-    """Return `value` as a finite float within [minimum, maximum], or raise InvalidSetup."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise invalid(name, "a number", value, hint) from error
-    if isinstance(value, str) or not (math.isfinite(number) and minimum <= number <= maximum):
-        bounds = [
-            f"{sign} {bound:g}"
-            for sign, bound in (("≥", minimum), ("≤", maximum))
-            if math.isfinite(bound)
-        ]
-        raise invalid(
-            name, " ".join(["a finite number", " and ".join(bounds)]).strip(), value, hint
-        )
-    return number
-
-
-def integer(name: str, value: Any, minimum: int, hint: str = "") -> int:
-    """Return `value` as an int ≥ minimum, or raise InvalidSetup."""
-    number = real(name, value, hint=hint)
-    if isinstance(value, bool) or number != int(number) or number < minimum:
-        raise invalid(name, f"an integer ≥ {minimum}", value, hint)
-    return int(number)
