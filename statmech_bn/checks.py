@@ -8,11 +8,13 @@ refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+import sympy as sp
+import xarray as xr
 
 from statmech_bn.errors import closest, invalid
 
@@ -27,7 +29,7 @@ def real(
 ) -> float:
     """Return `value` as a finite float within [minimum, maximum], or raise InvalidSetup."""
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
-    if isinstance(value, (str, bytes)) or kind not in "buifO" or getattr(value, "ndim", 0):
+    if isinstance(value, (str, bytes)) or kind not in "buifO" or getattr(value, "ndim", None):
         raise invalid(name, "a number", value, hint)
     try:
         number = float(value)
@@ -123,6 +125,32 @@ def instance(name: str, value: Any, kinds: Any, hint: str = "") -> Any:
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """Return True or False."""
+    return bool(instance(name, value, (bool, np.bool_)))
+
+
+def dataset(name: str, value: Any, variables: Mapping[Any, tuple[str, ...]], hint: str = "") -> Any:
+    """Return a Dataset if it has variables of numbers, each over some dimensions at least."""
+    instance(name, value, xr.Dataset, hint)
+    for variable, dims in variables.items():
+        if variable not in value:
+            raise invalid(name, f"a variable {variable!r}", sorted(map(str, value)), hint)
+        data_array(f"{name}, {variable}", value[variable], dims, hint)
+    return value
+
+
+def data_array(name: str, value: Any, dims: tuple[str, ...], hint: str = "") -> Any:
+    """Return a DataArray of at least one number, if it is over some dimensions at least."""
+    instance(name, value, xr.DataArray, hint)
+    if not set(dims) <= set(value.dims) or not value.size:
+        wanted = f"values over {', '.join(dims)}" if dims else "values"
+        raise invalid(name, wanted, dict(value.sizes), hint)
+    if value.dtype.kind not in "buif":
+        raise invalid(name, "numbers", value.dtype, hint)
+    return value
+
+
 def function(name: str, value: Any, hint: str = "") -> Any:
     """Return an object if it can be called."""
     if not callable(value):
@@ -134,6 +162,23 @@ def sequence(name: str, value: Any, hint: str = "") -> Sequence[Any]:
     """Return a list or a tuple of at least one entry."""
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or not value:
         raise invalid(name, "a list of at least one entry", value, hint)
+    return value
+
+
+def as_expression(name: str, value: Any, hint: str = "") -> sp.Expr:
+    """Return a finite number, or an expression of SymPy, as an expression."""
+    if not isinstance(value, sp.Expr):
+        real(name, value, hint=hint)
+        value = sp.sympify(value)
+    if not isinstance(value, sp.Expr) or value.has(sp.nan, sp.oo, -sp.oo, sp.zoo):
+        raise invalid(name, "a finite number or an expression", value, hint)
+    return value
+
+
+def mapping(name: str, value: Any, hint: str = "") -> Mapping[Any, Any]:
+    """Return a mapping of at least one entry that is no Dataset."""
+    if not isinstance(value, Mapping) or isinstance(value, xr.Dataset) or not value:
+        raise invalid(name, "a mapping of at least one entry", value, hint)
     return value
 
 

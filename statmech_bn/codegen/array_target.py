@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import sympy as sp
 from array_api_compat import is_cupy_namespace, is_numpy_namespace
 
 from statmech_bn.arrays import to_numpy
+from statmech_bn.checks import choice, instance
+from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.cuda_target import cuda_source
 from statmech_bn.codegen.numpy_target import numpy_source
 from statmech_bn.codegen.program import prepare
@@ -51,7 +54,9 @@ def array_function(
     NotPrintable
         The device has no such function.
     """
-    return _array_function(xp, tuple(expressions), tuple(arguments), dtype)
+    instance("xp", xp, ModuleType)
+    choice("dtype", dtype, ("float64", "float32"))
+    return _array_function(xp, expressions_of(expressions), symbols_of(arguments), dtype)
 
 
 @lru_cache(maxsize=256)

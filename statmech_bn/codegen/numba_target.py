@@ -23,6 +23,7 @@ import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
 from statmech_bn.codegen import elementary
+from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.program import Program, prepare, printed
 
 _IMPORT = threading.Lock()
@@ -204,7 +205,7 @@ def numba_array_function(expressions: Sequence[sp.Expr], argument: sp.Symbol) ->
     numba.core.ccallback.CFunc
         Fills ``out0, out1, ...`` elementwise; all arrays are contiguous, of float64.
     """
-    return _array_function(tuple(expressions), argument)
+    return _array_function(expressions_of(expressions), *symbols_of([argument]))
 
 
 @lru_cache(maxsize=256)
@@ -228,7 +229,7 @@ def numba_table_function(expressions: Sequence[sp.Expr], arguments: Sequence[sp.
     numba.core.ccallback.CFunc
         Takes a contiguous table of float64, and fills its last rows.
     """
-    return _table_function(tuple(expressions), tuple(arguments))
+    return _table_function(expressions_of(expressions), symbols_of(arguments))
 
 
 @lru_cache(maxsize=256)

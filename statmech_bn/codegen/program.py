@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
+from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.errors import NotPrintable, invalid
 
 
@@ -60,7 +61,8 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
     ((x0, exp(a0)),)
     """
-    expressions = [stable(sp.sympify(expression)) for expression in expressions]
+    expressions = [stable(expression) for expression in expressions_of(expressions)]
+    arguments = symbols_of(arguments)
     for expression in expressions:
         missing = expression.free_symbols - set(arguments)
         if missing:
@@ -86,6 +88,7 @@ def stable(expression: sp.Expr) -> sp.Expr:
     sympy.Expr
         Equal to it.
     """
+    [expression] = expressions_of([expression])
     a = sp.Wild("a")
     small = sp.exp(-sp.Abs(a))
     softplus = sp.Max(a, 0) + sp.log(1 + small)

@@ -34,6 +34,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from statmech_bn.checks import integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.losses import loss_named
@@ -57,7 +58,6 @@ from statmech_bn.symbolic.positions import (
     square_variance,
 )
 from statmech_bn.symbolic.symbols import M
-from statmech_bn.teacher_student import integer
 
 
 class ChannelStatistics(NamedTuple):

@@ -37,8 +37,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from statmech_bn.checks import choice, integer
 from statmech_bn.errors import invalid
-from statmech_bn.teacher_student import integer
 
 KINDS = ("none", "batch", "mean", "spread", "population", "frozen")
 SMALLEST = 3
@@ -93,8 +93,7 @@ class Normalization(nn.Module):
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise invalid("kind", f"one of {', '.join(KINDS)}", kind)
+        choice("kind", kind, KINDS)
         self.channels = integer("channels", channels, 1)
         self.kind = kind
         self.ghost_size = None if ghost_size is None else integer("ghost_size", ghost_size, 1)

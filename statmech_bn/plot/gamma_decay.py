@@ -263,7 +263,9 @@ def differences(
     check_nesting(
         "panels", panels, (Mapping, Mapping, Sequence), dict.fromkeys(variables, ("time",))
     )
-    if any(reference not in students for students in panels.values()):
+    if not isinstance(reference, str) or any(
+        reference not in students for students in panels.values()
+    ):
         raise invalid("reference", "a label of every panel", reference)
     labels = [name for name in next(iter(panels.values())) if name != reference]
     with paper_style():

@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from statmech_bn.checks import data_array, dataset
 from statmech_bn.errors import invalid
 
 HINT = "The docstring says how they are nested."
@@ -44,16 +45,9 @@ def check_nesting(
             check_nesting(argument, entry, levels[1:], variables, attributes)
         return
     if not isinstance(variables, Mapping):
-        if not isinstance(value, xr.DataArray):
-            raise invalid(argument, "DataArrays", value, HINT)
-        _check_variable(argument, value, variables)
+        data_array(argument, value, variables, HINT)
         return
-    if not isinstance(value, xr.Dataset):
-        raise invalid(argument, "Datasets", value, HINT)
-    for name, dims in variables.items():
-        if name not in value:
-            raise invalid(argument, f"a variable {name!r}", sorted(map(str, value)), HINT)
-        _check_variable(f"{argument}, {name}", value[name], dims)
+    dataset(argument, value, variables, HINT)
     for name in attributes:
         if not isinstance(value.attrs.get(name), (int, float)):
             raise invalid(argument, f"an attribute {name!r} that is a number", value.attrs, HINT)
@@ -87,16 +81,9 @@ def _check_level(argument: str, value: Any, kind: type) -> None:
         if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
             raise invalid(argument, "pairs of theory and simulation", value, HINT)
         return
-    if not isinstance(value, kind) or isinstance(value, (str, bytes)) or not len(value):
+    right = isinstance(value, (Mapping, Sequence)) and isinstance(value, kind)
+    if not right or isinstance(value, (str, bytes)) or not len(value):
         name = "a mapping" if kind is Mapping else "a list"
         raise invalid(argument, f"{name} of at least one entry", value, HINT)
     if isinstance(value, xr.Dataset):  # which is a Mapping, too
         raise invalid(argument, f"{kind.__name__.lower()}s of Datasets", value, HINT)
-
-
-def _check_variable(argument: str, values: xr.DataArray, dims: Dims) -> None:
-    if not set(dims) <= set(values.dims) or not values.size:
-        wanted = f"values over {', '.join(dims)}" if dims else "values"
-        raise invalid(argument, wanted, dict(values.sizes), HINT)
-    if values.dtype.kind not in "buif":
-        raise invalid(argument, "numbers", values.dtype)

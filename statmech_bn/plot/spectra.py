@@ -101,8 +101,8 @@ def condition_numbers(
     matplotlib.figure.Figure
     """
     check_nesting("products", products, (Mapping,), {"condition_number": ("factors", "replica")})
-    first = {"typical": ("factors",), "growth": ()}
-    check_nesting("products", next(iter(products.values())), (), first)
+    laws: dict[str, tuple[str, ...]] = {"typical": ("factors",), "growth": ()}
+    check_nesting("products", next(iter(products.values())), (), laws)
     depths = {"condition_number": ("depth", "replica")}
     check_nesting("representations", representations, (Mapping,), depths)
     with paper_style():

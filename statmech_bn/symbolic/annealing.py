@@ -15,7 +15,7 @@ from __future__ import annotations
 import sympy as sp
 
 from statmech_bn.activations import Activation
-from statmech_bn.errors import invalid
+from statmech_bn.checks import choice
 from statmech_bn.symbolic.flow import order_parameter_flow
 from statmech_bn.symbolic.integration import integrate
 from statmech_bn.symbolic.rates import (
@@ -66,8 +66,7 @@ def late_time(
     >>> late_time("weight")[eta_eff]
     sqrt(2)*sqrt(M)/(2*sqrt(B)*sqrt(t))
     """
-    if normalization not in NORMALIZED:
-        raise invalid("normalization", f"one of {', '.join(NORMALIZED)}", normalization)
+    choice("normalization", normalization, NORMALIZED)
     flow = order_parameter_flow(normalization)
     noise, elapsed = sp.symbols("B t", positive=True)
     effective = effective_learning_rate(normalization)
@@ -139,8 +138,7 @@ def equilibrium(normalization: str) -> dict[sp.Symbol, sp.Expr]:
     >>> equilibrium("batch")[eta_eff]
     sqrt(2)*sqrt(M)*sqrt(eta)*sqrt(lambda)/sqrt(B)
     """
-    if normalization not in NORMALIZED:
-        raise invalid("normalization", f"one of {', '.join(NORMALIZED)}", normalization)
+    choice("normalization", normalization, NORMALIZED)
     decay, noise = sp.symbols("lambda B", positive=True)
     flow = {
         state: rate.subs({lamda: decay, B: noise})

@@ -30,7 +30,8 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.errors import NoClosedForm, invalid
+from statmech_bn.checks import choice, integer
+from statmech_bn.errors import NoClosedForm
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.integration import integrate
 from statmech_bn.symbolic.symbols import (
@@ -55,6 +56,9 @@ from statmech_bn.symbolic.symbols import (
 from statmech_bn.teacher_student import NORMALIZATIONS
 
 UNIT_FIELDS = sp.Matrix([[1, R], [R, 1]])
+
+LARGEST_POWER = 100
+"""Moments of higher powers take long to simplify."""
 
 
 def order_parameter_flow(
@@ -86,8 +90,7 @@ def order_parameter_flow(
     >>> order_parameter_flow("weight", "linear")[gamma]
     eta_gamma*(R - 2*gamma*zeta - gamma)
     """
-    if normalization not in NORMALIZATIONS:
-        raise invalid("normalization", f"one of {', '.join(NORMALIZATIONS)}", normalization)
+    choice("normalization", normalization, NORMALIZATIONS)
     flow = _flow_in_averages(normalization)
     if activation is None:
         return dict(flow)
@@ -164,7 +167,6 @@ def batch_field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Exp
     return tuple(sp.factor(e) for e in (drive, pull, noise, label_noise))
 
 
-@lru_cache(maxsize=32)
 def spread_moment(power: int) -> sp.Expr:
     """Integrate E[s^power] for the standard deviation s of M unit Gaussians, M s² ~ χ²(M−1).
 
@@ -178,6 +180,11 @@ def spread_moment(power: int) -> sp.Expr:
     >>> spread_moment(2)
     2*gamma(M/2 + 1/2)/(M*gamma(M/2 - 1/2))
     """
+    return _spread_moment(integer("power", power, -LARGEST_POWER, maximum=LARGEST_POWER))
+
+
+@lru_cache(maxsize=32)
+def _spread_moment(power: int) -> sp.Expr:
     x = sp.Symbol("x", positive=True)
     half = (M - 1) / 2
     density = x ** (half - 1) * sp.exp(-x / 2) / (2**half * sp.gamma(half))

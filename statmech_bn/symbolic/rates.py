@@ -24,6 +24,7 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import choice
 from statmech_bn.errors import NoClosedForm
 from statmech_bn.symbolic.flow import batch_field_averages, field_averages, order_parameter_flow
 from statmech_bn.symbolic.symbols import A, B, D, Delta, L, M, R, eta, gamma, lamda, zeta
@@ -176,6 +177,7 @@ def fixed_point(normalization: str, activation: str | sp.Expr | Activation) -> F
     >>> fixed_point("weight", "linear").gamma
     1/(2*zeta + 1)
     """
+    choice("normalization", normalization, ("none", *NORMALIZED))
     return _fixed_point(normalization, as_activation(activation))
 
 

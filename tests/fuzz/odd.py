@@ -17,7 +17,7 @@ import numpy as np
 import sympy as sp
 import xarray as xr
 
-from statmech_bn.errors import StatmechError
+from statmech_bn.errors import StatmechError, shown
 
 SECONDS = 20
 """A tiny call that takes longer hangs."""
@@ -109,7 +109,7 @@ def time_limit(what):
 
 def call(name, function, arguments):
     """Call with keyword arguments under the rule; a failure says what to repeat."""
-    said = f"{name}({', '.join(f'{key}={value!s:.60}' for key, value in arguments.items())})"
+    said = f"{name}({', '.join(f'{key}={shown(value)[:60]}' for key, value in arguments.items())})"
     with time_limit(said):
         try:
             result = function(**arguments)
