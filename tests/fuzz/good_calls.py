@@ -18,8 +18,9 @@ ROOMS = (
     "sweeps", "symbolic",
 )  # fmt: skip
 RECORDS = {
-    "codegen.Program", "geometry.Layer", "depth.FixedPoint", "depth.Gradients", "depth.Parameters", "depth.Pass",
-    "geometry.Normalization", "layers.BatchNormCache", "layers.WeightNormCache", "plot.Panel",
+    "codegen.Program", "depth.FixedPoint", "depth.Gradients", "depth.Parameters", "depth.Pass",
+    "geometry.Layer", "geometry.Normalization",
+    "layers.BatchNormCache", "layers.WeightNormCache", "plot.Panel",
     "study.Options", "study.Part", "sweeps.Plan", "symbolic.BatchNormGradient",
     "symbolic.FixedPoint", "symbolic.FussCatalan", "symbolic.GammaDecay", "symbolic.LeastSquares",
     "symbolic.RateTableRow",
@@ -171,7 +172,9 @@ GOOD = {
         "overlap": 1.0, "batches": 4, "replicas": 2, "seed": 0, "field": None, "workers": 1,
     },
     "effective_gamma_decay": lambda: {
-        "run": sbn.macroscopic(sbn.TeacherStudent(batch_size=4), 0.5, [0, 0.5], sbn.OrderParameters())
+        "run": sbn.macroscopic(
+            sbn.TeacherStudent(batch_size=4), 0.5, [0, 0.5], sbn.OrderParameters()
+        )
     },
     "loss_minimum": lambda: {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
