@@ -65,7 +65,7 @@ def limit(replicas: int, comparisons: int = 1) -> float:
     >>> round(limit(1000, comparisons=40), 1)
     4.0
     """
-    replicas = count("replicas", replicas, 2, "A standard error needs two.")
+    replicas = count("replicas", replicas, 2, "A standard error needs at least 2.")
     comparisons = count("comparisons", comparisons)
     alarm = -math.expm1(math.log1p(-math.erfc(3 / math.sqrt(2))) / comparisons)
     return -float(stdtrit(replicas - 1, alarm / 2))
@@ -168,7 +168,7 @@ def judge(values: xr.DataArray, expected: str, comparisons: int = 1) -> tuple[fl
         raise invalid("values", "finite values", values)
     if not isinstance(expected, str) or not re.fullmatch(EXPECTED, expected):
         raise invalid("expected", "'=' or '>' and a number", expected, "Such as '=1' or '>0'.")
-    count("values", values.size, 2, "A standard error needs two.")
+    count("values", values.size, 2, "A standard error needs at least 2.")
     mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
     away = mean - float(expected.lstrip("=>"))
     seen = abs(away) > max(limit(values.size, comparisons) * error, ROUNDING)

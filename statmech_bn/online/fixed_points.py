@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, root
 
 from statmech_bn import symbolic as s
-from statmech_bn.checks import instance
+from statmech_bn.checks import instance, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
@@ -77,7 +77,7 @@ def fixed_point(
     """
     instance("setup", setup, TeacherStudent)
     rates = positive("learning_rate", learning_rate)
-    if not (np.isfinite(length) and length > 0):
+    if real("length", length) <= 0:
         raise invalid("length", "a number > 0", length)
     if setup.normalization == "none":
         points = np.array([_unnormalized(setup, rate) for rate in rates])
