@@ -17,6 +17,9 @@ __all__ = [
     "SweepStopped",
 ]
 
+LONGEST = 1000
+"""Characters of a value that a message shows."""
+
 
 class StatmechError(Exception):
     """Base of every exception that this package raises on purpose."""
@@ -60,13 +63,23 @@ class CompileCacheWarning(UserWarning):
 
 def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSetup:
     """Build the message that every check of an argument uses."""
-    message = f"{argument}: expected {expected}, got {got!r}."
+    message = f"{argument}: expected {expected}, got {shown(got)}."
     return InvalidSetup(f"{message} {fix}" if fix else message)
+
+
+def shown(value: Any) -> str:
+    """Write a value as Python does, but at most some lines of it."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of thousands of digits, or any class of the user's
+        return f"a {type(value).__name__} that cannot be written"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 def closest(written: Any, names: Iterable[str]) -> str:
     """Return the fix for a name that is not among some, if one of them is like it."""
-    found = get_close_matches(str(written).lower(), list(names), n=1)
+    text = written.lower()[:LONGEST] if isinstance(written, str) else ""
+    found = get_close_matches(text, list(names), n=1)
     return f"Did you mean {found[0]!r}?" if found else ""
 
 

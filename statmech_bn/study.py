@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import xarray as xr
 import zarr
 
+from statmech_bn.checks import function, instance
 from statmech_bn.dataset import open_dataset
-from statmech_bn.errors import InvalidStore
+from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import recover, remove, user_path
 from statmech_bn.sweeps import plan, sweep
 from statmech_bn.verdicts import decide, distances, judge, limit
@@ -78,15 +79,17 @@ def simulate(parts: Mapping[str, Part], options: Options) -> xr.DataTree:
     InvalidStore, SweepStopped
         As `statmech_bn.sweep` does.
     """
+    _check_parts(parts)
+    instance("options", options, Options)
     root = recover(user_path(options.store, "store"))
     if not options.resume and root.exists():
         if not (root / "zarr.json").exists():
             raise InvalidStore(f"{root} is not a Zarr store; it is left alone.")
         remove(root)
-    for name, (function, grid) in parts.items():
+    for name, (compute, grid) in parts.items():
         for folder in reversed(Path(name).parents):  # the root is the parent "." of all
             _make_group(root / folder)
-        sweep(function, grid, root / name, workers=options.workers, scheduler=options.scheduler)
+        sweep(compute, grid, root / name, workers=options.workers, scheduler=options.scheduler)
     return open_dataset(root)
 
 
@@ -110,13 +113,16 @@ def run(
     xarray.DataTree or None
         None after a dry run.
     """
+    _check_parts(parts)
+    function("figures", figures)
+    instance("options", options, Options)
     from tqdm import tqdm
 
     from statmech_bn.plot import save_figure
 
     if options.dry_run:
-        for name, (function, grid) in parts.items():
-            needed = plan(function, grid, workers=options.workers, scheduler=options.scheduler)
+        for name, (compute, grid) in parts.items():
+            needed = plan(compute, grid, workers=options.workers, scheduler=options.scheduler)
             print(f"{name}: {needed}\n")
         return None
     tree = simulate(parts, options)
@@ -124,6 +130,17 @@ def run(
         save_figure(figure, user_path(options.figures, "figures") / f"{options.store.stem}_{name}")
     print(f"results: {options.store}\nfigures: {options.figures}")
     return tree
+
+
+def _check_parts(parts: Any) -> None:
+    """Raise InvalidSetup unless every group has a function and a grid."""
+    fix = "{'group': (function, {'argument': values})}"
+    if not isinstance(parts, Mapping) or isinstance(parts, xr.Dataset):
+        raise invalid("parts", "a mapping", parts, fix)
+    for name, part in parts.items():
+        if not isinstance(name, str) or not isinstance(part, tuple) or len(part) != 2:
+            raise invalid("parts", "names of groups with a function and a grid", parts, fix)
+        function(f"parts[{name!r}][0]", part[0], fix)
 
 
 def _make_group(folder: Path) -> None:

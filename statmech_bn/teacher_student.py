@@ -13,7 +13,6 @@ It descends ½(y − g(φ))² + ζγ² + (λ/2N)|w|². (Luo, Wang, Shao, Peng 20
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -22,6 +21,7 @@ import sympy as sp
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import integer, real
 from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.normalization import Normalization
 from statmech_bn.normalization import normalization as as_normalization
@@ -164,31 +164,3 @@ class OrderParameters:
         object.__setattr__(self, "overlap", overlap)
         object.__setattr__(self, "length", length)
         object.__setattr__(self, "gamma", real("gamma", self.gamma))
-
-
-def real(
-    name: str, value: Any, minimum: float = -math.inf, maximum: float = math.inf, hint: str = ""
-) -> float:
-    """Return `value` as a finite float within [minimum, maximum], or raise InvalidSetup."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise invalid(name, "a number", value, hint) from error
-    if isinstance(value, str) or not (math.isfinite(number) and minimum <= number <= maximum):
-        bounds = [
-            f"{sign} {bound:g}"
-            for sign, bound in (("≥", minimum), ("≤", maximum))
-            if math.isfinite(bound)
-        ]
-        raise invalid(
-            name, " ".join(["a finite number", " and ".join(bounds)]).strip(), value, hint
-        )
-    return number
-
-
-def integer(name: str, value: Any, minimum: int, hint: str = "") -> int:
-    """Return `value` as an int ≥ minimum, or raise InvalidSetup."""
-    number = real(name, value, hint=hint)
-    if isinstance(value, bool) or number != int(number) or number < minimum:
-        raise invalid(name, f"an integer ≥ {minimum}", value, hint)
-    return int(number)

@@ -21,16 +21,19 @@ the limit at one point at least,
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
+from statmech_bn.checks import count, data_array
 from statmech_bn.errors import invalid
 
 __all__ = ["decide", "distances", "judge", "limit"]
 
+EXPECTED = r"[=>][-+]?[0-9.]+(e[-+]?[0-9]+)?"
 ROUNDING = 1e-9
 """What differs by less than this does not differ, whatever its error."""
 
@@ -62,10 +65,8 @@ def limit(replicas: int, comparisons: int = 1) -> float:
     >>> round(limit(1000, comparisons=40), 1)
     4.0
     """
-    if replicas < 2:
-        raise invalid("replicas", "at least 2, for a standard error", replicas)
-    if comparisons < 1:
-        raise invalid("comparisons", "at least 1", comparisons)
+    replicas = count("replicas", replicas, 2, "A standard error needs at least 2.")
+    comparisons = count("comparisons", comparisons)
     alarm = -math.expm1(math.log1p(-math.erfc(3 / math.sqrt(2))) / comparisons)
     return -float(stdtrit(replicas - 1, alarm / 2))
 
@@ -89,7 +90,10 @@ def distances(points: xr.DataArray | Iterable[xr.DataArray]) -> np.ndarray:
     InvalidSetup
         There is no point, less than two replicas, or a value is not finite.
     """
-    arrays = [points] if isinstance(points, xr.DataArray) else list(points)
+    arrays = [points] if isinstance(points, xr.DataArray) else points
+    if not isinstance(arrays, Iterable) or isinstance(arrays, (str, bytes)):
+        raise invalid("points", "a DataArray or several", points)
+    arrays = [data_array("points", a, ()) for a in arrays]
     rows = [
         a.transpose(..., "replica").values.reshape(-1, a.sizes["replica"])
         if "replica" in a.dims
@@ -159,6 +163,12 @@ def judge(values: xr.DataArray, expected: str, comparisons: int = 1) -> tuple[fl
     verdict : str
         "reproduced", "with a correction", "the opposite" or "not seen".
     """
+    data_array("values", values, ())
+    if not np.isfinite(values).all():
+        raise invalid("values", "finite values", values)
+    if not isinstance(expected, str) or not re.fullmatch(EXPECTED, expected):
+        raise invalid("expected", "'=' or '>' and a number", expected, "Such as '=1' or '>0'.")
+    count("values", values.size, 2, "A standard error needs at least 2.")
     mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
     away = mean - float(expected.lstrip("=>"))
     seen = abs(away) > max(limit(values.size, comparisons) * error, ROUNDING)

@@ -15,10 +15,11 @@ import sympy as sp
 from array_api_compat import is_cupy_namespace, is_numpy_namespace
 
 from statmech_bn.arrays import to_numpy
+from statmech_bn.checks import choice
+from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.cuda_target import cuda_source
 from statmech_bn.codegen.numpy_target import numpy_source
 from statmech_bn.codegen.program import prepare
-from statmech_bn.errors import invalid
 
 Function = Callable[..., tuple[Any, ...]]
 DOUBLE = np.dtype(float)
@@ -52,9 +53,8 @@ def array_function(
     NotPrintable
         The device has no such function.
     """
-    if dtype not in ("float64", "float32"):
-        raise invalid("dtype", "float64 or float32", dtype)
-    return _array_function(xp, tuple(expressions), tuple(arguments), dtype)
+    choice("dtype", dtype, ("float64", "float32"))
+    return _array_function(xp, expressions_of(expressions), symbols_of(arguments), dtype)
 
 
 @lru_cache(maxsize=256)

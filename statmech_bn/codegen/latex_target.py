@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import sympy as sp
 
+from statmech_bn.checks import as_expression, sequence
+from statmech_bn.errors import invalid
+
 
 def latex(expression: sp.Basic | Mapping[sp.Symbol, sp.Expr]) -> str:
     r"""Print an expression, or a flow, as LaTeX.
@@ -26,11 +29,15 @@ def latex(expression: sp.Basic | Mapping[sp.Symbol, sp.Expr]) -> str:
     >>> latex({sympy.Symbol("gamma"): sympy.Symbol("eta") / 2})
     '\\frac{d\\gamma}{dt} &= \\frac{\\eta}{2}'
     """
-    if isinstance(expression, Mapping):
+    if isinstance(expression, Mapping) and all(isinstance(key, sp.Symbol) for key in expression):
         return " \\\\\n".join(
             f"\\frac{{d{sp.latex(symbol)}}}{{dt}} &= {latex(rate)}"
             for symbol, rate in expression.items()
         )
+    if not isinstance(expression, (sp.Basic, sp.MatrixBase, int, float)):
+        raise invalid("expression", "an expression of SymPy, or a flow", expression)
+    if isinstance(expression, (int, float)):
+        expression = as_expression("expression", expression)
     return sp.latex(expression, inv_trig_style="full", ln_notation=True)
 
 
@@ -67,6 +74,12 @@ def latex_table(header: Sequence[str], rows: Sequence[Sequence[sp.Expr | str | N
             return "--"
         return entry if isinstance(entry, str) else f"${latex(entry)}$"
 
+    for texts in (sequence("header", header), *sequence("rows", rows)):
+        for entry in sequence("rows", texts):
+            if entry is not None and not isinstance(entry, (str, sp.Basic, int, float)):
+                raise invalid("rows", "expressions, texts and None", entry)
+    if not all(isinstance(text, str) for text in header):
+        raise invalid("header", "texts", header)
     lines = [header, *([cell(entry) for entry in row] for row in rows)]
     top, *body = (" & ".join(line) + r" \\" for line in lines)
     rules = [rf"\begin{{tabular}}{{{'l' * len(header)}}}", r"\toprule", top, r"\midrule"]

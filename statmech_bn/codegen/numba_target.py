@@ -20,7 +20,8 @@ import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
 from statmech_bn.codegen import elementary
-from statmech_bn.codegen.program import Program, prepare, printed, symbolic
+from statmech_bn.codegen.arguments import expressions_of, symbols_of
+from statmech_bn.codegen.program import Program, prepare, printed
 from statmech_bn.compile_cache import GENERATED
 
 _IMPORT = threading.Lock()
@@ -87,8 +88,8 @@ def _printed(expr: sp.Expr, printer: type[NumbaPrinter] = NumbaPrinter) -> str:
 
 def _prepare_for_arrays(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
     """Prepare expressions such that erf a and its derivative share exp(−a²)."""
-    symbols = map(symbolic, expressions)
-    shared = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in symbols]
+    given = expressions_of(expressions)
+    shared = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in given]
     return prepare(shared, arguments)
 
 
@@ -203,7 +204,7 @@ def numba_array_function(expressions: Sequence[sp.Expr], argument: sp.Symbol) ->
     numba.core.ccallback.CFunc
         Fills ``out0, out1, ...`` elementwise; all arrays are contiguous, of float64.
     """
-    return _array_function(tuple(expressions), argument)
+    return _array_function(expressions_of(expressions), *symbols_of([argument]))
 
 
 @lru_cache(maxsize=256)
@@ -227,7 +228,7 @@ def numba_table_function(expressions: Sequence[sp.Expr], arguments: Sequence[sp.
     numba.core.ccallback.CFunc
         Takes a contiguous table of float64, and fills its last rows.
     """
-    return _table_function(tuple(expressions), tuple(arguments))
+    return _table_function(expressions_of(expressions), symbols_of(arguments))
 
 
 @lru_cache(maxsize=256)

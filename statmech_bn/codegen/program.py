@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sympy as sp
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
+from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.names import check_names
 from statmech_bn.errors import NotPrintable, invalid
 
@@ -64,7 +64,8 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
     ((x0, exp(a0)),)
     """
-    expressions = [stable(symbolic(expression)) for expression in expressions]
+    expressions = [stable(expression) for expression in expressions_of(expressions)]
+    arguments = symbols_of(arguments)
     for expression in expressions:
         missing = expression.free_symbols - set(arguments)
         if missing:
@@ -79,14 +80,6 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     return Program(names, tuple(assignments), tuple(results))
 
 
-def symbolic(expression: Any) -> sp.Expr:
-    """Return a number or an expression as SymPy's."""
-    try:
-        return sp.sympify(expression, strict=True)
-    except sp.SympifyError as error:
-        raise invalid("expressions", "SymPy expressions or numbers", expression) from error
-
-
 def stable(expression: sp.Expr) -> sp.Expr:
     """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), which does not overflow and is shared.
 
@@ -99,6 +92,7 @@ def stable(expression: sp.Expr) -> sp.Expr:
     sympy.Expr
         Equal to it.
     """
+    [expression] = expressions_of([expression])
     a = sp.Wild("a")
     small = sp.exp(-sp.Abs(a))
     softplus = sp.Max(a, 0) + sp.log(1 + small)

@@ -22,11 +22,11 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
 
+from statmech_bn.checks import count, integer
 from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
-from statmech_bn.depth.network import DeepNetwork, backward, forward
+from statmech_bn.depth.network import DeepNetwork, backward, check_batch, forward
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer
 
 AXES = {"alignment_batch": 0, "alignment_positions": 1, "alignment_channels": 2}
 """The axis that is summed over."""
@@ -63,7 +63,8 @@ def gradient_alignment(
             The mean-field coherence; only for dense networks without normalization, and inputs of
             equal mean square.
     """
-    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    inputs, labels = check_batch(network, inputs, labels)
+    replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
     shape = (replicas, network.depth)
     names = ["gradient_alignment", "alignment_behind", "alignment_weights"]
     names += ["gradient_coherence", "gradient_square", *AXES]
@@ -118,7 +119,8 @@ def gradient_squares(
         ``gradient_square`` (replica, layer) and the mean-field ``theory`` (layer): the product of
         the multipliers χ of the layers from there up.
     """
-    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    inputs, labels = check_batch(network, inputs, labels)
+    replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
     square = np.empty((replicas, network.depth))
     for replica in range(replicas):
         parameters = network.initial(stream(seed, 24, replica))

@@ -39,12 +39,12 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
+from statmech_bn.checks import array, choice, integer, integers
 from statmech_bn.dataset import describe
 from statmech_bn.depth.correlation import NORMALIZATIONS
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer
 
 WEIGHT_VARIANCE, SIZE = 2.0, 3
 NEGLIGIBLE = 1e-9
@@ -89,23 +89,22 @@ def convolution_signals(
     InvalidSetup
         An argument is outside of its range.
     """
-    if normalization not in NORMALIZATIONS:
-        raise invalid("normalization", "'none' or 'batch'", normalization)
-    if np.ndim(inputs) != 4 or len(inputs) != len(labels):
-        raise invalid("inputs", "images (samples, channels, rows, columns), as many as labels",
-                      np.shape(inputs))  # fmt: skip
-    x = np.asarray(inputs, dtype=float)
+    choice("normalization", normalization, NORMALIZATIONS)
+    x, classes = array("inputs", inputs, 4), array("labels", labels, 1, minimum=0)
+    if len(x) != len(classes) or (classes != classes.astype(int)).any():
+        raise invalid("labels", f"an integer ≥ 0 for each of the {len(x)} images", labels)
+    strides = integers("strides", strides, 1)
     passed = np.einsum("bcyx,dcvw->byxdvw", x, x) / x.shape[1]
     layers = []
-    for stride in (integer("strides", stride, 1) for stride in strides):
+    for stride in strides:
         layers.append(_forward(_neighbours(passed, stride), normalization == "batch"))
         passed = layers[-1].outputs
     found = [(*_moments(layer.fields), _correlation(layer.fields)) for layer in layers]
     pooled = passed.mean(axis=(1, 2, 4, 5))
-    logits = _logit_gradients(pooled, np.asarray(labels), stream(integer("seed", seed, 0), 45))
+    logits = _logit_gradients(pooled, classes.astype(int), stream(integer("seed", seed, 0), 45))
     gradients = np.broadcast_to(logits[:, None, None, :, None, None], passed.shape)
     backward = []
-    for layer, stride in zip(layers[::-1], list(strides)[::-1], strict=True):
+    for layer, stride in zip(layers[::-1], strides[::-1], strict=True):
         g = _backward(layer, gradients)
         backward.append((np.trace(_matrix(g)) / len(_matrix(g)), _coherence(g)))
         below = layers[len(layers) - 1 - len(backward)].fields.shape

@@ -39,12 +39,14 @@ from scipy.optimize import brentq
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import choice, count, instance, real, vector
 from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import NotConverged, invalid
-from statmech_bn.teacher_student import integer, real
 
 NORMALIZATIONS = ("none", "batch")
+SMALLEST_VARIANCE = 1e-300
+"""Products of smaller ones vanish."""
 MARGINAL = 1e-7
 """A slope this close to 1 counts as 1."""
 
@@ -87,8 +89,7 @@ class Layer:
         batch_size: int | None = None,
     ) -> None:
         g = as_activation(activation)
-        if normalization not in NORMALIZATIONS:
-            raise invalid("normalization", "'none' or 'batch'", normalization)
+        choice("normalization", normalization, NORMALIZATIONS)
         bias = real("bias_variance", bias_variance, minimum=0.0)
         if weight_variance is None:
             if bias >= 1:
@@ -98,7 +99,7 @@ class Layer:
         if weight == 0:
             raise invalid("weight_variance", "a number > 0", weight)
         if batch_size is not None:
-            batch_size = integer("batch_size", batch_size, 3)
+            batch_size = count("batch_size", batch_size, 3)
         values = {"activation": g, "normalization": normalization, "batch_size": batch_size}
         for name, value in {**values, "weight_variance": weight, "bias_variance": bias}.items():
             object.__setattr__(self, name, value)
@@ -180,10 +181,11 @@ def propagate(
     >>> propagate(Layer("relu"), [0.0, 0.5], depth=50)["correlation"].isel(depth=-1).values.round(2)
     array([0.99, 0.99])
     """
-    depth = integer("depth", depth, 1)
+    instance("layer", layer, Layer)
+    depth = count("depth", depth, 1)
     q = np.empty(depth + 1)
-    q[0] = 1.0 if layer.normalization == "batch" else real("variance", variance, minimum=0.0)
-    start = np.atleast_1d(np.asarray(correlation, dtype=float))
+    q[0] = 1.0 if layer.normalization == "batch" else real("variance", variance, SMALLEST_VARIANCE)
+    start = vector("correlation", correlation, -1.0, 1.0)
     c = np.empty((start.size, depth + 1))
     c[:, 0] = start
     for level in range(depth):
@@ -225,7 +227,7 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     >>> fixed_point(Layer("relu", "batch")).correlation
     0.0
     """
-    q = _fixed_variance(layer)
+    q = _fixed_variance(instance("layer", layer, Layer))
     slope = float(layer.slope(1.0, q))
     if slope <= 1 + MARGINAL:
         return FixedPoint(1.0, q, slope)
@@ -235,7 +237,7 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     def excess(c: float) -> float:
         return float(layer.next_correlation(c, q)) - c
 
-    points = np.sqrt(np.linspace(0, 1 - 1e-6, integer("scan", scan, 2)))
+    points = np.sqrt(np.linspace(0, 1 - 1e-6, count("scan", scan, 2)))
     values = np.array([excess(c) for c in points])
     if abs(values[0]) < 1e-12:  # an odd activation without bias leaves unrelated inputs unrelated
         return FixedPoint(0.0, q, float(layer.slope(0.0, q)))

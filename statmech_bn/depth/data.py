@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from statmech_bn.teacher_student import integer
+from statmech_bn.checks import count, instance
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -48,8 +48,9 @@ def teacher_classes(
     >>> inputs.shape, labels.shape
     ((100, 8), (100,))
     """
-    shape = (integer("samples", samples, 1), integer("inputs", inputs, 1))
+    instance("generator", generator, np.random.Generator)
+    shape = (count("samples", samples, 1), count("inputs", inputs, 1))
     drawn = generator.standard_normal(shape)
     drawn /= np.sqrt(np.mean(drawn**2, axis=1, keepdims=True))
-    teacher = generator.standard_normal((shape[1], integer("classes", classes, 2)))
+    teacher = generator.standard_normal((shape[1], count("classes", classes, 2)))
     return drawn, np.argmax(drawn @ teacher, axis=1)

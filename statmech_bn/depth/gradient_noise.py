@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import count, integer, integers
 from statmech_bn.dataset import describe
-from statmech_bn.depth.network import DeepNetwork, Parameters, loss_and_gradients
+from statmech_bn.depth.network import DeepNetwork, Parameters, check_batch, loss_and_gradients
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer
 
 SAMPLING = {"with": True, "without": False}
 """Whether a sample may be drawn twice."""
@@ -58,11 +58,12 @@ def gradient_noise(
         ``noise_with`` and ``noise_without`` replacement (batch_size, replica), the trace of the
         covariance, and, without batch normalization, ``theory_with``, ``theory_without``.
     """
-    draws, replicas = integer("draws", draws, 2), integer("replicas", replicas, 1)
+    inputs, labels = check_batch(network, inputs, labels)
+    draws, replicas = count("draws", draws, 2), count("replicas", replicas, 1)
     smallest = 3 if network.normalization == "batch" else 1
-    sizes = [integer("batch_sizes", size, smallest) for size in batch_sizes]
+    sizes = integers("batch_sizes", batch_sizes, smallest)
     population = labels.size
-    if not sizes or max(sizes) >= population:
+    if max(sizes) >= population:
         raise invalid("batch_sizes", f"numbers below the {population} samples", batch_sizes)
     parameters = network.initial(stream(integer("seed", seed, 0), 22))
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import array, flag
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm, NotConverged, invalid
 from statmech_bn.online.quadrature import SPACING, panels, student_nodes, trapezoid
@@ -62,12 +63,15 @@ def kernel(
     [0.159155, 0.5]
     """
     g = as_activation(activation)
-    c, q = np.broadcast_arrays(np.asarray(correlation, float), np.asarray(variance, float))
-    if not (np.abs(c) <= 1).all():
-        raise invalid("correlation", "numbers in [-1, 1]", correlation)
-    if not ((q > 0) & np.isfinite(q)).all():
+    c, q = array("correlation", correlation, None, -1.0, 1.0), array("variance", variance)
+    if not (q > 0).all():
         raise invalid("variance", "finite numbers > 0", variance)
-    return np.asarray(_kernel_function(g, slopes)(c, q), dtype=float)
+    try:
+        c, q = np.broadcast_arrays(c, q)
+    except ValueError as error:
+        shapes = f"shapes {c.shape} and {q.shape}"
+        raise invalid("correlation, variance", "arrays that broadcast", shapes) from error
+    return np.asarray(_kernel_function(g, flag("slopes", slopes))(c, q), dtype=float)
 
 
 @lru_cache(maxsize=64)

@@ -26,12 +26,12 @@ from scipy.special import logsumexp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import UNREADABLE, array, choice, count, instance, integer, real, sequence
 from statmech_bn.codegen import numpy_function
 from statmech_bn.depth.correlation import Layer
 from statmech_bn.depth.kernel import kernel as gaussian_kernel
 from statmech_bn.errors import invalid
 from statmech_bn.layers import BatchNormCache, batch_norm_backward, batch_norm_forward
-from statmech_bn.teacher_student import integer, real
 
 EPSILON = 1e-12
 """Added to the variance of a channel, which may be constant over a batch."""
@@ -100,8 +100,7 @@ class DeepNetwork:
         kernel: int = 1,
     ) -> None:
         g = as_activation(activation)
-        if normalization not in ("none", "batch"):
-            raise invalid("normalization", "'none' or 'batch'", normalization)
+        choice("normalization", normalization, ("none", "batch"))
         found = keeping_gain(g) if gain is None else real("gain", gain, minimum=0.0)
         if found == 0:
             raise invalid("gain", "a number > 0", gain)
@@ -109,10 +108,10 @@ class DeepNetwork:
         if size % 2 == 0:
             raise invalid("kernel", "an odd integer", kernel, "A unit sits amid what it sees.")
         values = {
-            "depth": integer("depth", depth, 1),
-            "width": integer("width", width, 1),
-            "inputs": integer("inputs", inputs, 1),
-            "classes": integer("classes", classes, 2),
+            "depth": count("depth", depth, 1),
+            "width": count("width", width, 1),
+            "inputs": count("inputs", inputs, 1),
+            "classes": count("classes", classes, 2),
             "activation": g,
             "normalization": normalization,
             "gain": found,
@@ -234,10 +233,8 @@ def forward(network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLik
     >>> forward(network, parameters, np.random.default_rng(1).normal(size=(32, 8))).logits.shape
     (32, 4)
     """
-    x = np.asarray(inputs, dtype=float)
-    x = x[:, None, :] if x.ndim == 2 else x
-    if x.ndim != 3 or x.shape[2] != network.inputs:
-        raise invalid("inputs", f"{network.inputs} channels", f"shape {np.shape(inputs)}")
+    _check_parameters(network, parameters)
+    x = _samples(network, inputs)
     g = _value_and_slope(network.activation)
     seen, fields, caches, slopes = [], [], [], []
     for layer in parameters[:-1]:
@@ -274,6 +271,8 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     >>> cross_entropy(np.zeros((2, 2)), np.array([0, 1])) == np.log(2)
     np.True_
     """
+    logits = _logits(logits)
+    labels = classes_of("labels", labels, *logits.shape)
     chosen = logits[np.arange(labels.size), labels]
     return float(np.mean(logsumexp(logits, axis=1) - chosen))
 
@@ -297,7 +296,9 @@ def backward(
     -------
     Gradients
     """
-    samples, positions = done.seen[0].shape[:2]
+    _check_parameters(network, parameters)
+    samples, positions = instance("done", done, Pass).seen[0].shape[:2]
+    labels = classes_of("labels", labels, samples, network.classes)
     output = np.exp(done.logits - logsumexp(done.logits, axis=1, keepdims=True))
     output[np.arange(samples), labels] -= 1
     output /= samples
@@ -362,10 +363,77 @@ def stepped(
     list of Parameters
         New arrays; the old ones are left as they were.
     """
+    rate = real("learning_rate", learning_rate)
+    shapes = [
+        [
+            [np.shape(part) for part in instance(name, layer, Parameters)]
+            for layer in sequence(name, given)
+        ]
+        for name, given in (("parameters", parameters), ("gradients", gradients))
+    ]
+    if shapes[0] != shapes[1]:
+        raise invalid("gradients", f"arrays of the shapes {shapes[0]}", shapes[1])
     return [
-        Parameters(*(p - learning_rate * d for p, d in zip(layer, slope, strict=True)))
+        Parameters(*(p - rate * d for p, d in zip(layer, slope, strict=True)))
         for layer, slope in zip(parameters, gradients, strict=True)
     ]
+
+
+def check_batch(
+    network: DeepNetwork, inputs: ArrayLike, labels: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs, with their positions if they have any, and labels as arrays."""
+    x = _samples(instance("network", network, DeepNetwork), inputs)
+    y = classes_of("labels", labels, len(x), network.classes)
+    return (x if np.ndim(inputs) == 3 else x[:, 0]), y
+
+
+def classes_of(name: str, labels: ArrayLike, samples: int, classes: int) -> np.ndarray:
+    """Return one integer from 0 to classes − 1 for each sample."""
+    found = array(name, labels, 1, 0, classes - 1)
+    if len(found) != samples or (found != found.astype(int)).any():
+        raise invalid(name, f"{samples} integers from 0 to {classes - 1}", labels)
+    return found.astype(int)
+
+
+def _samples(network: DeepNetwork, inputs: ArrayLike) -> np.ndarray:
+    """Return inputs of shape (samples, positions, channels)."""
+    x = array("inputs", inputs)
+    x = x[:, None, :] if x.ndim == 2 else x
+    if x.ndim != 3 or x.shape[2] != network.inputs:
+        raise invalid("inputs", f"{network.inputs} channels", f"shape {np.shape(inputs)}")
+    return x
+
+
+def _logits(logits: ArrayLike) -> np.ndarray:
+    """Return an array (samples, classes); logits of a network that diverges are not finite."""
+    try:
+        found = np.asarray(logits)
+    except UNREADABLE as error:
+        raise invalid("logits", "an array (samples, classes)", logits) from error
+    if found.ndim != 2 or found.dtype.kind not in "iuf" or not found.size:
+        raise invalid("logits", "numbers (samples, classes)", logits)
+    return found
+
+
+def _shapes(name: str, layers: list[Parameters]) -> list[list[tuple[int, ...]]]:
+    found = [instance(name, layer, Parameters) for layer in sequence(name, layers)]
+    return [[np.shape(part) for part in layer] for layer in found]
+
+
+def _check_parameters(network: DeepNetwork, parameters: list[Parameters]) -> None:
+    """Raise InvalidSetup unless these are parameters of the network."""
+    depth = instance("network", network, DeepNetwork).depth
+    layers = sequence("parameters", parameters)
+    if len(layers) != depth + 1 or not all(isinstance(layer, Parameters) for layer in layers):
+        raise invalid("parameters", f"{depth + 1} Parameters", parameters, "See network.initial.")
+    fan = network.inputs
+    for k, layer in enumerate(layers):
+        width = network.classes if k == depth else network.width
+        wanted = ((fan if k == depth else network.kernel * fan), width)
+        if np.shape(layer.weight) != wanted:
+            raise invalid(f"parameters[{k}].weight", f"shape {wanted}", np.shape(layer.weight))
+        fan = width
 
 
 def _with_neighbours(x: np.ndarray, size: int) -> np.ndarray:

@@ -26,13 +26,13 @@ from scipy.special import digamma
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import array, choice, count, integer
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.network import keeping_gain
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
 from statmech_bn.symbolic import spectra
-from statmech_bn.teacher_student import integer
 
 GRID = 4001
 """Angles at which a law is tabulated."""
@@ -53,8 +53,10 @@ def fuss_catalan_density(factors: int, points: ArrayLike) -> np.ndarray:
     ndarray
         Of the points' shape.
     """
-    x, density, _ = _table(integer("factors", factors, 1))
-    points = np.asarray(points, dtype=float)
+    x, density, _ = _table(integer("factors", factors, 1, maximum=spectra.LARGEST))
+    points = array("points", points, minimum=0.0)
+    if not (points > 0).all():
+        raise invalid("points", "numbers > 0", points)
     logarithm = np.interp(np.log(points), np.log(x), np.log(density), right=-np.inf)
     return np.exp(logarithm)
 
@@ -79,8 +81,8 @@ def fuss_catalan_cumulative(factors: int, points: ArrayLike) -> np.ndarray:
     >>> fuss_catalan_cumulative(1, [0.0, 4.0])
     array([0., 1.])
     """
-    x, _, cumulative = _table(integer("factors", factors, 1))
-    return np.interp(np.asarray(points, dtype=float), x, cumulative)
+    x, _, cumulative = _table(integer("factors", factors, 1, maximum=spectra.LARGEST))
+    return np.interp(array("points", points, minimum=0.0), x, cumulative)
 
 
 def typical_condition_number(factors: int, dimension: int) -> float:
@@ -104,8 +106,12 @@ def typical_condition_number(factors: int, dimension: int) -> float:
     >>> [round(typical_condition_number(s, dimension=100)) for s in (1, 2)]
     [255, 5518]
     """
-    x, _, cumulative = _table(integer("factors", factors, 1))
-    smallest = np.exp(np.interp(np.log(0.5 / dimension), np.log(cumulative[1:]), np.log(x[1:])))
+    x, _, cumulative = _table(integer("factors", factors, 1, maximum=spectra.LARGEST))
+    smallest = np.exp(
+        np.interp(
+            np.log(0.5 / count("dimension", dimension, 1)), np.log(cumulative[1:]), np.log(x[1:])
+        )
+    )
     return float(np.sqrt(x[-1] / smallest))
 
 
@@ -132,7 +138,7 @@ def second_moments(factors: int, dimension: int) -> np.ndarray:
     >>> second_moments(2, dimension=1000).round(2)
     array([2., 3.])
     """
-    factors, dimension = integer("factors", factors, 1), integer("dimension", dimension, 1)
+    factors, dimension = count("factors", factors, 1), count("dimension", dimension, 1)
     found, square, trace = [], 1.0, 1.0
     for _ in range(factors):
         square, trace = trace + (1 + 1 / dimension) * square, trace + 2 * square / dimension**2
@@ -158,7 +164,7 @@ def growth_exponents(dimension: int) -> np.ndarray:
     >>> growth_exponents(3).round(3)
     array([-0.184, -0.491, -1.184])
     """
-    n = integer("dimension", dimension, 1)
+    n = count("dimension", dimension, 1)
     return 0.5 * (np.log(2 / n) + digamma((n - np.arange(n)) / 2))
 
 
@@ -183,8 +189,8 @@ def product_spectra(
         ``squared_singular_value`` (factors, replica, rank), ascending; products of different s in
         one replica share their first factors.
     """
-    factors, dimension = integer("factors", factors, 1), integer("dimension", dimension, 1)
-    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    factors, dimension = count("factors", factors, 1), count("dimension", dimension, 1)
+    replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
     found = np.empty((factors, replicas, dimension))
     for replica in range(replicas):
         generator, product = stream(seed, 30, replica), np.eye(dimension)
@@ -229,10 +235,9 @@ def product_conditions(
     xarray.Dataset
         ``condition_number`` (factors, replica).
     """
-    factors, dimension = integer("factors", factors, 1), integer("dimension", dimension, 1)
-    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
-    if normalization not in ("none", "batch"):
-        raise invalid("normalization", "'none' or 'batch'", normalization)
+    factors, dimension = count("factors", factors, 1), count("dimension", dimension, 1)
+    replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
+    choice("normalization", normalization, ("none", "batch"))
     found = np.empty((factors, replicas))
     for replica in range(replicas):
         generator = stream(seed, 31, replica)
@@ -286,11 +291,10 @@ def representation_conditions(
         ``condition_number`` (depth, replica); about 10¹⁶ stands for anything larger.
     """
     g = as_activation(activation)
-    depth, width = integer("depth", depth, 1), integer("width", width, 2)
-    samples = integer("samples", samples, 3)
-    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
-    if normalization not in ("none", "batch"):
-        raise invalid("normalization", "'none' or 'batch'", normalization)
+    depth, width = count("depth", depth, 1), count("width", width, 2)
+    samples = count("samples", samples, 3)
+    replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
+    choice("normalization", normalization, ("none", "batch"))
     function, gain = numpy_function([g.expression], [z]), keeping_gain(g)
     rank = min(width, samples - 1)
     found = np.empty((depth, replicas))

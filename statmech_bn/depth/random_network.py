@@ -11,12 +11,11 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import z
+from statmech_bn.checks import count, instance, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.correlation import Layer, layer_attributes
-from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
 
 def measure_correlation(
@@ -62,16 +61,15 @@ def measure_correlation(
     InvalidSetup
         An argument is outside of its range, or the pairs do not fit into the batch.
     """
-    start = np.atleast_1d(np.asarray(correlation, dtype=float))
-    if start.ndim != 1 or not (np.abs(start) <= 1).all():
-        raise invalid("correlation", "numbers in [-1, 1], of one dimension", correlation)
-    depth, width = integer("depth", depth, 1), integer("width", width, 2)
-    networks, pairs = integer("networks", networks, 1), integer("pairs", pairs, 1)
+    instance("layer", layer, Layer)
+    start = vector("correlation", correlation, -1.0, 1.0)
+    depth, width = count("depth", depth, 1), count("width", width, 2)
+    networks, pairs = count("networks", networks, 1), count("pairs", pairs, 1)
     seed, scale = integer("seed", seed, 0), np.sqrt(real("variance", variance, minimum=0.0))
     paired = 2 * pairs * start.size
     samples = paired
     if layer.normalization == "batch":
-        samples = integer("batch_size", batch_size, 2 * paired, "Half of it is to be unrelated.")
+        samples = count("batch_size", batch_size, 2 * paired, "Half of it is to be unrelated.")
     g = numpy_function([layer.activation.expression], [z])
     c, q = np.empty((start.size, networks, depth + 1)), np.empty((networks, depth + 1))
     for network in range(networks):

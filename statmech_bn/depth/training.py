@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import count, integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.depth.network import (
     DeepNetwork,
+    check_batch,
     cross_entropy,
     forward,
     loss_and_gradients,
@@ -19,7 +21,6 @@ from statmech_bn.depth.network import (
 )
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
 
 def train(
@@ -51,9 +52,10 @@ def train(
         ``loss`` and ``training_accuracy`` (replica, epoch), from epoch 0, the initialization. A run
         that diverges has infinite loss and accuracy 0 from there on.
     """
+    inputs, labels = check_batch(network, inputs, labels)
     rate = real("learning_rate", learning_rate, minimum=0.0)
-    size = integer("batch_size", batch_size, 3 if network.normalization == "batch" else 1)
-    epochs, replicas = integer("epochs", epochs, 1), integer("replicas", replicas, 1)
+    size = count("batch_size", batch_size, 3 if network.normalization == "batch" else 1)
+    epochs, replicas = count("epochs", epochs, 1), count("replicas", replicas, 1)
     seed, samples = integer("seed", seed, 0), labels.size
     if size > samples:
         raise invalid("batch_size", f"at most the {samples} samples", batch_size)

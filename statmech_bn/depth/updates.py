@@ -18,10 +18,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statmech_bn.checks import count, dataset, integer, real, vector
 from statmech_bn.dataset import describe
 from statmech_bn.depth.network import (
     DeepNetwork,
     Parameters,
+    check_batch,
     cross_entropy,
     forward,
     loss_and_gradients,
@@ -29,7 +31,6 @@ from statmech_bn.depth.network import (
 )
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
 SMALLEST_STEP, LARGEST_STEP = 1e-12, 1e6
 """Between which the largest stable step is looked for."""
@@ -61,10 +62,9 @@ def step_moments(
         squared mean of a channel's fields over the batch, ``channel_variance`` of their variance,
         and ``loss``. Fields that overflow are inf.
     """
-    rates = np.atleast_1d(np.asarray(learning_rate, dtype=float))
-    if rates.ndim != 1 or not ((rates >= 0) & np.isfinite(rates)).all():
-        raise invalid("learning_rate", "finite numbers ≥ 0, of one dimension", learning_rate)
-    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    rates = vector("learning_rate", learning_rate, minimum=0.0)
+    inputs, labels = check_batch(network, inputs, labels)
+    replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
     shape = (rates.size, replicas)
     mean, variance = (np.empty((*shape, network.depth)) for _ in range(2))
     loss = np.empty(shape)
@@ -109,6 +109,9 @@ def growth_per_layer(moments: xr.Dataset, skip: int = 1) -> xr.DataArray:
         ``growth`` (learning_rate, replica): d ln(mean square)/dl; NaN where fields overflow or
         vanish.
     """
+    dims = ("learning_rate", "replica", "layer")
+    dataset("moments", moments, dict.fromkeys(("channel_mean", "channel_variance"), dims))
+    skip = integer("skip", skip, 0)
     square = moments["channel_mean"] + moments["channel_variance"]
     square = square.isel(layer=slice(skip, None)).transpose("learning_rate", "replica", "layer")
     if square.sizes["layer"] < 2:
@@ -160,7 +163,8 @@ def largest_step(
     NotConverged
         No step between 10⁻¹² and 10⁶ is too large, or the smallest already is.
     """
-    replicas, seed = integer("replicas", replicas, 1), integer("seed", seed, 0)
+    inputs, labels = check_batch(network, inputs, labels)
+    replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
     factor = real("factor", factor, minimum=1.0)
     found = np.empty(replicas)
     for replica in range(replicas):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from statmech_bn.errors import invalid
+from statmech_bn.checks import choice, count, integer, real
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
+LARGEST_NOISE = 1e100
+"""The square of more overflows."""
 CLOUDS = ("moons", "ring", "blobs")
 """Names that `point_cloud` takes."""
 
@@ -46,10 +47,9 @@ def point_cloud(
     >>> points.shape, int(labels.sum())
     ((40, 2), 0)
     """
-    if name not in CLOUDS:
-        raise invalid("name", f"one of {', '.join(CLOUDS)}", name)
-    number = integer("samples", samples, 10)
-    spread = real("noise", noise, minimum=0.0)
+    choice("name", name, CLOUDS)
+    number = count("samples", samples, 10)
+    spread = real("noise", noise, 0.0, LARGEST_NOISE)
     generator = stream(integer("seed", seed, 0))
     labels = np.where(np.arange(number) < number // 2, 1, -1)
     angle = generator.uniform(0, np.pi, number)

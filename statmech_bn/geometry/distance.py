@@ -12,8 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statmech_bn.checks import array, instance, integer
 from statmech_bn.errors import invalid
 from statmech_bn.geometry.network import ReluNetwork
+from statmech_bn.geometry.partition import check_partition
 
 
 def affine_distances(network: ReluNetwork, points: ArrayLike) -> np.ndarray:
@@ -37,6 +39,7 @@ def affine_distances(network: ReluNetwork, points: ArrayLike) -> np.ndarray:
     >>> affine_distances(ReluNetwork((layer,)), [[0.0, 0.0]])
     array([[1.]])
     """
+    instance("network", network, ReluNetwork)
     fields = np.concatenate(network.fields(points), axis=1)
     slopes = np.concatenate(network.gradients(points), axis=1)
     length = np.linalg.norm(slopes, axis=2)
@@ -59,8 +62,9 @@ def folded_distances(found: xr.Dataset, points: ArrayLike) -> np.ndarray:
     ndarray
         Shape (points, all units); inf for a unit without boundary in the rectangle.
     """
-    places = np.asarray(points, dtype=float)
-    if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
+    check_partition(found)
+    places = array("points", points, 2)
+    if places.shape[1] != 2:
         raise invalid("points", "finite numbers of shape (points, 2)", points)
     before = np.cumsum([0, *found.attrs["units"]])
     number = before[found["segment_layer"].values] + found["segment_unit"].values
@@ -102,8 +106,8 @@ def least_squares_offset(network: ReluNetwork, data: ArrayLike, layer: int) -> x
     InvalidSetup
         The layer does not exist, or a unit of it is constant at all samples.
     """
-    if layer not in range(len(network.layers)):
-        raise invalid("layer", f"one of 0 … {len(network.layers) - 1}", layer)
+    instance("network", network, ReluNetwork)
+    layer = integer("layer", layer, 0, maximum=len(network.layers) - 1)
     matrix, offset = network.layers[layer].affine
     scale = np.linalg.norm(network.layers[layer].weights, axis=1) / np.linalg.norm(matrix, axis=1)
     fields = scale * (network.fields(data)[layer] - offset)

@@ -31,11 +31,13 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, poch
 
+from statmech_bn.checks import array, choice, count, integer, integers, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
+FARTHEST = 1e100
+"""The square of a larger shift overflows."""
 CHUNK = 2**18
 """Fields that are held at a time."""
 
@@ -60,11 +62,8 @@ def flip_rate(batch_size: ArrayLike, sample: str = "inside") -> np.ndarray:
     >>> flip_rate([2, 4]).round(6)
     array([0.25    , 0.166667])
     """
-    size = np.asarray(batch_size, dtype=float)
-    if not (size >= 2).all():
-        raise invalid("batch_size", "numbers ≥ 2", batch_size)
-    if sample not in ("inside", "outside"):
-        raise invalid("sample", "'inside' or 'outside'", sample)
+    size = array("batch_size", batch_size, minimum=2)
+    choice("sample", sample, ("inside", "outside"))
     angle = np.arcsin if sample == "inside" else np.arctan
     return angle(1 / np.sqrt(size)) / np.pi
 
@@ -107,9 +106,9 @@ def boundary_jitter(
     InvalidSetup
         A number is out of its range, or the fields do not vary.
     """
-    sizes = [integer("batch_size", size, 2) for size in batch_size]
-    number, copies = integer("batches", batches, 2), integer("replicas", replicas, 2)
-    seed, move = integer("seed", seed, 0), real("shift", shift)
+    sizes = integers("batch_size", batch_size, 2)
+    number, copies = count("batches", batches, 2), count("replicas", replicas, 2)
+    seed, move = integer("seed", seed, 0), real("shift", shift, -FARTHEST, FARTHEST)
     population = None if fields is None else _standardized(fields)
     if population is not None and max(sizes) >= population.size:
         raise invalid("batch_size", f"fewer than the {population.size} fields", max(sizes))
@@ -134,8 +133,8 @@ def boundary_jitter(
 
 
 def _standardized(fields: ArrayLike) -> np.ndarray:
-    values = np.asarray(fields, dtype=float)
-    if values.ndim != 1 or not np.isfinite(values).all() or np.ptp(values) == 0:
+    values = array("fields", fields, 1)
+    if np.ptp(values) == 0:
         raise invalid("fields", "finite numbers of shape (samples,) that vary", fields)
     return (values - values.mean()) / values.std()
 

@@ -14,13 +14,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from statmech_bn.checks import array, choice, count, instance, integer, integers, real
 from statmech_bn.errors import invalid
 from statmech_bn.geometry.distance import folded_distances
 from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
 from statmech_bn.geometry.partition import partition
 from statmech_bn.layers import batch_norm_backward, batch_norm_forward
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
 EPSILON = 1e-5
 
@@ -68,23 +68,20 @@ def train_classifier(
     InvalidSetup
         An argument is out of its range.
     """
-    x, y = np.asarray(points, dtype=float), np.asarray(labels, dtype=float)
-    if x.ndim != 2 or not np.isfinite(x).all():
-        raise invalid("points", "finite numbers of shape (samples, inputs)", points)
+    x, y = array("points", points, 2), array("labels", labels, 1)
     if y.shape != x.shape[:1] or not np.isin(y, (-1, 1)).all():
         raise invalid("labels", f"±1 for each of the {len(x)} samples", labels)
-    if statistics not in ("batch", "set"):
-        raise invalid("statistics", "'batch' or 'set'", statistics)
-    size, number = integer("batch_size", batch_size, 2), integer("replicas", replicas, 1)
+    choice("statistics", statistics, ("batch", "set"))
+    size, number = count("batch_size", batch_size, 2), count("replicas", replicas, 1)
     if size > len(x):
         raise invalid("batch_size", f"at most the {len(x)} samples", size)
     rate = real("learning_rate", learning_rate, minimum=0.0)
     seed = integer("seed", seed, 0)
-    hidden = [integer("widths", width, 2) for width in widths]
+    hidden = integers("widths", widths, 2)
     networks = [_start((x.shape[1], *hidden), seed, replica) for replica in range(number)]
     parameters = [np.stack(values) for values in zip(*networks, strict=True)]
     generators = [stream(seed, replica, 1) for replica in range(number)]
-    for _ in range(integer("steps", steps, 0)):
+    for _ in range(count("steps", steps, 0)):
         rows = np.stack([g.permutation(len(x))[:size] for g in generators])
         for values, slope in zip(
             parameters, _gradients(parameters, x, y, rows, statistics == "set"), strict=True
@@ -117,6 +114,10 @@ def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.
     >>> bool((margins(network, points, labels) > 0).mean() > 0.8)
     True
     """
+    instance("network", network, ReluNetwork)
+    points, labels = array("points", points, 2), array("labels", labels, 1)
+    if labels.shape != points.shape[:1] or not np.isin(labels, (-1, 1)).all():
+        raise invalid("labels", f"±1 for each of the {len(points)} points", labels)
     low, high = points.min(axis=0), points.max(axis=0)
     found = partition(network, np.stack([2 * low - high, 2 * high - low], axis=1))
     decision = np.sign(network.fields(points)[-1][:, 0])

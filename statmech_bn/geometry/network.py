@@ -23,10 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from statmech_bn.checks import array, count, instance, integer, real, sequence
 from statmech_bn.errors import invalid
 from statmech_bn.normalization.batch import ROUNDING
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
 
 class Normalization(NamedTuple):
@@ -89,9 +89,9 @@ class ReluNetwork:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        layers = tuple(self.layers)
-        if not layers or not all(isinstance(layer, Layer) for layer in layers):
+        if not all(isinstance(layer, Layer) for layer in sequence("layers", self.layers)):
             raise invalid("layers", "at least one Layer", self.layers)
+        layers = tuple(_as_arrays(f"layers[{k}]", layer) for k, layer in enumerate(self.layers))
         inputs = np.shape(layers[0].weights)[-1]
         for number, layer in enumerate(layers):
             units = np.shape(layer.weights)[0]
@@ -122,9 +122,9 @@ class ReluNetwork:
         bias_scale : float
             Standard deviation of the biases; the weights' is √(2/inputs).
         """
-        if len(widths) < 2:
+        if len(sequence("widths", widths)) < 2:
             raise invalid("widths", "the number of inputs and of the units of each layer", widths)
-        sizes = [integer("widths", width, 1) for width in widths]
+        sizes = [count("widths", width, 1) for width in widths]
         scale = real("bias_scale", bias_scale, minimum=0.0)
         generator = stream(integer("seed", seed, 0))
         return cls(
@@ -187,7 +187,7 @@ class ReluNetwork:
         axes : array_like
             Shape (coordinates, inputs); orthonormal rows keep distances.
         """
-        start, along = np.asarray(origin, dtype=float), np.asarray(axes, dtype=float)
+        start, along = array("origin", origin), array("axes", axes)
         if start.shape != (self.inputs,) or along.ndim != 2 or along.shape[1] != self.inputs:
             expected = f"shapes ({self.inputs},) and (coordinates, {self.inputs})"
             raise invalid("origin, axes", expected, (start.shape, along.shape))
@@ -218,7 +218,20 @@ class ReluNetwork:
         return found
 
     def _points(self, points: ArrayLike) -> np.ndarray:
-        values = np.asarray(points, dtype=float)
-        if values.ndim != 2 or values.shape[1] != self.inputs or not np.isfinite(values).all():
+        values = array("points", points, 2)
+        if values.shape[1] != self.inputs:
             raise invalid("points", f"finite numbers of shape (points, {self.inputs})", values)
         return values
+
+
+def _as_arrays(name: str, layer: Layer) -> Layer:
+    """Return a layer whose parts are arrays of finite numbers."""
+    normalization = layer.normalization
+    if normalization is not None:
+        instance(f"{name}.normalization", normalization, Normalization)
+        parts = zip(Normalization._fields, normalization, strict=True)
+        normalization = Normalization(
+            *(array(f"{name}.normalization.{part}", value, 1) for part, value in parts)
+        )
+    weights, bias = array(f"{name}.weights", layer.weights, 2), array(f"{name}.bias", layer.bias, 1)
+    return Layer(weights, bias, normalization)

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statmech_bn.checks import array, instance
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.geometry.network import ReluNetwork
@@ -61,10 +62,11 @@ def partition(network: ReluNetwork, bounds: ArrayLike) -> xr.Dataset:
     >>> found.sizes["cell"], found.sizes["boundary"]  # lines through one point
     (16, 15)
     """
-    box = np.asarray(bounds, dtype=float)
+    instance("network", network, ReluNetwork)
+    box = array("bounds", bounds, 2)
     if network.inputs != 2:
         raise invalid("network", "two inputs", network.inputs, "Use ReluNetwork.section.")
-    if box.shape != (2, 2) or not np.isfinite(box).all() or not (box[:, 0] < box[:, 1]).all():
+    if box.shape != (2, 2) or not (box[:, 0] < box[:, 1]).all():
         raise invalid("bounds", "((x_min, x_max), (y_min, y_max))", bounds)
     (left, right), (bottom, top) = box
     corners = np.array([[left, bottom], [right, bottom], [right, top], [left, top]])
@@ -117,7 +119,16 @@ def polygons(found: xr.Dataset) -> list[np.ndarray]:
     >>> len(polygons(found)) == found.sizes["cell"]
     True
     """
+    check_partition(found)
     return np.split(found["vertex"].values, found["offset"].values[1:-1])
+
+
+def check_partition(found: xr.Dataset) -> None:
+    """Raise InvalidSetup unless this is what `partition` returns."""
+    instance("found", found, xr.Dataset)
+    names = ("vertex", "offset", "segment", "segment_layer", "segment_unit")
+    if not set(names) <= set(found) or "units" not in found.attrs:
+        raise invalid("found", "what partition returns", sorted(map(str, found)))
 
 
 def _cut(

@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from statmech_bn.checks import choice, integer, real
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import user_path
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
 IDX = ("mnist", "fashion-mnist")
 DATASETS = ("digits", *IDX, "cifar-10")
@@ -110,8 +110,7 @@ def load(
     InvalidStore
         A file is missing, or is not of its format. The message says which files belong there.
     """
-    if name not in DATASETS:
-        raise invalid("name", f"one of {', '.join(DATASETS)}", name)
+    choice("name", name, DATASETS)
     generator = stream(integer("seed", seed, 0), 41)
     if name == "digits":
         train, test = _digits(real("test_share", test_share, 0.0, 1.0), generator)

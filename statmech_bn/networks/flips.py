@@ -21,11 +21,11 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from statmech_bn.checks import choice, integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.surgery import hooked, in_mode, keeping_buffers, refresh_population
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer
 
 REFERENCES = ("batch", "population")
 
@@ -69,8 +69,7 @@ def flip_rate(
     size, copies = integer("batch_size", batch_size, 3), integer("replicas", replicas, 1)
     if 2 * size > len(inputs):
         raise invalid("batch_size", f"at most half of the {len(inputs)} samples", batch_size)
-    if reference not in REFERENCES:
-        raise invalid("reference", f"one of {', '.join(REFERENCES)}", reference)
+    choice("reference", reference, REFERENCES)
     units = [module for module in model.modules() if isinstance(module, nn.ReLU)]
     if not units:
         raise invalid("model", "a model with torch.nn.ReLU modules", type(model).__name__)

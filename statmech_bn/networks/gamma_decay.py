@@ -34,11 +34,13 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from statmech_bn.checks import integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.losses import loss_named
 from statmech_bn.networks.normalization import Normalization
 from statmech_bn.networks.surgery import (
+    check_plain,
     hooked,
     in_mode,
     normalization_layers,
@@ -56,7 +58,6 @@ from statmech_bn.symbolic.positions import (
     square_variance,
 )
 from statmech_bn.symbolic.symbols import M
-from statmech_bn.teacher_student import integer
 
 
 class ChannelStatistics(NamedTuple):
@@ -111,7 +112,8 @@ def channel_statistics(
     Raises
     ------
     InvalidSetup
-        The model has no normalized layer, or the loss is unknown.
+        The model has no normalized layer, or one whose output is not γû + β; or the loss is
+        unknown.
     """
     roots = loss_named(loss).roots
     layers = {
@@ -121,6 +123,8 @@ def channel_statistics(
     }
     if not layers:
         raise invalid("model", "a model with normalized layers", type(model).__name__)
+    for name, layer in layers.items():
+        check_plain(name, layer)
     refresh_population(model, inputs)
     fields: dict[nn.Module, Tensor] = {}
     outputs: dict[nn.Module, Tensor] = {}

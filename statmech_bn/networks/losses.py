@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from statmech_bn.errors import invalid
+from statmech_bn.checks import choice
 
 
 class Loss(NamedTuple):
@@ -37,8 +37,7 @@ class Loss(NamedTuple):
 
 def loss_named(name: str) -> Loss:
     """Return a loss, or raise InvalidSetup."""
-    if name not in LOSSES:
-        raise invalid("loss", f"one of {', '.join(LOSSES)}", name)
+    choice("loss", name, LOSSES)
     return LOSSES[name]
 
 

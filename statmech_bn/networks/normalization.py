@@ -31,12 +31,14 @@ the gradient is the mean over all of it: the noise of the statistics without tha
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from statmech_bn.checks import choice, integer
 from statmech_bn.errors import invalid
-from statmech_bn.teacher_student import integer
 
 KINDS = ("none", "batch", "mean", "spread", "population", "frozen")
 SMALLEST = 3
@@ -47,7 +49,7 @@ class Normalization(nn.Module):
     """One normalization of the channels, axis 1, of any number of axes of positions.
 
     In evaluation mode all kinds but "none" are "frozen", as PyTorch's batch normalization. The
-    names of parameters and buffers are PyTorch's, so that a state dict fits both.
+    names of parameters and buffers are PyTorch's, so that a state dict of either fits both.
 
     Parameters
     ----------
@@ -91,8 +93,7 @@ class Normalization(nn.Module):
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise invalid("kind", f"one of {', '.join(KINDS)}", kind)
+        choice("kind", kind, KINDS)
         self.channels = integer("channels", channels, 1)
         self.kind = kind
         self.ghost_size = None if ghost_size is None else integer("ghost_size", ghost_size, 1)
@@ -108,6 +109,11 @@ class Normalization(nn.Module):
         """Say what makes this layer another than the next."""
         ghosts = "" if self.ghost_size is None else f", ghost_size={self.ghost_size}"
         return f"{self.channels}, {self.kind!r}{ghosts}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take PyTorch's state too, whose count of batches is of no use with a momentum."""
+        state_dict.pop(f"{prefix}num_batches_tracked", None)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize x of shape (batch, channels, *positions)."""

@@ -8,7 +8,8 @@ from functools import lru_cache
 import torch
 import xarray as xr
 
-from statmech_bn.errors import NoDevice, invalid
+from statmech_bn.checks import choice
+from statmech_bn.errors import NoDevice
 from statmech_bn.networks.data import Images, load
 from statmech_bn.networks.models import NETWORKS
 from statmech_bn.networks.training import train
@@ -91,10 +92,8 @@ def training_run(
     >>> dict(found.sizes)
     {'epoch': 2, 'layer': 2}
     """
-    if network not in NETWORKS:
-        raise invalid("network", f"one of {', '.join(NETWORKS)}", network)
-    if schedule not in SCHEDULES:
-        raise invalid("schedule", f"one of {', '.join(SCHEDULES)}", schedule)
+    choice("network", network, NETWORKS)
+    choice("schedule", schedule, SCHEDULES)
     if device == "cuda" and not torch.cuda.is_available():
         raise NoDevice("device: PyTorch finds no GPU for 'cuda'. Use device='cpu'.")
     if device == "cpu":

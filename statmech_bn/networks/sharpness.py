@@ -15,12 +15,12 @@ import xarray as xr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 
+from statmech_bn.checks import integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.networks.losses import loss_named
 from statmech_bn.networks.surgery import keeping_buffers
 from statmech_bn.online.arguments import stream
-from statmech_bn.teacher_student import integer, real
 
 
 def sharpness(

@@ -8,12 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from statmech_bn.errors import invalid
 from statmech_bn.networks.normalization import Normalization
 
-LAYERS = (Normalization, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-"""Classes that count as a normalization layer; axis 1 is the channels' in all of them."""
+LAYERS = (Normalization, _BatchNorm)
+"""Classes that count as a normalization layer; axis 1 is the channels' in all of them.
+
+PyTorch's are BatchNorm1d, 2d and 3d, SyncBatchNorm, the lazy ones, and whatever is derived from
+them. InstanceNorm, GroupNorm and LayerNorm are none of these.
+"""
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def normalization_layers(model: nn.Module) -> dict[str, Any]:
@@ -34,10 +40,13 @@ def normalization_layers(model: nn.Module) -> dict[str, Any]:
 def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = None) -> nn.Module:
     """Replace every normalization layer, BatchNorm1d, 2d, 3d or ours, by one of another kind.
 
+    A layer that stands at several places is replaced by one new layer at all of them. Layers of
+    other kinds (InstanceNorm, GroupNorm, LayerNorm) are left as they are.
+
     Parameters
     ----------
     model : torch.nn.Module
-        Changed in place.
+        Changed in place, unless a layer is refused: then nothing is.
     kind : {"none", "batch", "mean", "spread", "population", "frozen"}
         As for `Normalization`.
     ghost_size : int, optional
@@ -53,14 +62,22 @@ def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = 
     Raises
     ------
     InvalidSetup
-        An argument is outside of its range, or a batch normalization averages without momentum.
+        An argument is outside of its range, or a layer computes something else than
+        `Normalization` can: a subclass with its own forward pass (an activation), SyncBatchNorm,
+        a lazy layer that has not seen a batch, one without running statistics or without momentum,
+        one with hooks or parametrizations, or a scripted model. The message has the layer's name.
     """
-    if isinstance(model, LAYERS):
-        return _replacement(model, kind, ghost_size)
-    for name, child in model.named_children():
-        new = replace_normalization(child, kind, ghost_size)
-        if new is not child:
-            setattr(model, name, new)
+    _check_model(model)
+    new = {
+        layer: _replacement(name, layer, kind, ghost_size)
+        for name, layer in normalization_layers(model).items()
+    }
+    if model in new:
+        return new[model]
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if child in new:
+                setattr(parent, name, new[child])
     return model
 
 
@@ -152,19 +169,50 @@ def _has_statistics(layer: Any) -> bool:
     return getattr(layer, "kind", "batch") != "none" and layer.running_mean is not None
 
 
-def _replacement(old: Any, kind: str, ghost_size: int | None) -> Normalization:
+def check_plain(name: str, layer: Any) -> None:
+    """Raise InvalidSetup unless a layer's output is γû + β and nothing else."""
+    argument = f"model, layer {name!r}" if name else "model"
+    plain = (Normalization.forward, _BatchNorm.forward)
+    if any(nn.parameter.is_lazy(x) for x in (*layer.parameters(), *layer.buffers())):
+        fix = "Call the model on a batch first."
+        raise invalid(argument, "a layer that knows its channels", layer, fix)
+    if type(layer).forward not in plain or "forward" in vars(layer):
+        fix = "Replace it by BatchNorm1d, 2d or 3d with its state, and what else it does behind it."
+        raise invalid(argument, "batch normalization and nothing else", layer, fix)
+    if any(getattr(layer, hooks) for hooks in HOOKS) or "weight" not in layer._parameters:
+        fix = "Remove them, and set them again on the new layer."
+        raise invalid(argument, "a layer without hooks and parametrizations", layer, fix)
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, nn.Module):
+        raise invalid("model", "a torch.nn.Module", model)
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            fix = "Replace its normalization before it is scripted."
+            raise invalid("model", "modules that are not scripted", name or "the model", fix)
+
+
+def _replacement(name: str, old: Any, kind: str, ghost_size: int | None) -> Normalization:
+    check_plain(name, old)
+    argument = f"model, layer {name!r}" if name else "model"
     if old.momentum is None:
-        raise invalid("model", "batch normalization with a momentum", old)
+        fix = "Give it a momentum, such as 0.1; a cumulative average is not followed."
+        raise invalid(argument, "batch normalization with a momentum", old, fix)
     ours = isinstance(old, Normalization)
+    if not ours and (not old.track_running_stats or old.running_mean is None):
+        fix = "Make it with track_running_stats=True, and call refresh_population."
+        raise invalid(argument, "batch normalization with running statistics", old, fix)
     channels, epsilon = (old.channels, old.epsilon) if ours else (old.num_features, old.eps)
     new = Normalization(channels, kind, ghost_size, epsilon, old.momentum)
     new.train(old.training)
-    example = next((x for x in (old.weight, old.running_mean) if x is not None), new.weight)
+    example = old.running_mean if old.weight is None else old.weight
     new.to(example.device, example.dtype)
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        value = getattr(old, name)
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        value = getattr(old, part)
         if value is not None:
-            setattr(new, name, value)
-        elif name in ("weight", "bias"):  # without γ and β they stay 1 and 0
-            getattr(new, name).requires_grad_(False)
+            setattr(new, part, value)
+        else:  # without γ and β they stay 1 and 0
+            getattr(new, part).requires_grad_(False)
+    new.reference_size = old.reference_size if ours else 0
     return new

@@ -25,6 +25,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn import functional
 
+from statmech_bn.checks import integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.data import Images
@@ -33,7 +34,6 @@ from statmech_bn.networks.surgery import in_mode, normalization_layers, refresh_
 from statmech_bn.online import schedules
 from statmech_bn.online.arguments import stream
 from statmech_bn.symbolic.gamma_decay import STATISTICS
-from statmech_bn.teacher_student import integer, real
 
 POPULATION_SAMPLES = 2048
 """Training samples that measure the population's statistics, at most."""

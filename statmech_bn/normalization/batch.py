@@ -11,8 +11,8 @@ four.
 
 Equal samples teach nothing: û = 0, and no step is made. A product of N terms rounds their sum to
 about ε|x||w|, in another order for each row, so that the fields x·w of equal samples may differ by
-that much. A spread below `ROUNDING` of it counts as none, which an infinite σ_B expresses: û and P g/σ_B
-are then 0.
+that much. A spread below `ROUNDING` of it counts as none, which an infinite σ_B expresses: û and
+P g/σ_B are then 0.
 """
 
 from __future__ import annotations

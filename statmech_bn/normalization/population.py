@@ -1,7 +1,7 @@
 """Population normalization: φ = γ (h − μ_P)/σ_P with the true moments of the inputs.
 
-With inputs of the mean m and the covariance Σ, μ_P = w·m/√N and σ_P² = w'Σw/N. On centred, isotropic
-inputs it is weight normalization (Luo, Wang, Shao, Peng 2019).
+With inputs of the mean m and the covariance Σ, μ_P = w·m/√N and σ_P² = w'Σw/N. On centred and
+isotropic inputs it is weight normalization (Luo, Wang, Shao, Peng 2019).
 """
 
 from __future__ import annotations

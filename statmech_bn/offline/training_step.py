@@ -151,7 +151,8 @@ def _group(
         if shrinking:
             scale = scale * keep
         pushes[:, batch, :] = c / scale if shrinking else c
-        if overlaps is not None and (problem.normalizer.by_length or begin + size < fields.shape[1]):
+        wanted = problem.normalizer.by_length or begin + size < fields.shape[1]
+        if overlaps is not None and wanted:
             added = overlaps[:, begin:, batch] @ pushes[:, batch, :]
             fields[:, begin + size :, :] += added[:, size:, :]
             if problem.normalizer.by_length:

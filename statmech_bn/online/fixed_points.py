@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, root
 
 from statmech_bn import symbolic as s
+from statmech_bn.checks import instance, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
@@ -74,8 +75,9 @@ def fixed_point(
     >>> bool(found["stable"].all())
     True
     """
+    instance("setup", setup, TeacherStudent)
     rates = positive("learning_rate", learning_rate)
-    if not (np.isfinite(length) and length > 0):
+    if real("length", length) <= 0:
         raise invalid("length", "a number > 0", length)
     if not setup.normalizer.has_scale:
         points = np.array([_unnormalized(setup, rate) for rate in rates])
@@ -140,6 +142,7 @@ def equilibrium(setup: TeacherStudent, learning_rate: ArrayLike) -> xr.Dataset:
     >>> found["effective_rate"].values.round(2)
     array([3.7 , 6.55])
     """
+    instance("setup", setup, TeacherStudent)
     rates = positive("learning_rate", learning_rate)
     if not setup.normalizer.has_scale or setup.weight_decay == 0:
         raise invalid(

@@ -59,7 +59,6 @@ SHARES = 32
 """Tasks of each thread. Many tasks make the loads of threads equal; a task costs 40 µs."""
 
 
-
 class Origin(NamedTuple):
     """R, L and γ at the start."""
 

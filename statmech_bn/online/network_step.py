@@ -160,9 +160,7 @@ def learn(generator, samples, problem, pace, task, learners, done):
             largest, total, pull = 0.0, 0.0, 0.0
             for i in range(groups):
                 part = slice(i * group, (i + 1) * group)
-                pull += project(
-                    c[k, part], student[k, part], unit / spread[k, i], problem.of_batch
-                )
+                pull += project(c[k, part], student[k, part], unit / spread[k, i], problem.of_batch)
             pull /= batch_size
             for m in range(batch_size):
                 total += c[k, m]

@@ -22,6 +22,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn import symbolic as s
+from statmech_bn.checks import array, instance, integer, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -116,6 +117,7 @@ def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
     >>> effective(setup, OrderParameters(length=2.0, gamma=1.0), 3.0)
     0.75
     """
+    instance("setup", setup, TeacherStudent)
     expression = derived.effective_learning_rate(setup.normalization)
     evaluate = numpy_function([expression], [s.eta, s.L, s.gamma])
     if isinstance(state, xr.Dataset):
@@ -126,7 +128,7 @@ def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
         length, gamma, rates = (array.values for array in labelled)
         return as_array(_or_zero(evaluate, rates, length, gamma), labelled[0], "effective_rate")
     _, length, gamma, _ = read_state(setup, state)
-    rates = np.asarray(learning_rate, dtype=float)
+    rates = array("learning_rate", learning_rate)
     if not (rates > 0).all():
         raise invalid("learning_rate", "numbers > 0", learning_rate)
     found = _or_zero(evaluate, rates, length, gamma)
@@ -164,6 +166,7 @@ def late_time(setup: TeacherStudent, time: ArrayLike) -> xr.Dataset:
     >>> late_time(setup, [100, 10_000])["misalignment"].values.round(6)
     array([0.003125, 0.000313])
     """
+    instance("setup", setup, TeacherStudent)
     times = positive("time", time)
     if (np.diff(times) <= 0).any():
         raise invalid("time", "strictly increasing times", time)
@@ -209,6 +212,9 @@ def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.
         Over activation and student (see `statmech_bn.symbolic.learning_rate_table`): overlap,
         length, gamma, maximum_rate and effective_rate, the latter for η = 1.
     """
+    batch_size = integer("batch_size", batch_size, 4)
+    gamma_decay = real("gamma_decay", gamma_decay, minimum=0.0)
+    [length] = positive("length", real("length", length))
     values = {s.M: sp.Float(batch_size, 30), s.zeta: gamma_decay, s.L: length, s.eta: 1}
     names = ("overlap", "length", "gamma", "maximum_rate", "effective_rate")
     columns = ("overlap", "length", "gamma", "maximum", "effective")

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn import symbolic as s
+from statmech_bn.checks import vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
@@ -98,10 +99,7 @@ def as_array(values: np.ndarray, template: xr.DataArray, name: str) -> xr.DataAr
 
 def positive(name: str, values: ArrayLike) -> np.ndarray:
     """Return numbers > 0 as an array of one dimension, or raise InvalidSetup."""
-    try:
-        array = np.atleast_1d(np.asarray(values, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise invalid(name, "a number or a sequence of numbers", values) from error
-    if array.ndim != 1 or array.size == 0 or not (np.isfinite(array) & (array > 0)).all():
+    numbers = vector(name, values)
+    if not (numbers > 0).all():
         raise invalid(name, "finite numbers > 0 in one dimension, at least one", values)
-    return array
+    return numbers

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from statmech_bn.checks import count, dataset, instance, sequence
 from statmech_bn.errors import invalid
 from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
@@ -98,17 +99,19 @@ def curves(
     InvalidSetup
         No result, or one without a variable or the dimension of the colours.
     """
+    check_panels(panels)
     results = [result for panel in panels for result in panel.results]
     for panel in panels:
         check_results(panel.results, [panel.x, panel.y])
     if not results:
         raise invalid("panels", "at least one result", panels)
-    if any(colour not in result.dims for result in results):
+    if not isinstance(colour, str) or any(colour not in result.dims for result in results):
         raise invalid("colour", "a dimension of every result", colour)
     values = list(dict.fromkeys(v for result in results for v in result[colour].values.tolist()))
+    columns = len(panels) if columns is None else count("columns", columns)
+    points, reference = count("points", points), instance("reference", reference, str)
     with paper_style():
         drawn = dict(zip(values, _curve_styles(len(values)), strict=True))
-        columns = columns or len(panels)
         rows = [panels[k : k + columns] for k in range(0, len(panels), columns)]
         aligned = all(len({panel.y for panel in row}) == 1 for row in rows)
         shared = {"sharey": "row"} if aligned else {}
@@ -144,6 +147,15 @@ def curves(
             alignment="left",
         )
     return figure
+
+
+def check_panels(panels: Any) -> None:
+    """Raise InvalidSetup unless these are panels, each with results that have its variables."""
+    for panel in sequence("panels", panels):
+        instance("panels", panel, Panel)
+        references = [] if panel.reference is None else [panel.reference]
+        for result in [*sequence("panels, results", panel.results), *references]:
+            dataset("panels, results", result, {panel.x: (), panel.y: ()})
 
 
 def _draw(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import log_points, logarithm, points
 from statmech_bn.plot.style import (
     axis_label,
@@ -21,6 +22,10 @@ from statmech_bn.plot.style import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+CURVES = {"correlation": ("start", "depth")}
+STEPS = ("learning_rate", "replica")
+MOMENTS = (*STEPS, "layer")
 
 
 def correlation_maps(
@@ -38,6 +43,7 @@ def correlation_maps(
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping, Mapping, tuple), CURVES)
     labels = list(next(iter(panels.values())))
     with paper_style():
         styles = dict(zip(labels, student_styles(len(labels)), strict=True))
@@ -71,6 +77,7 @@ def correlation_depth(panels: Mapping[str, tuple[xr.Dataset, xr.Dataset]]) -> Fi
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping, tuple), CURVES)
     from matplotlib.ticker import MaxNLocator
 
     with paper_style():
@@ -115,6 +122,9 @@ def step_moments(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting(
+        "panels", panels, (Mapping,), dict.fromkeys(("channel_mean", "channel_variance"), MOMENTS)
+    )
     with paper_style():
         figure, axes = make_panels(2 * len(panels), len(panels), (3.2, 2.5), sharex=True)
         shown = slice(0, None, 2)
@@ -154,6 +164,7 @@ def step_growth(results: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("results", results, (Mapping,), dict.fromkeys(("growth", "loss"), STEPS))
     with paper_style():
         styles = dict(zip(results, student_styles(len(results)), strict=True))
         figure, (growth, loss) = make_panels(2, 2, (3.2, 2.7))
@@ -189,6 +200,7 @@ def largest_step(results: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("results", results, (Mapping,), {"largest_step": ("depth", "factor", "replica")})
     with paper_style():
         styles = dict(zip(results, student_styles(len(results)), strict=True))
         factors = next(iter(results.values()))["factor"].values

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import dataset, instance, mapping, sequence
 from statmech_bn.errors import invalid
 from statmech_bn.plot.style import (
     axis_label,
@@ -58,6 +59,15 @@ def against(
     InvalidSetup
         No curve, or a variable that no result has.
     """
+    for name in (coordinate, *sequence("variables", variables)):
+        instance("coordinate, variables", name, str)
+    for students in mapping("panels", panels).values():
+        for pair in mapping("panels", students).values():
+            if not isinstance(pair, Sequence) or len(pair) != 2:
+                raise invalid("panels", "pairs of theory and simulation", pair)
+            for d in pair:
+                if d is not None:
+                    dataset("panels", d, {coordinate: (coordinate,)})
     results = [d for curves in panels.values() for pair in curves.values() for d in pair]
     found = [d for d in results if d is not None]
     if not found:

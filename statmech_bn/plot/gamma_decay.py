@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import choice
+from statmech_bn.errors import invalid
+from statmech_bn.plot.nesting import check_names, check_nesting
 from statmech_bn.plot.replicas import mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
@@ -35,6 +38,21 @@ PART_NAMES = {
 }
 POINTS: dict[str, Any] = {"color": "0.1", "marker": "o", "markersize": 4, "linestyle": "none"}
 
+SIZES = ("batch_size", "replica")
+KURTOSIS = {
+    "gamma": ("inputs", "replica"),
+    "excess_kurtosis": ("inputs",),
+    "batch_size": ("inputs",),
+}
+LANDSCAPE = {
+    "loss": ("gamma", "replica"),
+    **dict.fromkeys(("population", "independent", "correlated", "penalty"), ("gamma",)),
+}
+DECAYS = {
+    "effective_gamma_decay": ("time",),
+    **dict.fromkeys(("batch_size", "independent", "correlated"), ()),
+}
+
 
 def shrinkage(panels: Mapping[str, xr.Dataset]) -> Figure:
     """Draw 1 − γ against the batch size on logarithmic axes, and M(1 − γ) below.
@@ -49,6 +67,12 @@ def shrinkage(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting(
+        "panels",
+        panels,
+        (Mapping,),
+        {"gamma": SIZES, **dict.fromkeys((*THEORIES, "exact"), SIZES[:1])},
+    )
     styles = {**THEORIES, "exact": ("exact", ":")}
     with paper_style():
         figure, axes = make_panels(2 * len(panels), len(panels), (3.2, 2.5), sharex=True)
@@ -84,6 +108,15 @@ def shrinkage_parts(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting(
+        "panels",
+        panels,
+        (Mapping, Mapping),
+        {"gamma": SIZES, **dict.fromkeys((*THEORIES, "population"), ())},
+    )
+    for parts in panels.values():
+        for part in parts:
+            choice("panels", part, PART_NAMES)
     names = list(dict.fromkeys(part for parts in panels.values() for part in parts))
     with paper_style():
         styles = dict(zip(names, student_styles(len(names)), strict=True))
@@ -129,6 +162,7 @@ def shrinkage_kurtosis(results: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("results", results, (), KURTOSIS)
     names = [str(name).split("_")[0] for name in results["inputs"].values]
     kinds = list(dict.fromkeys(names))
     excess, size = results["excess_kurtosis"].values, results["batch_size"]
@@ -175,6 +209,7 @@ def loss_landscape(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping,), LANDSCAPE, attributes=("batch_size",))
     lines = {"population": ("PN", "-.")}
     lines |= {
         name: (rf"PN + {label} $\zeta\gamma^2$", line) for name, (label, line) in THEORIES.items()
@@ -224,6 +259,14 @@ def differences(
     -------
     matplotlib.figure.Figure
     """
+    check_names("variables", variables)
+    check_nesting(
+        "panels", panels, (Mapping, Mapping, Sequence), dict.fromkeys(variables, ("time",))
+    )
+    if not isinstance(reference, str) or any(
+        reference not in students for students in panels.values()
+    ):
+        raise invalid("reference", "a label of every panel", reference)
     labels = [name for name in next(iter(panels.values())) if name != reference]
     with paper_style():
         styles = dict(zip(labels, student_styles(len(labels)), strict=True))
@@ -264,6 +307,7 @@ def effective_decay(panels: Mapping[str, Sequence[xr.Dataset]]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping, Sequence), DECAYS)
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (3.2, 2.6))
         for axis, (title, results) in zip(axes, panels.items(), strict=True):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import choice
+from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
     axis_label,
@@ -25,6 +27,27 @@ from statmech_bn.plot.style import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+CELLS = {
+    "points": ("sample", "coordinate"),
+    "segment": ("boundary", "end", "coordinate"),
+    "segment_layer": ("boundary",),
+    "bounds": ("coordinate", "end"),
+}
+SIZES = ("batch_size", "replica")
+DISTANCES = {
+    "square_distance": ("replica", "displacement"),
+    "predicted": ("displacement",),
+    "excess": ("replica", "layer"),
+}
+JITTER = {"jitter": SIZES, "predicted_jitter": SIZES[:1]}
+FLIPS = {
+    "inside": SIZES,
+    "outside": SIZES,
+    "predicted_inside": SIZES[:1],
+    "predicted_outside": SIZES[:1],
+}
+NETWORK_FLIPS = {"flip_rate": (*SIZES, "layer"), "predicted_inside": SIZES[:1]}
 
 
 def partitions(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
@@ -40,6 +63,7 @@ def partitions(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping, Mapping), CELLS)
     from matplotlib.collections import LineCollection
 
     rows = list(next(iter(panels.values())))
@@ -86,6 +110,10 @@ def boundary_density(panels: Mapping[str, Mapping[str, xr.Dataset]], along: str)
     -------
     matplotlib.figure.Figure
     """
+    dims = (choice("along", along, ("radius", "shift")), "layer", "replica")
+    check_nesting(
+        "panels", panels, (Mapping, Mapping), dict.fromkeys(("density", "density_anywhere"), dims)
+    )
     labels = list(next(iter(panels.values())))
     [layers] = {found.sizes["layer"] for d in panels.values() for found in d.values()}
     with paper_style():
@@ -125,6 +153,7 @@ def squared_distance(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping,), DISTANCES)
     with paper_style():
         styles = dict(zip(panels, student_styles(len(panels)), strict=True))
         figure, (left, right) = make_panels(2, 2, (3.2, 2.7))
@@ -154,6 +183,7 @@ def boundary_jitter(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping,), JITTER)
     with paper_style():
         figure, [axis] = make_panels(1, 1, (4.0, 3.0))
         handles = []
@@ -185,6 +215,8 @@ def flip_rates(panels: Mapping[str, xr.Dataset], network: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping,), FLIPS)
+    check_nesting("network", network, (), NETWORK_FLIPS)
     dashes = {"inside": "-", "outside": "--"}
     with paper_style():
         figure, (left, right) = make_panels(2, 2, (3.0, 2.7), sharey=True)
@@ -223,6 +255,9 @@ def margins(results: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting(
+        "results", results, (Mapping,), dict.fromkeys(("margin", "low_margin", "accuracy"), SIZES)
+    )
     variables = ("margin", "low_margin", "accuracy")
     with paper_style():
         figure, axes = make_panels(3, 3, (2.6, 2.5))

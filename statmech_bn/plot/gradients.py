@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import count
+from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
     axis_label,
@@ -29,6 +31,13 @@ OVER = {
 }
 SAMPLING = {"with": "with replacement", "without": "without replacement"}
 
+LAYERS = ("replica", "layer")
+SIZES = ("batch_size", "replica")
+NOISE = {
+    "step_noise": ("batch_size", "learning_rate", "replica"),
+    "theory": ("batch_size", "learning_rate"),
+}
+
 
 def gradient_alignment(
     results: Mapping[str, xr.Dataset], normalized: xr.Dataset, samples: int
@@ -48,6 +57,10 @@ def gradient_alignment(
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("results", results, (Mapping,), {"gradient_alignment": LAYERS})
+    behind_too = dict.fromkeys(("gradient_alignment", "alignment_behind"), LAYERS)
+    check_nesting("normalized", normalized, (), behind_too)
+    samples = count("samples", samples)
     behind = r"batch norm., behind: $\partial/\partial\varphi$"
     before = r"batch norm., before: $\partial/\partial h$"
     with paper_style():
@@ -82,6 +95,8 @@ def alignment_axes(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    names = ("gradient_alignment", *(f"alignment_{name}" for name in OVER))
+    check_nesting("panels", panels, (Mapping,), dict.fromkeys(names, LAYERS))
     with paper_style():
         styles = dict(zip(OVER, student_styles(len(OVER)), strict=True))
         figure, axes = make_panels(len(panels), len(panels), (3.2, 2.7), sharey=True)
@@ -108,6 +123,9 @@ def gradient_coherence(results: Mapping[int, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting(
+        "results", results, (Mapping,), dict.fromkeys(("gradient_coherence", "theory"), LAYERS)
+    )
     with paper_style():
         figure, [axis] = make_panels(1, 1, (4.0, 3.0))
         styles = student_styles(len(results))
@@ -138,6 +156,10 @@ def gradient_squares(panels: Mapping[str, Mapping[float, xr.Dataset]], columns: 
     -------
     matplotlib.figure.Figure
     """
+    columns = count("columns", columns)
+    check_nesting(
+        "panels", panels, (Mapping, Mapping), {"gradient_square": LAYERS, "theory": LAYERS[1:]}
+    )
     with paper_style():
         figure, axes = make_panels(len(panels), columns, (2.6, 2.3), sharex=True, sharey="row")
         gains = list(next(iter(panels.values())))
@@ -170,6 +192,7 @@ def training_gain(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping, Mapping), ("gain", "replica"))
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (2.6, 2.6), sharey=True)
         labels = list(next(iter(panels.values())))
@@ -198,6 +221,7 @@ def step_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping,), NOISE)
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (2.6, 2.6), sharey=True)
         rates = next(iter(panels.values()))["learning_rate"]
@@ -230,6 +254,9 @@ def gradient_noise(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting(
+        "panels", panels, (Mapping,), dict.fromkeys(map("noise_{}".format, SAMPLING), SIZES)
+    )
     with paper_style():
         figure, axes = make_panels(len(panels), len(panels), (3.0, 2.7))
         styles = dict(zip(SAMPLING, student_styles(len(SAMPLING)), strict=True))

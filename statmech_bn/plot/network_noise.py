@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from statmech_bn.checks import choice
+from statmech_bn.errors import invalid
 from statmech_bn.plot.gamma_decay import PART_NAMES, THEORIES
+from statmech_bn.plot.nesting import check_labels, check_nesting
 from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
     axis_label,
@@ -52,6 +55,8 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("rows", rows, (Mapping,), dict.fromkeys(SHOWN, ("kind", "batch_size", "replica")))
+    check_labels("kinds", kinds, rows, "kind")
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
         figure, axes = make_panels(len(rows) * len(SHOWN), len(SHOWN), (2.5, 2.3))
@@ -91,6 +96,15 @@ def gap_shares(
     -------
     matplotlib.figure.Figure
     """
+    check_labels("quantities", quantities)
+    dims = ("source", "batch_size")
+    check_nesting(
+        "panels", panels, (Mapping, Mapping), dict.fromkeys(("share", "share_error"), dims)
+    )
+    for found in panels.values():
+        check_labels("sources", sources, found, "source")
+        if not set(quantities) <= set(found):
+            raise invalid("quantities", f"keys among {', '.join(map(str, found))}", quantities)
     with paper_style():
         styles = dict(zip(sources, student_styles(len(sources)), strict=True))
         figure, axes = make_panels(
@@ -134,6 +148,10 @@ def gap_epochs(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str]) -> Figu
     -------
     matplotlib.figure.Figure
     """
+    dims = ("kind", "replica", "epoch")
+    variables = {**dict.fromkeys(("mean_gamma", "training_loss"), dims), "batch_size": ()}
+    check_nesting("rows", rows, (Mapping,), variables)
+    check_labels("kinds", kinds, rows, "kind", also=("population",))
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
         figure, axes = make_panels(2 * len(rows), 2, (3.2, 2.3), sharex=True)
@@ -169,6 +187,9 @@ def statistics_pull(rows: Mapping[str, xr.Dataset], variable: str) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    choice("variable", variable, ("pull", "excess_loss"))
+    dims = ("batch_size", "replica", "labels", "channels", "part")
+    check_nesting("rows", rows, (Mapping,), {variable: dims})
     with paper_style():
         styles = dict(zip(MEASURED, student_styles(len(MEASURED)), strict=True))
         first = next(iter(rows.values()))

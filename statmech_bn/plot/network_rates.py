@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from statmech_bn.plot.curves import short_ticks
+from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import log_points, points
 from statmech_bn.plot.style import (
     axis_label,
@@ -35,6 +36,8 @@ def rate_accuracy(results: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    dims = ("depth", "learning_rate", "replica")
+    check_nesting("results", results, (Mapping,), {"test_accuracy": dims, "diverged_at": dims})
     depths = next(iter(results.values()))["depth"].values
     with paper_style():
         styles = dict(zip(results, student_styles(len(results)), strict=True))
@@ -71,6 +74,7 @@ def largest_rates(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("panels", panels, (Mapping, Mapping), ("depth", "replica"))
     labels = list(next(iter(panels.values())))
     with paper_style():
         styles = dict(zip(labels, student_styles(len(labels)), strict=True))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import count, instance
 from statmech_bn.errors import invalid
-from statmech_bn.plot.curves import REFERENCE, Panel
+from statmech_bn.plot.curves import REFERENCE, Panel, check_panels
+from statmech_bn.plot.nesting import check_labels
 from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
     axis_label,
@@ -65,10 +67,13 @@ def networks_beside_theory(
     InvalidSetup
         There is no panel, or a result has not the dimension of the colours.
     """
+    check_panels(panels)
+    if names is not None:
+        check_labels("names", names)
+    columns, theory = count("columns", columns), instance("theory", theory, str)
+    reference = instance("reference", reference, str)
     results = [result for panel in panels for result in panel.results]
-    if not results:
-        raise invalid("panels", "at least one result", panels)
-    if any(colour not in result.dims for result in results):
+    if not isinstance(colour, str) or any(colour not in result.dims for result in results):
         raise invalid("colour", "a dimension of every result", colour)
     values = list(dict.fromkeys(v for result in results for v in result[colour].values.tolist()))
     with paper_style():

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import count, instance, real
 from statmech_bn.errors import invalid
+from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.style import axis_label, make_panels, paper_style
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
@@ -59,6 +61,12 @@ def phase_diagram(
     InvalidSetup
         No panel, a Dataset without the variable or with other dimensions, or no positive value.
     """
+    instance("variable", variable, str)
+    instance("against", against, str)
+    columns = count("columns", columns)
+    low_limit, high_limit = _limits(limits)
+    dims = (against, "learning_rate")
+    check_nesting("panels", panels, (Mapping,), {variable: dims, "diverged_at": dims})
     grids = {title: _grid(found, variable, against) for title, found in panels.items()}
     shown = np.concatenate([values[np.isfinite(values)] for values, _ in grids.values()] or [[]])
     if not (shown > 0).any():
@@ -67,8 +75,8 @@ def phase_diagram(
         import matplotlib as mpl
         import seaborn as sns
 
-        low = max(limits[0], shown[shown > 0].min())
-        scale = mpl.colors.LogNorm(low, min(limits[1], shown.max()), clip=True)
+        low = max(low_limit, shown[shown > 0].min())
+        scale = mpl.colors.LogNorm(low, min(high_limit, shown.max()), clip=True)
         colours = sns.color_palette("rocket_r", as_cmap=True)
         columns = min(columns, len(panels))
         figure, axes = make_panels(len(panels), columns, (2.6, 2.3), sharex=True, sharey=True)
@@ -124,6 +132,17 @@ def _draw(
     axis.tick_params(axis="y", length=0)
     axis.set(xlim=(x[0], x[-1]), ylim=(rows[0], rows[-1]))
     return image
+
+
+def _limits(limits: Any) -> tuple[float, float]:
+    """Return the least value and the largest, which may be infinite."""
+    if not isinstance(limits, (tuple, list)) or len(limits) != 2:
+        raise invalid("limits", "two numbers, the least and the largest", limits)
+    low = real("limits", limits[0], minimum=0.0)
+    high = limits[1] if limits[1] == np.inf else real("limits", limits[1])
+    if not low < high:
+        raise invalid("limits", "increasing numbers", limits)
+    return low, high
 
 
 def _runs(mask: np.ndarray) -> Iterator[tuple[int, int, int]]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statmech_bn.checks import instance, integer, real
 from statmech_bn.errors import invalid
 from statmech_bn.plot.style import LEGEND_WIDTH, legend_handle
-from statmech_bn.teacher_student import integer, real
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,8 +78,10 @@ def fit(
     >>> float(figure.get_figwidth())
     3.4
     """
+    from matplotlib.figure import Figure as AnyFigure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    instance("figure", figure, AnyFigure)
     width = real("width", width, 3, 8.5, "Sizes are in inches: 3.4 is a column, 7 the page.")
     columns = COLUMNS * (width < NARROW) if legend is None else integer("legend", legend, 0)
     old_width, old_height = figure.get_size_inches()

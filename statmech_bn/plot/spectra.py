@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import integers
+from statmech_bn.errors import invalid
+from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import log_points, logarithm
 from statmech_bn.plot.style import (
     axis_label,
@@ -39,6 +42,10 @@ def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> F
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("found", found, (), {"squared_singular_value": ("factors", "replica", "rank")})
+    factors = integers("factors", factors, 1)
+    if not set(factors) <= set(found["factors"].values.tolist()):
+        raise invalid("factors", f"some of {found['factors'].values.tolist()}", factors)
     from statmech_bn.depth.products import fuss_catalan_density
     from statmech_bn.symbolic.spectra import fuss_catalan
 
@@ -93,6 +100,11 @@ def condition_numbers(
     -------
     matplotlib.figure.Figure
     """
+    check_nesting("products", products, (Mapping,), {"condition_number": ("factors", "replica")})
+    laws: dict[str, tuple[str, ...]] = {"typical": ("factors",), "growth": ()}
+    check_nesting("products", next(iter(products.values())), (), laws)
+    depths = {"condition_number": ("depth", "replica")}
+    check_nesting("representations", representations, (Mapping,), depths)
     with paper_style():
         figure, (left, right) = make_panels(2, 2, (3.2, 3.0))
         first = next(iter(products.values()))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import instance, sequence
 from statmech_bn.errors import invalid
 from statmech_bn.files import user_path
 
@@ -59,8 +60,12 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     ['.png', '.pdf']
     """
     import matplotlib as mpl
+    from matplotlib.figure import Figure as AnyFigure
 
+    instance("figure", figure, AnyFigure)
     whole = user_path(stem, "stem")
+    if not whole.name:
+        raise invalid("stem", "a path that ends in a name", stem)
     png, pdf = Path(f"{whole}.png"), Path(f"{whole}.pdf")
     png.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"pdf.fonttype": 42}):
@@ -140,10 +145,9 @@ def paper_style() -> Any:
 
 def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> None:
     """Raise InvalidSetup unless every result is of a level and has the variables."""
-    if not results:
-        raise invalid("results", "at least one Dataset", results)
-    if not variables or isinstance(variables, str):
-        raise invalid("variables", "a list of at least one name", variables)
+    sequence("results", results)
+    if not all(isinstance(name, str) for name in sequence("variables", variables)):
+        raise invalid("variables", "a list of names", variables)
     for result in results:
         if not isinstance(result, xr.Dataset):
             raise invalid("results", "Datasets", result, "The docstring says how they are nested.")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from statmech_bn.errors import invalid
+from statmech_bn.checks import count, dataset
+from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
@@ -79,10 +80,13 @@ def trajectories(
     >>> [axis.get_ylabel() for axis in figure.axes]
     ['overlap $R$', 'length $L$']
     """
-    results = [_with_rates(d) for d in (theory, chain, network) if d is not None]
+    results = [d for d in (theory, chain, network) if d is not None]
     check_results(results, variables)
-    if points < 1:
-        raise invalid("points", "an integer ≥ 1", points)
+    for d in results:
+        dims = dict.fromkeys(variables, ("time",))
+        dataset("results", d, {**dims, "learning_rate": (), "diverged_at": ()})
+    results = [_with_rates(d) for d in results]
+    points = count("points", points)
     rates = np.unique(np.concatenate([d["learning_rate"] for d in results]))
     columns = len(variables) if len(variables) <= 3 else 2
     with paper_style():
@@ -130,8 +134,8 @@ def final_error(
     InvalidSetup
         No result, or one without the variable.
     """
-    if not isinstance(panels, Mapping):
-        raise invalid("panels", "a mapping", panels, "{'ReLU': {'batch norm.': [theory, chain]}}")
+    wanted = {variable: ("time",)} if isinstance(variable, str) else {}
+    check_nesting("panels", panels, (Mapping, Mapping, Sequence), {**wanted, "learning_rate": ()})
     results = [d for students in panels.values() for found in students.values() for d in found]
     check_results(results, [variable])
     labels = list(dict.fromkeys(label for students in panels.values() for label in students))

@@ -26,6 +26,7 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import as_expression, choice, flag
 from statmech_bn.errors import invalid
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import u, v
@@ -62,7 +63,7 @@ def correlation_kernel(activation: str | sp.Expr | Activation, slopes: bool = Fa
     >>> correlation_kernel("linear")
     c*q
     """
-    return _kernel(as_activation(activation), slopes)
+    return _kernel(as_activation(activation), flag("slopes", slopes))
 
 
 @lru_cache(maxsize=64)
@@ -101,9 +102,11 @@ def correlation_map(
     >>> correlation_map("erf")
     6*asin(c/2)/pi
     """
-    if normalization not in ("none", "batch"):
-        raise invalid("normalization", "'none' or 'batch'", normalization)
-    kernel = correlation_kernel(activation).subs(q, sp.nsimplify(variance))
+    choice("normalization", normalization, ("none", "batch"))
+    value = as_expression("variance", variance)
+    if value.is_positive is False:
+        raise invalid("variance", "a number or an expression > 0", variance)
+    kernel = correlation_kernel(activation).subs(q, sp.nsimplify(value))
     common = kernel.subs(c, 0) if normalization == "batch" else 0
     return sp.expand(sp.simplify((kernel - common) / (kernel.subs(c, 1) - common)))
 
@@ -132,8 +135,7 @@ def gradient_multiplier(
     >>> gradient_multiplier("relu"), gradient_multiplier("relu", "batch")
     (1, pi/(-1 + pi))
     """
-    if normalization not in ("none", "batch"):
-        raise invalid("normalization", "'none' or 'batch'", normalization)
+    choice("normalization", normalization, ("none", "batch"))
     kernel, slopes = (correlation_kernel(activation, which).subs(q, 1) for which in (False, True))
     common = kernel.subs(c, 0) if normalization == "batch" else 0
     return sp.factor(sp.simplify(slopes.subs(c, 1) / (kernel.subs(c, 1) - common)))

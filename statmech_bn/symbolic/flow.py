@@ -30,6 +30,7 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import integer
 from statmech_bn.errors import NoClosedForm
 from statmech_bn.normalization import Normalization
 from statmech_bn.normalization import normalization as as_normalization
@@ -56,6 +57,9 @@ from statmech_bn.symbolic.symbols import (
 )
 
 UNIT_FIELDS = sp.Matrix([[1, R], [R, 1]])
+
+LARGEST_POWER = 100
+"""Moments of higher powers take long to simplify."""
 
 
 def order_parameter_flow(
@@ -185,7 +189,6 @@ def batch_field_averages(activation: str | sp.Expr | Activation) -> tuple[sp.Exp
     return tuple(sp.factor(e) for e in (drive, pull, noise, label_noise))
 
 
-@lru_cache(maxsize=32)
 def spread_moment(power: int) -> sp.Expr:
     """Integrate E[s^power] for the standard deviation s of M unit Gaussians, M s² ~ χ²(M−1).
 
@@ -199,6 +202,11 @@ def spread_moment(power: int) -> sp.Expr:
     >>> spread_moment(2)
     2*gamma(M/2 + 1/2)/(M*gamma(M/2 - 1/2))
     """
+    return _spread_moment(integer("power", power, -LARGEST_POWER, maximum=LARGEST_POWER))
+
+
+@lru_cache(maxsize=32)
+def _spread_moment(power: int) -> sp.Expr:
     x = sp.Symbol("x", positive=True)
     half = (M - 1) / 2
     density = x ** (half - 1) * sp.exp(-x / 2) / (2**half * sp.gamma(half))

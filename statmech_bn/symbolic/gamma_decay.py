@@ -36,6 +36,7 @@ from math import factorial
 
 import sympy as sp
 
+from statmech_bn.checks import as_expression, choice, integer
 from statmech_bn.errors import invalid
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import M, gamma, u
@@ -57,6 +58,9 @@ STATISTICS = ("independent", "correlated")
 PARTS = ("mean", "spread", "both")
 _GAUSSIAN = sp.exp(-(u**2) / 2) / sp.sqrt(2 * sp.pi)
 _UNIT = sp.Matrix([[1]])
+
+LARGEST_ORDER = 8
+"""Terms of higher order take hours to derive."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,9 @@ def gamma_decay(
     _check("field", field, ("any", "gaussian"))
     partition = _log_partition(log_partition)
     slope = sp.expand_func(sp.diff(partition, phi))
-    if label_mean is None:
+    if label_mean is not None:
+        label_mean = as_expression("label_mean", label_mean)
+    else:
         label_mean = slope.subs(phi, gamma * u if statistics == "independent" else u)
     error = slope.subs(phi, gamma * u) - label_mean
     curvature = sp.factor(sp.diff(slope, phi)).subs(phi, gamma * u)
@@ -156,7 +162,6 @@ def gamma_decay(
     return GammaDecay(statistics, from_mean, from_spread, from_both, _tidy(zeta))
 
 
-@lru_cache(maxsize=32)
 def batch_moments(
     statistics: str = "correlated", part: str = "both", order: int = 1
 ) -> tuple[sp.Expr, sp.Expr]:
@@ -187,8 +192,11 @@ def batch_moments(
     """
     _check("statistics", statistics, STATISTICS)
     _check("part", part, PARTS)
-    if not (isinstance(order, int) and order >= 1):
-        raise invalid("order", "a positive integer", order)
+    return _batch_moments(statistics, part, integer("order", order, 1, maximum=LARGEST_ORDER))
+
+
+@lru_cache(maxsize=32)
+def _batch_moments(statistics: str, part: str, order: int) -> tuple[sp.Expr, sp.Expr]:
     first, second, scale = sp.symbols("a b epsilon", real=True)
     if statistics == "correlated":  # a = m₁, b = m₂ − 1
         spread = sp.sqrt(1 + scale * second - scale**2 * first**2)
@@ -354,8 +362,7 @@ def _log_partition(description: str | sp.Expr | None) -> sp.Expr:
 
 
 def _check(argument: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise invalid(argument, f"one of {', '.join(allowed)}", value)
+    choice(argument, value, allowed)
 
 
 def _tidy(expression: sp.Expr) -> sp.Expr:

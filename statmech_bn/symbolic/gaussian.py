@@ -29,10 +29,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import sympy as sp
 
+from statmech_bn.checks import as_expression, sequence
 from statmech_bn.errors import NoClosedForm, invalid
 from statmech_bn.symbolic.integration import integrate
 
@@ -79,17 +81,31 @@ def gaussian_average(
     >>> gaussian_average(sp.sign(u) * sp.Max(0, v), (u, v), unit)
     sqrt(2)*R/(2*sqrt(pi))
     """
-    variables = tuple(variables)
-    covariance = sp.ImmutableMatrix(covariance)
+    variables = tuple(sequence("variables", variables))
+    covariance = _matrix(covariance)
+    expression = as_expression("expression", expression)
     for variable in variables:
         # SymPy turns the sign of a symbol declared positive into 1 on its own.
-        if not (variable.is_Symbol and variable.is_real) or variable.is_nonzero is not None:
+        symbolic = isinstance(variable, sp.Symbol) and variable.is_real
+        if not symbolic or variable.is_nonzero is not None:
             raise invalid("variables", "symbols declared real and nothing more", variable)
     if covariance.shape != (len(variables), len(variables)) or not covariance.is_symmetric():
         raise invalid("covariance", f"a symmetric matrix for {variables}", covariance)
     exact = covariance.applyfunc(lambda entry: _normal(sp.nsimplify(entry, rational=True)))
     in_signs = _in_signs(sp.nsimplify(expression, rational=True))
     return _compact(_average(in_signs, variables, exact))
+
+
+def _matrix(covariance: Any) -> sp.ImmutableMatrix:
+    try:
+        entries = np.array(covariance, dtype=object)
+    except (TypeError, ValueError) as error:
+        raise invalid("covariance", "a matrix", covariance) from error
+    if entries.ndim != 2:
+        raise invalid("covariance", "a matrix", covariance)
+    size = entries.shape
+    flat = [as_expression("covariance", entry) for entry in entries.ravel()]
+    return sp.ImmutableMatrix(*size, flat)
 
 
 class _Factor(NamedTuple):

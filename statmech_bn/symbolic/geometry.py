@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from statmech_bn.errors import invalid
+from statmech_bn.checks import choice, flag
 from statmech_bn.symbolic.flow import spread_moment
 from statmech_bn.symbolic.gamma_decay import excess_kurtosis, skewness
 from statmech_bn.symbolic.gaussian import gaussian_average
@@ -73,7 +73,7 @@ def least_squares_offset(folded: bool = False) -> LeastSquares:
     Sum(h[i], (i, 1, n))/n
     """
     i = sp.Symbol("i", integer=True)
-    length = g[i] if folded else sp.Symbol("w", positive=True)
+    length = g[i] if flag("folded", folded) else sp.Symbol("w", positive=True)
     over = (i, 1, samples)
     total = sp.Sum((h[i] - offset) ** 2 / length**2, over)
     slope = sp.expand(sp.diff((h[i] - offset) ** 2 / length**2, offset))
@@ -106,8 +106,7 @@ def boundary_variance(field: str = "any") -> sp.Expr:
     >>> boundary_variance()
     (b**2*(rho_h + 2)/4 - b*kappa_3 + 1)/M
     """
-    if field not in ("any", "gaussian"):
-        raise invalid("field", "'any' or 'gaussian'", field)
+    choice("field", field, ("any", "gaussian"))
     if field == "gaussian":
         return 1 / M + shift**2 * (spread_moment(2) - 2 * spread_moment(1) + 1)
     first, second = sp.symbols("m_1 m_2", real=True)  # means of u and u² over the batch
@@ -141,8 +140,7 @@ def flip_rate(sample: str = "inside") -> sp.Expr:
     >>> flip_rate("inside")
     asin(1/sqrt(M))/pi
     """
-    if sample not in ("inside", "outside"):
-        raise invalid("sample", "'inside' or 'outside'", sample)
+    choice("sample", sample, ("inside", "outside"))
     # Cov(u, μ_B) is 1/M for a sample of the batch, whose own field is one of the M, and 0 for
     # another; Var μ_B = 1/M.
     common = 1 / M if sample == "inside" else sp.S.Zero

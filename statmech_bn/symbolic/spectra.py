@@ -24,7 +24,7 @@ from functools import lru_cache
 
 import sympy as sp
 
-from statmech_bn.teacher_student import integer
+from statmech_bn.checks import integer
 
 k = sp.Symbol("k", integer=True, positive=True)
 """Order of a moment."""
@@ -34,6 +34,9 @@ w = sp.Symbol("w")
 """Generating function of the moments."""
 z = sp.Symbol("z")
 """Its argument, 1/x."""
+
+LARGEST = 32
+"""Laws of more factors take long to derive."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def fuss_catalan(s: int) -> FussCatalan:
     >>> law.edge, [law.moment.subs(k, order) for order in (1, 2, 3)]
     (27/4, [1, 3, 12])
     """
-    return _fuss_catalan(integer("s", s, 1))
+    return _fuss_catalan(integer("s", s, 1, maximum=LARGEST))
 
 
 @lru_cache(maxsize=32)

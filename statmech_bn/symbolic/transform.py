@@ -16,13 +16,16 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from statmech_bn.checks import as_expression, integer
 from statmech_bn.symbolic.symbols import gamma
-from statmech_bn.teacher_student import integer
 
 epsilon = sp.Symbol("epsilon", nonnegative=True)
 """Constant ε that is added to the variance."""
 beta = sp.Symbol("beta", real=True)
 """Shift β of the normalization."""
+
+LARGEST = 64
+"""A symbolic batch larger than this takes long to differentiate."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def batch_norm_gradient(batch_size: int, variance_floor: sp.Expr = epsilon) -> B
     >>> sp.simplify(sum(derived.gradient))
     0
     """
-    size = integer("batch_size", batch_size, 2)
+    size = integer("batch_size", batch_size, 2, maximum=LARGEST)
+    variance_floor = as_expression("variance_floor", variance_floor)
     fields = sp.symbols(f"h_1:{size + 1}", real=True)
     upstream = sp.symbols(f"g_1:{size + 1}", real=True)
     mean = sum(fields) / size

@@ -1,0 +1,146 @@
+"""Values that somebody might pass by mistake, and what every call with one of them may do.
+
+A call either raises a StatmechError or returns something without NaN; it raises nothing else, warns
+of nothing, and returns within a time.
+"""
+
+import datetime
+import signal
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import sympy as sp
+import xarray as xr
+
+from statmech_bn.errors import StatmechError, shown
+
+SECONDS = 20
+"""A tiny call that takes longer hangs."""
+NAN_IS_SAID = {"diverged_at", "growth", "predicted_inside", "predicted_outside", "table"}
+"""Variables and functions whose docstring says where they are NaN."""
+
+ODD = {
+    "None": lambda: None,
+    "True": lambda: True,
+    "zero": lambda: 0,
+    "minus one": lambda: -1,
+    "a half": lambda: 0.5,
+    "minus a half": lambda: -0.5,
+    "two": lambda: 2,
+    "smallest": lambda: 5e-324,
+    "largest": lambda: 1e308,
+    "beyond integers": lambda: 2**63,
+    "beyond floats": lambda: 10**400,
+    "beyond digits": lambda: 10**5000,
+    "nan": lambda: float("nan"),
+    "infinity": lambda: float("inf"),
+    "minus infinity": lambda: -np.inf,
+    "complex": lambda: 1 + 2j,
+    "complex of numpy": lambda: np.complex128(1 + 2j),
+    "fraction": lambda: Fraction(1, 3),
+    "decimal": lambda: Decimal("NaN"),
+    "text": lambda: "abc",
+    "empty text": lambda: "",
+    "number as text": lambda: "3",
+    "bytes": lambda: b"abc",
+    "path": lambda: Path("abc"),
+    "empty list": lambda: [],
+    "empty dict": lambda: {},
+    "list": lambda: [1.0, 2.0],
+    "texts": lambda: ["a", "b"],
+    "list with None": lambda: [None, 1.0],
+    "list with nan": lambda: [0.5, float("nan")],
+    "nested": lambda: [[1.0, 2.0], [3.0]],
+    "matrix": lambda: np.ones((2, 3)),
+    "integers": lambda: np.array([1, 2], dtype=np.uint8),
+    "one in an array": lambda: np.array([1.0]),
+    "nothing in an array": lambda: np.empty((0, 2)),
+    "float16": lambda: np.float16(0.1),
+    "objects": lambda: np.array([None, "a", 1.0], dtype=object),
+    "records": lambda: np.zeros(2, dtype=[("a", float)]),
+    "date": lambda: datetime.datetime(2026, 1, 1),
+    "dates": lambda: np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[ns]"),
+    "duration": lambda: np.timedelta64(1, "s"),
+    "set": lambda: {1.0, 2.0},
+    "generator": lambda: (k for k in range(3)),
+    "range": lambda: range(1, 4),
+    "dict": lambda: {"a": 1.0},
+    "dict of dicts": lambda: {"a": {"b": 1.0}},
+    "function": lambda: abs,
+    "class": lambda: float,
+    "object": object,
+    "symbol": lambda: sp.Symbol("y"),
+    "expression": lambda: sp.sqrt(2) * sp.Symbol("x"),
+    "sympy number": lambda: sp.Rational(1, 2),
+    "sympy infinity": lambda: sp.zoo,
+    "matrix of sympy": lambda: sp.eye(2),
+    "variable": lambda: xr.DataArray([1.0, 2.0], dims="replica"),
+    "empty dataset": lambda: xr.Dataset(),
+    "dataset": lambda: xr.Dataset({"gamma": ("time", [1.0, 2.0])}),
+    "dict of empty datasets": lambda: {"a": xr.Dataset()},
+    "nested datasets": lambda: {"a": {"b": xr.Dataset()}},
+    "list of datasets": lambda: [xr.Dataset()],
+    "tuple of dicts": lambda: ({"a": 1},),
+}
+
+
+class Hangs(BaseException):
+    """A call takes too long; nothing that is called may catch it."""
+
+
+@contextmanager
+def time_limit(what):
+    def stop(number, frame):
+        raise Hangs(f"{what} takes more than {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def call(name, function, arguments):
+    """Call with keyword arguments under the rule; a failure says what to repeat."""
+    said = f"{name}({', '.join(f'{key}={shown(value)[:60]}' for key, value in arguments.items())})"
+    with time_limit(said):
+        try:
+            result = function(**arguments)
+        except StatmechError:
+            return
+        except Exception as error:
+            raise AssertionError(f"{said} raises {type(error).__name__}: {error}") from error
+    places = list(nans(result, name.rpartition(".")[2]))
+    assert not places, f"{said} returns NaN in {places}"
+
+
+def nans(value, name, depth=0):
+    """Name what is NaN in a result."""
+    if depth > 6 or name in NAN_IS_SAID:
+        return
+    if isinstance(value, xr.Dataset):
+        for key, variable in value.variables.items():
+            yield from nans(variable.values, f"{key}", depth + 1)
+    elif isinstance(value, (float, np.ndarray, np.generic, xr.DataArray)):
+        array = np.asarray(value)
+        if array.dtype.kind in "fc" and np.isnan(array).any():
+            yield name
+    elif isinstance(value, sp.Basic):
+        if value.has(sp.nan):
+            yield name
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from nans(entry, str(key), depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from nans(entry, name, depth + 1)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from nans(getattr(value, field.name), field.name, depth + 1)
