@@ -26,7 +26,7 @@ import sympy as sp
 from array_api_compat import array_namespace
 
 from statmech_bn.activations import z
-from statmech_bn.codegen import array_function
+from statmech_bn.codegen import array_function, stable
 from statmech_bn.codegen.array_target import Function
 from statmech_bn.online.network_step import LARGEST, LARGEST_SINGLE
 from statmech_bn.teacher_student import TeacherStudent
@@ -98,7 +98,8 @@ class Rule:
         normalized = (f - centre) / sp.sqrt(s)
         phi = {z: gamma * normalized}
         g = setup.activation
-        error = g.derivative.xreplace(phi) * (y - g.expression.xreplace(phi))
+        value, slope = stable(g.expression), stable(g.derivative)
+        error = slope.xreplace(phi) * (y - value.xreplace(phi))
         c = rate * gamma / (batch_size * sp.sqrt(s)) * (delta - average - u * along)
         grown = gamma + gamma_rate * (along - 2 * gamma_decay * gamma)
         moved = (1 - rate * decay) * w + change - rate * gamma / s * along * spun
