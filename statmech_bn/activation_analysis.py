@@ -127,9 +127,7 @@ def _switches(
             found += _switches(value, (*holders, (node, i)))
         return found
     if isinstance(node, (sp.Max, sp.Min)):
-        found += [
-            (a - b, holders) for i, a in enumerate(node.args) for b in node.args[i + 1 :]
-        ]
+        found += [(a - b, holders) for i, a in enumerate(node.args) for b in node.args[i + 1 :]]
     elif isinstance(node, (sp.Abs, sp.sign, sp.Heaviside)):
         found.append((node.args[0], holders))
     for argument in node.args:

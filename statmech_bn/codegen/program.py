@@ -61,7 +61,11 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
     ((x0, exp(a0)),)
     """
-    expressions = [stable(sp.sympify(expression)) for expression in expressions]
+    return shared([stable(sp.sympify(expression)) for expression in expressions], arguments)
+
+
+def shared(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
+    """Share subexpressions of what is stable already; otherwise as :func:`prepare`."""
     for expression in expressions:
         missing = expression.free_symbols - set(arguments)
         if missing:
