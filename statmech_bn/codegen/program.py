@@ -17,6 +17,7 @@ from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedErr
 
 from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.names import check_names
+from statmech_bn.codegen.stable import stable
 from statmech_bn.errors import NotPrintable, invalid
 
 
@@ -64,41 +65,38 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
     ((x0, exp(a0)),)
     """
-    expressions = [stable(expression) for expression in expressions_of(expressions)]
-    arguments = symbols_of(arguments)
-    for expression in expressions:
+    renamed, names = named(expressions, arguments)
+    return shared([stable(expression) for expression in renamed], names)
+
+
+def named(
+    expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]
+) -> tuple[list[sp.Expr], tuple[sp.Symbol, ...]]:
+    """Rename the arguments a0, a1, ..., so that no name of a caller's is printed.
+
+    Raises
+    ------
+    InvalidSetup, NotPrintable
+        As :func:`prepare` does.
+    """
+    given, arguments = expressions_of(expressions), symbols_of(arguments)
+    for expression in given:
         missing = expression.free_symbols - set(arguments)
         if missing:
             raise invalid(
-                "arguments", f"every symbol of {expression}", tuple(arguments), f"Add {missing}."
+                "arguments", f"every symbol of {expression}", arguments, f"Add {missing}."
             )
     # Printed names are ours, so that any symbol (a dummy, a Python keyword) can be an argument.
     names = tuple(sp.Symbol(f"a{i}", real=True) for i in range(len(arguments)))
-    renamed = [e.xreplace(dict(zip(arguments, names, strict=True))) for e in expressions]
+    renamed = [e.xreplace(dict(zip(arguments, names, strict=True))) for e in given]
     check_names(renamed, names)
-    assignments, results = sp.cse(renamed, symbols=sp.numbered_symbols("x", real=True))
+    return renamed, names
+
+
+def shared(expressions: Sequence[sp.Expr], names: tuple[sp.Symbol, ...]) -> Program:
+    """Share the subexpressions of what is named and stable already."""
+    assignments, results = sp.cse(expressions, symbols=sp.numbered_symbols("x", real=True))
     return Program(names, tuple(assignments), tuple(results))
-
-
-def stable(expression: sp.Expr) -> sp.Expr:
-    """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), which does not overflow and is shared.
-
-    Parameters
-    ----------
-    expression : sympy.Expr
-
-    Returns
-    -------
-    sympy.Expr
-        Equal to it.
-    """
-    [expression] = expressions_of([expression])
-    a = sp.Wild("a")
-    small = sp.exp(-sp.Abs(a))
-    softplus = sp.Max(a, 0) + sp.log(1 + small)
-    logistic = (1 + (small - 1) * sp.Heaviside(-a, 0)) / (1 + small)
-    expression = expression.replace(sp.log(1 + sp.exp(a)), softplus)
-    return expression.replace(sp.exp(a) / (1 + sp.exp(a)), logistic)
 
 
 def printed(printer: CodePrinter, expression: sp.Expr) -> str:

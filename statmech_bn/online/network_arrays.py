@@ -25,7 +25,7 @@ from typing import Any
 import sympy as sp
 from array_api_compat import array_namespace
 
-from statmech_bn.codegen import array_function
+from statmech_bn.codegen import array_function, stable
 from statmech_bn.codegen.array_target import Function
 from statmech_bn.normalization.batch import ROUNDING, without_rounding
 from statmech_bn.online.network_step import DOUBLE, LARGEST, LARGEST_SINGLE, SINGLE
@@ -102,7 +102,9 @@ class Rule:
         precision = 0.0 if gaussian else ROUNDING * (DOUBLE if dtype == "float64" else SINGLE)
         largest, limit, now, diverged_at = sp.symbols("largest limit now diverged_at", real=True)
         alive = sp.Symbol("alive", real=True)
-        g = gradient_step(setup.normalizer, setup.activation)
+        activation = setup.activation
+        value, slope = stable(activation.expression), stable(activation.derivative)
+        g = gradient_step(setup.normalizer, value, slope)
         fine = sp.And(largest < limit, sp.Abs(g.scale) < limit)
         scale = [(g.scale, 1), (1, 0), (diverged_at, sp.Min(diverged_at, now))]
         return cls(

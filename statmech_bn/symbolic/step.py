@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from statmech_bn.activations import Activation, z
+from statmech_bn.activations import z
 from statmech_bn.normalization import Normalization
 from statmech_bn.symbolic.symbols import M, eta, eta_gamma, zeta
 
@@ -55,13 +55,14 @@ class Step:
     weights: sp.Expr
 
 
-def gradient_step(rule: Normalization, activation: Activation) -> Step:
+def gradient_step(rule: Normalization, value: sp.Expr, slope: sp.Expr) -> Step:
     """Write the step of a student.
 
     Parameters
     ----------
     rule : Normalization
-    activation : Activation
+    value, slope : sympy.Expr
+        g and g' as functions of ``statmech_bn.activations.z``.
 
     Returns
     -------
@@ -69,14 +70,13 @@ def gradient_step(rule: Normalization, activation: Activation) -> Step:
 
     Examples
     --------
-    >>> from statmech_bn.activations import activation
     >>> from statmech_bn.normalization import normalization
-    >>> gradient_step(normalization("weight"), activation("linear")).gradient
+    >>> gradient_step(normalization("weight"), z, sp.S.One).gradient
     delta*eta*gamma/(M*sqrt(s))
     """
     u = (field - centre) / sp.sqrt(variance)
     phi = {z: scale * u}
-    error = activation.derivative.xreplace(phi) * (label - activation.expression.xreplace(phi))
+    error = slope.xreplace(phi) * (label - value.xreplace(phi))
     passed = delta - average - normalized * along if rule.of_batch else delta
     gradient = eta * scale / (M * sp.sqrt(variance)) * passed
     grown = scale + eta_gamma * (pull - 2 * zeta * scale) if rule.has_scale else scale

@@ -84,7 +84,8 @@ def test_an_epoch_is_gradient_descent(normalization, general, activation):
     ]  # fmt: skip
     g = setup.activation
     problem = training_step.Problem(
-        setup.normalizer, 3, gamma_decay, decay, array_function(np, [g.expression, g.derivative], [z]),
+        setup.normalizer, 3, gamma_decay, decay,
+        array_function(np, [g.expression, g.derivative], [z]),
         (samples - mean) / np.sqrt(dimension), labels, covariance if general else None,
     )  # fmt: skip
     gamma = training_step.epoch(np, problem, order, weights, gamma, rates, rates)
