@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from statmech_bn.plot.replicas import mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -22,6 +21,7 @@ from statmech_bn.plot.style import (
     paper_style,
     student_styles,
 )
+from statmech_bn.verdicts import mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
