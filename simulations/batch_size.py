@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from generalization import cosine
 
 import statmech_bn as sbn
 
@@ -57,11 +58,6 @@ class Options(sbn.study.Options):
     """Training sets."""
     epochs: int | None = None
     """Epochs at α = 3; at other loads in proportion to the time of the slowest mode."""
-
-
-def cosine(done: float) -> float:
-    """Anneal the learning rates from 1 to 0."""
-    return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
 def train(

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from generalization import cosine
 
 import statmech_bn as sbn
 from statmech_bn.study import mean_and_error
@@ -48,11 +49,6 @@ class Options(sbn.study.Options):
     """Training sets."""
     epochs: int | None = None
     """Epochs at α = 0.5; at larger loads up to three times as many."""
-
-
-def cosine(done: float) -> float:
-    """Anneal the learning rates from 1 to 0."""
-    return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
 def setup(batch_size: int) -> sbn.TeacherStudent:

@@ -174,8 +174,12 @@ def main(
     ----------
     description : str or None
         The script's docstring, which its help begins with.
-    options, parts, figures, tables
-        What the script declares.
+    options : type
+        The script's dataclass of options.
+    parts : callable
+        Options → group of the store → function and grid.
+    figures, tables : callable
+        As for `run`.
     """
     import tyro
 
