@@ -18,18 +18,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
-from IPython.display import Markdown, Math
+from IPython.display import Math
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/batch_size.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import batch_size
+batch_size = sbn.study.load("batch_size")
 
 # %% [markdown]
 # ## Derivation
@@ -47,20 +40,14 @@ Math(r"M^\ast = " + sbn.codegen.latex(sbn.symbolic.offline.best_batch_size()))
 # Without it, a small one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "batch_size.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    folder = Path(tempfile.mkdtemp())
-    quick = batch_size.Options(preset="quick", store=folder / "batch_size.zarr")
-    tree = batch_size.simulate(quick)
+tree = sbn.study.results(batch_size)
 
 # %%
 figures = batch_size.figures(tree)
-figures["error"]
+figures["error"]()
 
 # %%
-Markdown(batch_size.markdown(tree))
+batch_size.tables(tree)["best batch size"].round(2)
 
 # %% [markdown]
 # The table compares like with like: a parabola in $\log M$ through the simulated errors (standard

@@ -19,19 +19,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import sympy as sp
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/boundary_jitter.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import boundary_jitter
+boundary_jitter = sbn.study.load("boundary_jitter")
 
 
 # %%
@@ -76,15 +69,9 @@ show(r"p_\mathrm{out}", sbn.symbolic.flip_rate("outside"))
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "boundary_jitter.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = boundary_jitter.Options(preset="quick", store=new)
-    tree = boundary_jitter.simulate(quick)
+tree = sbn.study.results(boundary_jitter)
 figures = boundary_jitter.figures(tree)
-figures["jitter"]
+figures["jitter"]()
 
 # %% [markdown]
 # Batches of digits are drawn without replacement, so their means scatter less once the batch is a
@@ -92,7 +79,7 @@ figures["jitter"]
 # $1/M$.
 
 # %%
-figures["flips"]
+figures["flips"]()
 
 # %% [markdown]
 # One unit follows its theory. The layers of a random network do not follow the arcsine: the inputs
@@ -110,7 +97,7 @@ boundary_jitter.scores(tree, "gaussian").round(3)
 # exactly.
 
 # %%
-figures["margin"]
+figures["margin"]()
 
 # %%
 boundary_jitter.margin_gain(tree).round(3)

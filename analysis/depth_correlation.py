@@ -19,18 +19,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/depth_correlation.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import depth_correlation
+depth_correlation = sbn.study.load("depth_correlation")
 
 s = sbn.symbolic
 
@@ -79,17 +72,11 @@ show(r"\chi", s.gradient_multiplier("relu", "batch"))
 # one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "depth_correlation.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = depth_correlation.Options(preset="quick", store=new)
-    tree = depth_correlation.simulate(quick)
+tree = sbn.study.results(depth_correlation)
 figures = depth_correlation.figures(tree)
 
 # %%
-figures["maps"]
+figures["maps"]()
 
 # %% [markdown]
 # Lines are the theory; with batch normalization it includes the corrections of order 1/(batch
@@ -100,7 +87,7 @@ scores = depth_correlation.scores(tree)
 scores.round(1)
 
 # %%
-figures["depth"]
+figures["depth"]()
 
 # %% [markdown]
 # tanh with large weights and biases keeps inputs apart without normalization; its correlations end

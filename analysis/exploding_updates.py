@@ -20,16 +20,9 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/exploding_updates.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import exploding_updates
+exploding_updates = sbn.study.load("exploding_updates")
 
 s = sbn.symbolic
 
@@ -52,23 +45,17 @@ s = sbn.symbolic
 # one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "exploding_updates.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = exploding_updates.Options(preset="quick", store=new)
-    tree = exploding_updates.simulate(quick)
+tree = sbn.study.results(exploding_updates)
 figures = exploding_updates.figures(tree)
 
 # %%
-figures["moments"]
+figures["moments"]()
 
 # %%
-figures["growth"]
+figures["growth"]()
 
 # %%
-figures["largest"]
+figures["largest"]()
 
 # %% [markdown]
 # ## What the claims come to

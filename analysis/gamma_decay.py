@@ -19,19 +19,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import sympy as sp
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/gamma_decay.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import gamma_decay
+gamma_decay = sbn.study.load("gamma_decay")
 
 s = sbn.symbolic
 
@@ -93,20 +86,14 @@ show("s_M", s.linear_scale(2) + sp.Symbol("O(M^{-3})"))
 # made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "gamma_decay.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    folder = Path(tempfile.mkdtemp())
-    quick = gamma_decay.Options(preset="quick", store=folder / "gamma_decay.zarr")
-    tree = gamma_decay.simulate(quick)
+tree = sbn.study.results(gamma_decay)
 figures = gamma_decay.figures(tree)
 
 # %% [markdown]
 # The exact chain learns with the direction of its teacher, and $\gamma$ comes to rest:
 
 # %%
-figures["shrinkage"]
+figures["shrinkage"]()
 
 # %%
 gamma_decay.scores(tree, "linear").round(3)
@@ -122,14 +109,14 @@ gamma_decay.scores(tree, "relu").round(3)
 # Which statistic does it? For the linear unit $\sigma_B$ alone; the mean $\mu_B$ does nothing:
 
 # %%
-figures["parts"]
+figures["parts"]()
 
 # %% [markdown]
 # The field need not be Gaussian. The network itself, on inputs with heavy and light tails and on
 # real handwritten digits, follows the same law in the kurtosis of its field:
 
 # %%
-figures["kurtosis"]
+figures["kurtosis"]()
 
 # %% [markdown]
 # ## What is right about $\zeta\gamma^2$, and what is not
@@ -138,20 +125,20 @@ figures["kurtosis"]
 # its slope. No $\zeta\gamma^2$ has both: the true penalty is linear in $\gamma$.
 
 # %%
-figures["landscape"]
+figures["landscape"]()
 
 # %% [markdown]
 # While a student learns, the decay that batch statistics are worth is not constant. It is a
 # variable that can be read off any run with batch normalization:
 
 # %%
-figures["effective"]
+figures["effective"]()
 
 # %% [markdown]
 # How closely does population normalization with each decay follow the whole trajectory?
 
 # %%
-figures["trajectories"]
+figures["trajectories"]()
 
 # %%
 gamma_decay.distances(tree, "linear").round(4)

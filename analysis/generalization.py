@@ -19,18 +19,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
-from IPython.display import Markdown, Math
+from IPython.display import Math
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/generalization.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import generalization
+generalization = sbn.study.load("generalization")
 
 # %% [markdown]
 # ## Derivation
@@ -51,17 +44,11 @@ Math(r"\varepsilon_g = " + sbn.codegen.latex(sbn.symbolic.offline.batch_normaliz
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "generalization.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    folder = Path(tempfile.mkdtemp())
-    quick = generalization.Options(preset="quick", store=folder / "generalization.zarr")
-    tree = generalization.simulate(quick)
+tree = sbn.study.results(generalization)
 
 # %%
 figures = generalization.figures(tree)
-figures["error"]
+figures["error"]()
 
 # %% [markdown]
 # The same data, the same noise: how many standard errors is batch normalization away from its own
@@ -82,7 +69,7 @@ Math(
 # shrinks all of them alike. So both may agree where their curves cross, and nowhere else.
 
 # %%
-Markdown(generalization.table(tree))
+generalization.table(tree).round(4)
 
 # %% [markdown]
 # ## A ReLU student
@@ -91,7 +78,7 @@ Markdown(generalization.table(tree))
 # loads. At small loads gradient descent finds other minima than the lowest.
 
 # %%
-Markdown(generalization.replica_table(tree))
+generalization.replica_table(tree).round(4)
 
 # %% [markdown]
 # ## Digits
@@ -103,10 +90,10 @@ Markdown(generalization.replica_table(tree))
 # images. The lines have no free parameter.
 
 # %%
-figures["digits"]
+figures["digits"]()
 
 # %%
-Markdown(generalization.digit_table(tree))
+generalization.digit_table(tree).round(4)
 
 # %% [markdown]
 # The order of the students, the peak at $\alpha=1$ that batch normalization does not remove and the

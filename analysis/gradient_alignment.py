@@ -18,18 +18,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/gradient_alignment.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import gradient_alignment
+gradient_alignment = sbn.study.load("gradient_alignment")
 
 s = sbn.symbolic
 
@@ -64,23 +57,17 @@ show(r"E[g'(u)g'(v)]", s.correlation_kernel("relu", slopes=True))
 # one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "gradient_alignment.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = gradient_alignment.Options(preset="quick", store=new)
-    tree = gradient_alignment.simulate(quick)
+tree = sbn.study.results(gradient_alignment)
 figures = gradient_alignment.figures(tree)
 
 # %%
-figures["layers"]
+figures["layers"]()
 
 # %%
-figures["axes"]
+figures["axes"]()
 
 # %%
-figures["coherence"]
+figures["coherence"]()
 
 # %% [markdown]
 # The coherence is that of the mean field in wide networks; at finite width it is larger, by a term

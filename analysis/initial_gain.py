@@ -19,18 +19,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/initial_gain.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import initial_gain
+initial_gain = sbn.study.load("initial_gain")
 
 s = sbn.symbolic
 
@@ -60,17 +53,11 @@ for name in ("relu", "erf"):
 # made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "initial_gain.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = initial_gain.Options(preset="quick", store=new)
-    tree = initial_gain.simulate(quick)
+tree = sbn.study.results(initial_gain)
 figures = initial_gain.figures(tree)
 
 # %%
-figures["gradients"]
+figures["gradients"]()
 
 # %% [markdown]
 # Lines are the mean field, the same for all gains with batch normalization.
@@ -80,7 +67,7 @@ multipliers = initial_gain.multipliers(tree)
 multipliers.round(4)
 
 # %%
-figures["training"]
+figures["training"]()
 
 # %% [markdown]
 # ## What the claims come to

@@ -18,18 +18,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
-from IPython.display import Markdown, Math
+from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/large_learning_rate.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import large_learning_rate
+large_learning_rate = sbn.study.load("large_learning_rate")
 
 # %% [markdown]
 # ## Derivation
@@ -48,20 +41,16 @@ Math(r"\varepsilon_g = " + sbn.codegen.latex(sbn.symbolic.offline.batch_normaliz
 # Without it, a small one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "large_learning_rate.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    folder = Path(tempfile.mkdtemp())
-    quick = large_learning_rate.Options(preset="quick", store=folder / "large_learning_rate.zarr")
-    tree = large_learning_rate.simulate(quick)
+tree = sbn.study.results(large_learning_rate)
 
 # %%
 figures = large_learning_rate.figures(tree)
-figures["error"]
+figures["error"]()
 
 # %%
-Markdown(large_learning_rate.markdown(tree))
+for title, table in large_learning_rate.tables(tree).items():
+    print(title)
+    display(table.round(4))
 
 # %% [markdown]
 # Growth comes with the learning rate, and the error falls as predicted from the growth that is

@@ -18,19 +18,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from IPython.display import Math
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/learning_rates.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import late_time
+late_time = sbn.study.load("late_time")
 
 s = sbn.symbolic
 
@@ -92,18 +85,12 @@ for size in (8, 32, 128):
 # made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "late_time.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = late_time.Options(preset="quick", store=new)
-    tree = late_time.simulate(quick)
+tree = sbn.study.results(late_time)
 figures = late_time.figures(tree)
-figures["linear"]
+figures["linear"]()
 
 # %%
-figures["relu"]
+figures["relu"]()
 
 # %% [markdown]
 # At $t=10^5$, relative to the asymptote:

@@ -21,20 +21,13 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import sympy as sp
 from IPython.display import Math
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/learning_rates.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import learning_rates
+learning_rates = sbn.study.load("learning_rates")
 
 
 # %%
@@ -94,13 +87,7 @@ show(sbn.symbolic.order_parameter_flow("batch", "linear"))
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "learning_rates.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    folder = Path(tempfile.mkdtemp())
-    quick = learning_rates.Options(preset="quick", store=folder / "learning_rates.zarr")
-    tree = learning_rates.simulate(quick)
+tree = sbn.study.results(learning_rates)
 
 # %% [markdown]
 # Each level is a group of the store, over activation × student × learning rate × time. A point of
@@ -111,7 +98,7 @@ learning_rates.setup("relu", "batch")
 
 # %%
 figures = learning_rates.figures(tree)
-figures["final_error"]
+figures["final_error"]()
 
 # %% [markdown]
 # Without normalization the error grows with $\eta$ and is infinite beyond $2M=64$ (shaded). With
@@ -119,10 +106,10 @@ figures["final_error"]
 # single steps, of size $\eta/N$, are then no longer small.
 
 # %%
-figures["linear_none"]
+figures["linear_none"]()
 
 # %%
-figures["linear_batch"]
+figures["linear_batch"]()
 
 # %% [markdown]
 # On the plateau the overlap is the one predicted above:

@@ -19,19 +19,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/matrix_products.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import matrix_products
+matrix_products = sbn.study.load("matrix_products")
 
 s = sbn.symbolic
 
@@ -68,17 +61,11 @@ show("p(x)", law.density)
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "matrix_products.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = matrix_products.Options(preset="quick", store=new)
-    tree = matrix_products.simulate(quick)
+tree = sbn.study.results(matrix_products)
 figures = matrix_products.figures(tree)
 
 # %%
-figures["spectra"]
+figures["spectra"]()
 
 # %% [markdown]
 # Second moments, with the corrections at this $N$:
@@ -88,7 +75,7 @@ moments = matrix_products.moments(tree, 2)
 moments.round(3)
 
 # %%
-figures["conditions"]
+figures["conditions"]()
 
 # %% [markdown]
 # ## What the claims come to

@@ -19,20 +19,13 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import sympy as sp
 from IPython.display import Math
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/learning_rates.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import maximum_learning_rate
+maximum_learning_rate = sbn.study.load("maximum_learning_rate")
 
 s = sbn.symbolic
 
@@ -118,13 +111,7 @@ Math(r"\eta_{\max}^{\mathrm{BN}} = " + sbn.codegen.latex(batch))
 # small one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "maximum_learning_rate.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = maximum_learning_rate.Options(preset="quick", store=new)
-    tree = maximum_learning_rate.simulate(quick)
+tree = sbn.study.results(maximum_learning_rate)
 figures = maximum_learning_rate.figures(tree)
 
 # %% [markdown]
@@ -133,17 +120,17 @@ figures = maximum_learning_rate.figures(tree)
 # longer, its effective rate falls, and it goes on.
 
 # %%
-figures["along_linear"]
+figures["along_linear"]()
 
 # %%
-figures["along_relu"]
+figures["along_relu"]()
 
 # %% [markdown]
 # The explosion, measured with the chain by bisection. The chain is below $2M$ by a part of order
 # $M/N$: a linear student of finite dimension explodes at $2M/(1+(M+1)/N)$.
 
 # %%
-figures["frontier"]
+figures["frontier"]()
 
 # %%
 measured = tree["frontier/mesoscopic"].to_dataset().sel(activation="linear")
@@ -159,7 +146,7 @@ for size in measured["batch_size"].values:
 # is larger than the student, and throws away what it knew; it then needs long to recover.
 
 # %%
-figures["six_decades"]
+figures["six_decades"]()
 
 # %% [markdown]
 # ## What to try next

@@ -20,18 +20,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/network_batch_size.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import network_batch_size
+network_batch_size = sbn.study.load("network_batch_size")
 from statmech_bn.symbolic.positions import position_decay
 
 # %% [markdown]
@@ -58,13 +51,7 @@ for statistics in network_batch_size.THEORIES:
 # one is made now, in a temporary folder. $\zeta$ is measured for every channel, anew in each epoch.
 
 # %%
-store = ROOT / "results" / "network_batch_size.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = network_batch_size.Options(preset="quick", store=new)
-    tree = network_batch_size.simulate(quick)
+tree = sbn.study.results(network_batch_size)
 figures = network_batch_size.figures(tree)
 
 # %% [markdown]
@@ -72,20 +59,20 @@ figures = network_batch_size.figures(tree)
 # epoch:
 
 # %%
-figures["own"]
+figures["own"]()
 
 # %% [markdown]
 # So we also take steps on 64 samples, and let statistics be made by $M$ of them ("ghost batches").
 # What remains between the kinds is the noise of the statistics alone:
 
 # %%
-figures["ghosts"]
+figures["ghosts"]()
 
 # %% [markdown]
 # The same, less PN, while the networks learn with the fewest samples:
 
 # %%
-figures["epochs"]
+figures["epochs"]()
 
 # %% [markdown]
 # ## How much of the gap is closed
@@ -94,7 +81,7 @@ figures["epochs"]
 # the same seed are compared with each other.
 
 # %%
-figures["closure"]
+figures["closure"]()
 
 # %%
 for group, title in network_batch_size.GROUPS.items():

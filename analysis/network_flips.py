@@ -19,19 +19,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/network_flips.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import network_flips
+network_flips = sbn.study.load("network_flips")
 
 pd.set_option("display.max_colwidth", None)
 s = sbn.symbolic
@@ -70,16 +63,11 @@ assert sp.simplify(sp.sin(sp.acos(correlation)) ** 2 - rho / M) == 0
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "network_flips.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    tree = network_flips.simulate(network_flips.Options(preset="quick", store=new))
+tree = sbn.study.results(network_flips)
 figures = network_flips.figures(tree)
 
 # %%
-figures["rates"]
+figures["rates"]()
 
 # %% [markdown]
 # Points on the left: only the layer's own statistics are the batch's; lines are from the measured

@@ -19,19 +19,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/network_gain.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import network_gain
+network_gain = sbn.study.load("network_gain")
 
 pd.set_option("display.max_colwidth", None)
 s = sbn.symbolic
@@ -70,19 +63,14 @@ show(r"\frac{\partial_1\ell(aw)}{\partial_1\ell(w)}", ratio)
 # made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "network_gain.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    tree = network_gain.simulate(network_gain.Options(preset="quick", store=new))
+tree = sbn.study.results(network_gain)
 figures = network_gain.figures(tree)
 
 # %%
-figures["start"]
+figures["start"]()
 
 # %%
-figures["training"]
+figures["training"]()
 
 # %% [markdown]
 # ## What the claims come to

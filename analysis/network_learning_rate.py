@@ -20,19 +20,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import pandas as pd
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-SCRIPT = "simulations/network_learning_rate.py"
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / SCRIPT).exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import network_learning_rate
+network_learning_rate = sbn.study.load("network_learning_rate")
 
 # %% [markdown]
 # ## Derivation
@@ -59,23 +51,17 @@ import network_learning_rate
 # small one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "network_learning_rate.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = network_learning_rate.Options(preset="quick", store=new)
-    tree = network_learning_rate.simulate(quick)
+tree = sbn.study.results(network_learning_rate)
 figures = network_learning_rate.figures(tree)
 
 # %% [markdown]
 # A run whose loss is not finite has accuracy 0, one whose units are all off that of chance.
 
 # %%
-figures["accuracy"]
+figures["accuracy"]()
 
 # %%
-figures["largest"]
+figures["largest"]()
 
 # %% [markdown]
 # ## What the claims come to

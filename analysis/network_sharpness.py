@@ -20,19 +20,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import pandas as pd
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-SCRIPT = "simulations/network_sharpness.py"
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / SCRIPT).exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import network_sharpness
+network_sharpness = sbn.study.load("network_sharpness")
 
 # %% [markdown]
 # ## Derivation
@@ -56,23 +48,17 @@ import network_sharpness
 # one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "network_sharpness.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = network_sharpness.Options(preset="quick", store=new)
-    tree = network_sharpness.simulate(quick)
+tree = sbn.study.results(network_sharpness)
 figures = network_sharpness.figures(tree)
 
 # %%
-figures["end"]
+figures["end"]()
 
 # %% [markdown]
 # Gradient descent, that is, the largest batch size, on its way:
 
 # %%
-figures["descent"]
+figures["descent"]()
 
 # %% [markdown]
 # ## What the claims come to

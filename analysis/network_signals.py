@@ -20,19 +20,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/network_signals.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import network_signals
+network_signals = sbn.study.load("network_signals")
 
 pd.set_option("display.max_colwidth", None)
 s = sbn.symbolic
@@ -73,19 +66,14 @@ for normalization in ("none", "batch"):
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "network_signals.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    tree = network_signals.simulate(network_signals.Options(preset="quick", store=new))
+tree = sbn.study.results(network_signals)
 figures = network_signals.figures(tree)
 
 # %%
-figures["initial"]
+figures["initial"]()
 
 # %%
-figures["training"]
+figures["training"]()
 
 # %% [markdown]
 # Lines are the mean field, at infinite width.

@@ -19,18 +19,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/network_statistics.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import network_statistics
+network_statistics = sbn.study.load("network_statistics")
 
 s = sbn.symbolic
 
@@ -57,23 +50,17 @@ for statistics in network_statistics.THEORIES:
 # one is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "network_statistics.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = network_statistics.Options(preset="quick", store=new)
-    tree = network_statistics.simulate(quick)
+tree = sbn.study.results(network_statistics)
 figures = network_statistics.figures(tree)
 
 # %%
-figures["training"]
+figures["training"]()
 
 # %% [markdown]
 # Shares of what separates BN from PN after training; the effects add up where the sum is 1:
 
 # %%
-figures["shares"]
+figures["shares"]()
 
 # %%
 for network, title in network_statistics.NETWORKS.items():
@@ -92,10 +79,10 @@ for network, title in network_statistics.NETWORKS.items():
 # time; both can be given up one by one.
 
 # %%
-figures["excess_loss"]
+figures["excess_loss"]()
 
 # %%
-figures["pull"]
+figures["pull"]()
 
 # %%
 for network, title in network_statistics.NETWORKS.items():

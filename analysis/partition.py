@@ -20,19 +20,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import sympy as sp
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/partition.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import partition
+partition = sbn.study.load("partition")
 
 
 # %%
@@ -77,13 +70,7 @@ show("c^*", sbn.symbolic.least_squares_offset(folded=True).minimizer)
 # made now, in a temporary folder. Networks are random, without biases, of two layers with 16 units.
 
 # %%
-store = ROOT / "results" / "partition.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = partition.Options(preset="quick", store=new)
-    tree = partition.simulate(quick)
+tree = sbn.study.results(partition)
 figures = partition.figures(tree)
 
 # %% [markdown]
@@ -91,28 +78,28 @@ figures = partition.figures(tree)
 # them. Without batch normalization all boundaries pass through the origin, or near it:
 
 # %%
-figures["cells"]
+figures["cells"]()
 
 # %% [markdown]
 # The part of the units that have a boundary within a distance of a sample. Dotted: of any place in
 # view.
 
 # %%
-figures["density"]
+figures["density"]()
 
 # %% [markdown]
 # With batch normalization nothing depends on where the data are. Without it, the boundaries stay
 # behind as the data move away:
 
 # %%
-figures["shift"]
+figures["shift"]()
 
 # %% [markdown]
 # The mean is the least-squares offset in the first layer (points on the parabola); behind folds it
 # misses the best one.
 
 # %%
-figures["offset"]
+figures["offset"]()
 
 # %% [markdown]
 # ## Claims

@@ -20,19 +20,12 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 import sympy as sp
 from IPython.display import Math
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/phase_diagram.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import phase_diagram
+phase_diagram = sbn.study.load("phase_diagram")
 
 # %% [markdown]
 # ## Derivation
@@ -78,13 +71,7 @@ Math(r"\eta_{\rm eff} \propto " + sp.latex(effective["cosine"]))
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "phase_diagram.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    folder = Path(tempfile.mkdtemp())
-    quick = phase_diagram.Options(preset="quick", store=folder / "phase_diagram.zarr")
-    tree = phase_diagram.simulate(quick)
+tree = sbn.study.results(phase_diagram)
 figures = phase_diagram.figures(tree)
 
 # %% [markdown]
@@ -94,17 +81,17 @@ figures = phase_diagram.figures(tree)
 # small $M$ is the shrinkage of $\gamma$ to $s_M R$.
 
 # %%
-figures["generalization_error_batch_size"]
+figures["generalization_error_batch_size"]()
 
 # %%
-figures["generalization_error_label_noise"]
+figures["generalization_error_label_noise"]()
 
 # %% [markdown]
 # The time to $R=0.9$. A slow learning rate does not get there (dotted); a fast one does not get
 # there faster once the length has grown.
 
 # %%
-figures["learning_time_batch_size"]
+figures["learning_time_batch_size"]()
 
 # %% [markdown]
 # ## Which schedule?
@@ -113,7 +100,7 @@ figures["learning_time_batch_size"]
 # are theory, points the chain at finite $N$.
 
 # %%
-figures["schedules"]
+figures["schedules"]()
 
 # %% [markdown]
 # How much the error varies over the learning rates at which the student has learned ($\eta\ge1$):

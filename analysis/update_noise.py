@@ -19,18 +19,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 from IPython.display import Math, display
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/update_noise.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import update_noise
+update_noise = sbn.study.load("update_noise")
 
 s = sbn.symbolic
 
@@ -65,20 +58,14 @@ for name in ("weight", "batch"):
 # made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "update_noise.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = update_noise.Options(preset="quick", store=new)
-    tree = update_noise.simulate(quick)
+tree = sbn.study.results(update_noise)
 figures = update_noise.figures(tree)
 
 # %%
-figures["step"]
+figures["step"]()
 
 # %%
-figures["network"]
+figures["network"]()
 
 # %% [markdown]
 # ## What the claims come to

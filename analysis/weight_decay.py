@@ -18,18 +18,11 @@
 
 # %%
 # %matplotlib inline
-import sys
-import tempfile
-from pathlib import Path
-
 from IPython.display import Math
 
 import statmech_bn as sbn
 
-HERE = Path.cwd()
-ROOT = next(p for p in (HERE, *HERE.parents) if (p / "simulations/learning_rates.py").exists())
-sys.path.insert(0, str(ROOT / "simulations"))
-import weight_decay
+weight_decay = sbn.study.load("weight_decay")
 
 s = sbn.symbolic
 
@@ -59,18 +52,12 @@ Math(r"\begin{aligned}" + r"\\".join(lines) + r"\end{aligned}")
 # is made now, in a temporary folder.
 
 # %%
-store = ROOT / "results" / "weight_decay.zarr"
-if store.exists():
-    tree = sbn.open(store)
-else:
-    new = Path(tempfile.mkdtemp()) / store.name
-    quick = weight_decay.Options(preset="quick", store=new)
-    tree = weight_decay.simulate(quick)
+tree = sbn.study.results(weight_decay)
 figures = weight_decay.figures(tree)
-figures["collapse_linear"]
+figures["collapse_linear"]()
 
 # %%
-figures["collapse_relu"]
+figures["collapse_relu"]()
 
 # %% [markdown]
 # The spread at the end, between learning rates of a ratio of 100:
@@ -84,10 +71,10 @@ spread.to_dataframe().map("{:.1e}".format)
 # The equilibrium, for a range of products:
 
 # %%
-figures["equilibrium_linear"]
+figures["equilibrium_linear"]()
 
 # %%
-figures["equilibrium_relu"]
+figures["equilibrium_relu"]()
 
 # %% [markdown]
 # ## What to try next

@@ -12,14 +12,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import tyro
 
-from paper import equations, numbers
-from paper.figure import produce
-from paper.stores import RESULTS, ROOT, experiments, make_missing
+from paper import equations, figures, numbers
+from paper.stores import RESULTS, ROOT, make_missing
 from statmech_bn.errors import InvalidStore
 
 PAPER = ROOT / "paper"
@@ -45,11 +43,6 @@ def check_latex() -> None:
         missing = [name for name in STYLES if name not in found.stdout]
     if missing:
         sys.exit(f"{', '.join(missing)} not found. Install LaTeX: apt-get install {PACKAGES}")
-
-
-def figure_scripts() -> list[str]:
-    """Return the names of all scripts that draw."""
-    return sorted(path.stem for path in (PAPER / "figures").glob("*.py"))
 
 
 def typeset(folder: Path = PAPER) -> Path:
@@ -90,10 +83,8 @@ def main(options: Options) -> None:
     except InvalidStore as error:
         sys.exit(str(error))
     equations.write()
-    for name in figure_scripts():
-        script = import_module(f"paper.figures.{name}")
-        if script.STORE in experiments():
-            produce(script.STORE, script.draw, name, options.results)
+    for name in figures.available():
+        figures.produce(name, options.results)
     print(f"paper: {typeset()}")
 
 

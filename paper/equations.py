@@ -13,7 +13,7 @@ from pathlib import Path
 import sympy as sp
 
 import statmech_bn as sbn
-from paper.figure import BUILD
+from paper.stores import BUILD
 
 s = sbn.symbolic
 SPREAD = sbn.symbolic.offline.scale

@@ -13,9 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import statmech_bn as sbn
-from paper.figure import BUILD
 from paper.number import Claim, count, number
-from paper.stores import OPTIONAL, RESULTS, experiments, open_store, optional_sections
+from paper.stores import BUILD, OPTIONAL, RESULTS, experiments, open_store, optional_sections
 from statmech_bn.errors import InvalidStore
 
 SOURCES = {

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import xarray as xr
 
@@ -18,6 +19,7 @@ from statmech_bn.errors import InvalidStore
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
+BUILD = ROOT / "paper" / "build"
 EXPERIMENTS = (
     "learning_rates",
     "initial_gain",
@@ -51,6 +53,11 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 }
 """Sections of the paper (``sections/NAME.tex``) that are left out, with their numbers and figures,
 where there is no PyTorch, which their scripts import."""
+
+
+def script(name: str) -> ModuleType:
+    """Import the script of an experiment, as it is when it is run."""
+    return sbn.study.load(name, ROOT)
 
 
 def store_path(name: str, results: Path = RESULTS) -> Path:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
+import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from generalization import cosine
 
 import statmech_bn as sbn
 
@@ -58,11 +58,6 @@ class Options(sbn.study.Options):
     """Training sets."""
     epochs: int | None = None
     """Epochs at α = 3; at other loads in proportion to the time of the slowest mode."""
-
-
-def cosine(done: float) -> float:
-    """Anneal the learning rates from 1 to 0."""
-    return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
 def train(
@@ -128,12 +123,13 @@ def optimum(simulation: xr.Dataset, centre: float) -> tuple[float, float]:
     return best, float(best * np.sqrt((number - 1) * left_out.var()))
 
 
-def markdown(tree: xr.DataTree) -> str:
-    """Write the best batch sizes, one row for each load."""
-    lines = [
-        "| α | M, simulation | off by (σ) | M, theory, same parabola | its minimum | M* |",
-        "|" + "---|" * 6,
-    ]
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare the best batch sizes of the simulation with those of theory, load by load.
+
+    Both come from the same parabola; beside them are theory's own minimum, and M* without uneven
+    weights.
+    """
+    rows = {}
     simulation = tree["simulation"].to_dataset()
     sizes = simulation["batch_size"].values
     for load in simulation["load"].values:
@@ -142,16 +138,19 @@ def markdown(tree: xr.DataTree) -> str:
         best, error = optimum(simulation.sel(load=load), least)
         own = predict(load, "uneven", sizes)["generalization_error"].values
         expected = vertex(sizes, own, least)
-        shrunken = float(sbn.offline.best_batch_size(load, LABEL_NOISE))
-        off = (best - expected) / error if error > 0 else np.inf
-        lines.append(
-            f"| {load:g} | {best:.1f} ± {error:.1f} | {off:+.1f} | {expected:.1f} | {least:.1f} "
-            f"| {shrunken:.1f} |"
-        )
-    return "\n".join(lines)
+        rows[float(load)] = {
+            "M": best,
+            "standard error": error,
+            "M, theory": expected,
+            "errors away": (best - expected) / error if error > 0 else np.inf,
+            "theory's minimum": least,
+            "M*": float(sbn.offline.best_batch_size(load, LABEL_NOISE)),
+        }
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("α")
+    return {"best batch size": found}
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the errors against the batch size."""
     simulation = tree["simulation"].to_dataset()
     sizes = simulation["batch_size"].values
@@ -166,20 +165,8 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             THEORIES["uneven"]: (lines["uneven"], simulation.sel(load=load)),
             "best batch size": (None, lines["uneven"].isel(batch_size=[best])),
         }
-    return {"error": sbn.plot.against("batch_size", panels)}
-
-
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, print the best batch sizes."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(markdown(tree))
+    return {"error": lambda: sbn.plot.against("batch_size", panels)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -19,9 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -225,7 +223,7 @@ def claims(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw jitter, flip rates of a unit and of a network, and margins."""
     units = {name: tree["unit"].to_dataset().sel(unit=name) for name in UNITS}
     margins = {
@@ -233,30 +231,19 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
         for name, label in STATISTICS.items()
     }
     return {
-        "jitter": sbn.plot.boundary_jitter({UNITS[name]: units[name] for name in UNITS}),
-        "flips": sbn.plot.flip_rates(
+        "jitter": lambda: sbn.plot.boundary_jitter({UNITS[name]: units[name] for name in UNITS}),
+        "flips": lambda: sbn.plot.flip_rates(
             {UNITS[name]: units[name] for name in AT_MEAN}, with_arcsine(tree)
         ),
-        "margin": sbn.plot.margins(margins),
+        "margin": lambda: sbn.plot.margins(margins),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the tables."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is None:
-        return
-    for name in UNITS:
-        print(f"\n{name}\n{scores(tree, name).round(4).to_string()}")
-    for variable in ("margin", "low_margin", "accuracy"):
-        print(f"\n{variable}\n{margin_gain(tree, variable).round(4).to_string()}")
-    print(f"\nclaims\n{claims(tree).round(4).to_string(index=False)}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare units with theory and classifiers with each other; say what became of each claim."""
+    gains = {name: margin_gain(tree, name) for name in ("margin", "low_margin", "accuracy")}
+    return {**{name: scores(tree, name) for name in UNITS}, **gains, "claims": claims(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

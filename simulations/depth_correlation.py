@@ -20,9 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
@@ -169,7 +167,7 @@ def fixed_points() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the maps, and correlations against depth."""
     theory, network, deep, forgetting = (
         tree[group].to_dataset()
@@ -194,23 +192,15 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
                 line = forgetting.sel(activation=a)
             panels[f"{ACTIVATIONS[a]}, {title}"] = line, found
     return {
-        "maps": sbn.plot.correlation_maps(maps),
-        "depth": sbn.plot.correlation_depth(panels),
+        "maps": lambda: sbn.plot.correlation_maps(maps),
+        "depth": lambda: sbn.plot.correlation_depth(panels),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the tables."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(f"\nstandard errors from theory, one layer\n{scores(tree).round(2).to_string()}")
-        print(f"\nfixed points\n{fixed_points().round(4).to_string()}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare one layer with theory, and say where many layers end."""
+    return {"standard errors from theory, one layer": scores(tree), "fixed points": fixed_points()}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

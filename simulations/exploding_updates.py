@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
+import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
@@ -128,7 +127,7 @@ def step_ratio(tree: xr.DataTree, factor: float) -> xr.DataArray:
     return typical.sel(normalization="batch") / typical.sel(normalization="none")
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw moments by layer, and growth, loss and largest step."""
     steps, stable = (
         {
@@ -138,25 +137,19 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
         for group in ("step", "largest")
     )
     return {
-        "moments": sbn.plot.step_moments(steps),
-        "growth": sbn.plot.step_growth(steps),
-        "largest": sbn.plot.largest_step(stable),
+        "moments": lambda: sbn.plot.step_moments(steps),
+        "growth": lambda: sbn.plot.step_growth(steps),
+        "largest": lambda: sbn.plot.largest_step(stable),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the exponents."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        for name, title in NORMALIZATIONS.items():
-            slope, error = growth_exponent(tree, name)
-            print(f"{title}: growth per layer ∝ {slope:.3f} ± {error:.3f} ln η")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say how fields grow with the layer."""
+    rows = {title: growth_exponent(tree, name) for name, title in NORMALIZATIONS.items()}
+    names = ["exponent", "standard error"]
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    return {"growth per layer, in units of ln η": found}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -22,9 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
@@ -305,7 +303,7 @@ def scores(tree: xr.DataTree, activation: str) -> pd.DataFrame:
     return pd.DataFrame({name: column.values for name, column in table.items()}, index=size.values)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the shrinkage, its parts, other inputs, the loss landscape and the trajectories."""
 
     shrunk, fluctuating, losses = (
@@ -317,50 +315,44 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
         return [level.sel(activation=activation, student=student) for level in levels]
 
     return {
-        "shrinkage": sbn.plot.shrinkage(
+        "shrinkage": lambda: sbn.plot.shrinkage(
             {title: shrunk.sel(activation=a) for a, title in ACTIVATIONS.items()}
         ),
-        "parts": sbn.plot.shrinkage_parts(
+        "parts": lambda: sbn.plot.shrinkage_parts(
             {
                 title: {part: fluctuating.sel(activation=a, part=part) for part in FLUCTUATING}
                 for a, title in PARTS.items()
             }
         ),
-        "kurtosis": sbn.plot.shrinkage_kurtosis(tree["inputs"].to_dataset()),
-        "landscape": sbn.plot.loss_landscape(
+        "kurtosis": lambda: sbn.plot.shrinkage_kurtosis(tree["inputs"].to_dataset()),
+        "landscape": lambda: sbn.plot.loss_landscape(
             {title: losses.sel(activation=a) for a, title in ACTIVATIONS.items()}
         ),
-        "trajectories": sbn.plot.differences(
+        "trajectories": lambda: sbn.plot.differences(
             {
                 title: {label: learned(a, name) for name, label in STUDENTS.items()}
                 for a, title in ACTIVATIONS.items()
             },
             STUDENTS["batch"],
         ),
-        "effective": sbn.plot.effective_decay(
+        "effective": lambda: sbn.plot.effective_decay(
             {title: learned(a, "batch") for a, title in ACTIVATIONS.items()}
         ),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the tables."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is None:
-        return
-    for activation, title in ACTIVATIONS.items():
-        tables = {
-            "M(1 − γ), and by how many standard errors each theory misses it": scores,
-            "distance from batch normalization": distances,
-        }
-        for caption, table in tables.items():
-            print(f"\n{title}: {caption}\n{table(tree, activation).round(4).to_string()}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare γ at rest and the trajectories with both theories."""
+    captions = {
+        "M(1 − γ), and by how many standard errors each theory misses it": scores,
+        "distance from batch normalization": distances,
+    }
+    return {
+        f"{title}: {caption}": compare(tree, activation)
+        for activation, title in ACTIVATIONS.items()
+        for caption, compare in captions.items()
+    }
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

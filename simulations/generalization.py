@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
+import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 """Values of the grid, and their titles in the figures."""
@@ -247,89 +247,89 @@ def digit_theory(labels: str, student: str, run: xr.Dataset) -> xr.Dataset:
     return sbn.dataset.describe(found)
 
 
-def z_scores(difference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the mean over replicas in standard errors, and the standard error."""
-    error = difference.std("replica", ddof=1) / np.sqrt(difference.sizes["replica"])
-    return difference.mean("replica") / error, error
+def row(error: xr.DataArray, **theories: float | xr.DataArray) -> dict[str, float]:
+    """Give a mean over training sets, its standard error, and how many of them a theory is away.
+
+    A theory that is an array has a value for each training set, and is compared set by set.
+    """
+    mean, spread = mean_and_error(error)
+    found = {"measured": mean.item(), "standard error": spread.item()}
+    for name, theory in theories.items():
+        away, spread = mean_and_error((error - theory).reset_coords(drop=True))
+        found[name] = float(np.mean(theory))
+        found[f"{name}: errors away"] = away.item() / spread.item()
+    return found
 
 
-def table(tree: xr.DataTree) -> str:
+def table(tree: xr.DataTree) -> pd.DataFrame:
     """Compare linear batch normalization with its theory and with ridge regression.
 
-    Ridge regression is population normalization with gamma decay on the same data.
+    Ridge regression is population normalization with gamma decay on the same data; "uneven" is
+    the theory with uneven weights of the samples, "even" without.
     """
-    lines = [
-        "| α | M | Q/Q₀ | batch norm. | least squares, shrunken | off by (σ) "
-        "| with uneven weights | off by (σ) | ridge, same data | off by (σ) | ridge? |",
-        "|" + "---|" * 11,
-    ]
+    rows = {}
     for size in BATCH_SIZES:
         found = simulation(tree, "linear", f"batch_{size}")
         ridge = simulation(tree, "linear", f"population_{size}")["generalization_error"]
         for load in found["load"].values:
-            one = found.sel(load=load)
-            growth = float(one["growth"].mean())
-            error, beside = one["generalization_error"], ridge.sel(load=load)
-            cells = [f"{load:g}", f"{size}", f"{growth:.2f}"]
-            cells.append(f"{float(error.mean()):.4f} ± {float(z_scores(error)[1]):.4f}")
-            for uneven in (False, True):
-                own = float(
+            one, growth = found.sel(load=load), float(found["growth"].sel(load=load).mean())
+            even, uneven = (
+                float(
                     sbn.offline.batch_normalized(
-                        load, size, LABEL_NOISE, growth, uneven_weights=uneven
+                        load, size, LABEL_NOISE, growth, uneven_weights=weights
                     )
                 )
-                cells += [f"{own:.4f}", f"{float(z_scores(error - own)[0]):+.1f}"]
-            off = float(z_scores((error - beside).reset_coords(drop=True))[0])
-            cells += [f"{float(beside.mean()):.4f}", f"{off:+.1f}", "yes" if abs(off) < 3 else "no"]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+                for weights in (False, True)
+            )
+            beside = ridge.sel(load=load)
+            rows[float(load), size] = {
+                "Q/Q₀": growth,
+                **row(one["generalization_error"], even=even, uneven=uneven, ridge=beside),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["α", "M"])
 
 
-def replica_table(tree: xr.DataTree) -> str:
-    """Compare ReLU students with gamma decay with the replica-symmetric equations."""
-    lines = [
-        "| α | population norm. + γ decay | replica symmetric | off by (σ) |",
-        "|---|---|---|---|",
-    ]
+def replica_table(tree: xr.DataTree) -> pd.DataFrame:
+    """Compare ReLU students with gamma decay with the replica-symmetric equations.
+
+    Theory is NaN where its solution has not converged.
+    """
     solved = tree["replica_symmetric"].to_dataset()
+    theory = solved["generalization_error"].where(solved["converged"].astype(bool))
     error = simulation(tree, "relu", f"population_{SHOWN}")["generalization_error"]
-    for load in error["load"].values:
-        one, own = error.sel(load=load), solved.sel(load=load)
-        measured = f"| {load:g} | {float(one.mean()):.4f} ± {float(z_scores(one)[1]):.4f} |"
-        if not own["converged"]:
-            lines.append(f"{measured} not converged | |")
-            continue
-        expected = float(own["generalization_error"])
-        off = float(z_scores(one - expected)[0])
-        lines.append(f"{measured} {expected:.4f} | {off:+.1f} |")
-    return "\n".join(lines)
+    rows = {
+        float(load): row(error.sel(load=load), theory=theory.sel(load=load).item())
+        for load in error["load"].values
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("α")
 
 
-def digit_table(tree: xr.DataTree) -> str:
-    """Compare students of digits with the theory of Gaussian inputs."""
-    lines = ["| labels | student | α | held-out error | theory | ratio |", "|" + "---|" * 6]
+def digit_table(tree: xr.DataTree) -> pd.DataFrame:
+    """Compare the held-out error of students of digits with the theory of Gaussian inputs."""
     runs = tree["digits"].to_dataset()
+    rows = {}
     for labels in LABELS:
         for student in ON_DIGITS:
             run = runs.sel(labels=labels, student=student)
             expected = digit_theory(labels, student, run)["generalization_error"]
             for load in run["load"].values:
-                one = run["generalization_error"].sel(load=load)
-                own = float(expected.sel(load=load))
-                lines.append(
-                    f"| {labels} | {STUDENTS[student]} | {load:g} "
-                    f"| {float(one.mean()):.4f} ± {float(z_scores(one)[1]):.4f} | {own:.4f} "
-                    f"| {float(one.mean()) / own:.2f} |"
-                )
-    return "\n".join(lines)
+                error = run["generalization_error"].sel(load=load)
+                found = row(error, theory=expected.sel(load=load).item())
+                found["ratio"] = found["measured"] / found["theory"]
+                rows[labels, STUDENTS[student], float(load)] = found
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["labels", "student", "α"])
 
 
-def markdown(tree: xr.DataTree) -> str:
-    """Write all tables."""
-    return "\n\n".join(write(tree) for write in (table, replica_table, digit_table))
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare what was trained with all theories."""
+    return {
+        "linear students with batch normalization": table(tree),
+        "ReLU students with gamma decay": replica_table(tree),
+        "digits": digit_table(tree),
+    }
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the errors against the load."""
     gaussian: dict[str, Any] = {
         title: {
@@ -346,22 +346,10 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             run = runs.sel(labels=labels, student=student)
             images[title][STUDENTS[student]] = (digit_theory(labels, student, run), run)
     return {
-        "error": sbn.plot.against("load", gaussian),
-        "digits": sbn.plot.against("load", images),
+        "error": lambda: sbn.plot.against("load", gaussian),
+        "digits": lambda: sbn.plot.against("load", images),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, print the tables."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(markdown(tree))
-
-
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

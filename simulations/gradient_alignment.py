@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
+import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
@@ -120,7 +119,7 @@ def largest_sum(tree: xr.DataTree) -> float:
     return max(float(node["gradient_alignment"].max()) for node in nodes)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw alignment by layer and by what is summed over, and the coherence."""
     plain, convolved, unlike = (
         tree[group].to_dataset() for group in ("dense/none", "convolution", "width")
@@ -128,27 +127,24 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     normalized = tree["dense/batch"].to_dataset().isel(gain=0)
     gains = {f"no norm., gain {gain:.2g}": plain.sel(gain=gain) for gain in GAINS}
     return {
-        "layers": sbn.plot.gradient_alignment(gains, normalized, normalized.attrs["samples"]),
-        "axes": sbn.plot.alignment_axes(
+        "layers": lambda: sbn.plot.gradient_alignment(
+            gains, normalized, normalized.attrs["samples"]
+        ),
+        "axes": lambda: sbn.plot.alignment_axes(
             {title: convolved.sel(normalization=n) for n, title in NORMALIZATIONS.items()}
         ),
-        "coherence": sbn.plot.gradient_coherence(
+        "coherence": lambda: sbn.plot.gradient_coherence(
             {int(width): unlike.sel(width=width) for width in unlike["width"].values}
         ),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the largest sum."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(f"largest |Σg|/Σ|g| before batch normalization: {largest_sum(tree):.1e}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Give the largest sum before batch normalization, which is zero but for rounding."""
+    return {
+        "sums before batch normalization": pd.DataFrame({"largest |Σg|/Σ|g|": [largest_sum(tree)]})
+    }
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -18,9 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import sympy as sp
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
@@ -170,12 +168,12 @@ def best_accuracy(found: xr.Dataset) -> xr.DataArray:
     return final.isel(learning_rate=best)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw gradients by layer, and accuracy against the gain."""
     squares = tree["gradients"].to_dataset()
     accuracy = best_accuracy(tree["training"].to_dataset())
     return {
-        "gradients": sbn.plot.gradient_squares(
+        "gradients": lambda: sbn.plot.gradient_squares(
             {
                 f"{TITLES[a]}, {title}": {
                     gain: squares.sel(activation=a, normalization=n, gain=gain) for gain in GAINS
@@ -185,7 +183,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             },
             len(ACTIVATIONS),
         ),
-        "training": sbn.plot.training_gain(
+        "training": lambda: sbn.plot.training_gain(
             {
                 TITLES[a]: {
                     title: accuracy.sel(activation=a, normalization=n)
@@ -197,17 +195,10 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the multipliers."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(f"\ngrowth of gradients per layer\n{multipliers(tree).round(4).to_string()}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare the growth of gradients with the mean field's."""
+    return {"growth of gradients per layer": multipliers(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
+import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from generalization import cosine
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 LOADS = (0.3, 0.5, 0.8)
 BATCH_SIZES = (5, 10, 40)
@@ -48,11 +49,6 @@ class Options(sbn.study.Options):
     """Training sets."""
     epochs: int | None = None
     """Epochs at α = 0.5; at larger loads up to three times as many."""
-
-
-def cosine(done: float) -> float:
-    """Anneal the learning rates from 1 to 0."""
-    return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
 def setup(batch_size: int) -> sbn.TeacherStudent:
@@ -160,12 +156,9 @@ def first_correction(found: xr.Dataset) -> tuple[float, float]:
     return float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(slopes.size))
 
 
-def markdown(tree: xr.DataTree) -> str:
-    """Write how far training is from the prediction, and the first correction in η."""
-    lines = [
-        "| α | M | η/M | Q_∞/Q₀ | training | predicted | off by (σ) |",
-        "|" + "---|" * 7,
-    ]
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare training with the prediction, and give the first correction in η."""
+    rows = []
     for load in LOADS:
         runs = tree[f"load_{load:g}"].to_dataset()
         for size in BATCH_SIZES:
@@ -174,21 +167,31 @@ def markdown(tree: xr.DataTree) -> str:
             growth = run["growth"].mean(("replica", "initialization")).values
             for k in (0, expected.size // 2, expected.size - 1):
                 one = run.isel(relative_rate=k)
-                values = one["generalization_error"].mean("initialization").values
-                spread = values.std(ddof=1) / np.sqrt(values.size)
-                lines.append(
-                    f"| {load:g} | {size} | {float(one['relative_rate']):.2g} | {growth[k]:.2f} "
-                    f"| {values.mean():.4f} ± {spread:.4f} | {expected[k]:.4f} "
-                    f"| {(values.mean() - expected[k]) / spread:+.1f} |"
+                mean, error = mean_and_error(one["generalization_error"].mean("initialization"))
+                rows.append(
+                    {
+                        "α": load,
+                        "M": size,
+                        "η/M": one["relative_rate"].item(),
+                        "Q_∞/Q₀": growth[k],
+                        "training": mean.item(),
+                        "standard error": error.item(),
+                        "predicted": expected[k],
+                        "errors away": (mean.item() - expected[k]) / error.item(),
+                    }
                 )
-    lines += ["", f"First correction at α = {CORRECTION_LOAD:g}, dε_g/d(η_eff/M):", ""]
-    for size in BATCH_SIZES:
-        slope, spread = first_correction(tree["correction"].to_dataset().sel(batch_size=size))
-        lines.append(f"- M = {size}: {slope:+.4f} ± {spread:.4f}")
-    return "\n".join(lines)
+    runs = tree["correction"].to_dataset()
+    slopes = {size: first_correction(runs.sel(batch_size=size)) for size in BATCH_SIZES}
+    names = ["slope", "standard error"]
+    return {
+        "generalization error": pd.DataFrame(rows).set_index(["α", "M", "η/M"]),
+        f"dε_g/d(η_eff/M) at α = {CORRECTION_LOAD:g}": pd.DataFrame.from_dict(
+            slopes, orient="index", columns=names
+        ).rename_axis("M"),
+    }
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw error and growth against the learning rate."""
     panels: dict[str, Any] = {}
     for load in LOADS:
@@ -198,20 +201,8 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             label: (predicted(load, run), run) for label, run in curves.items()
         }
     rows = ["generalization_error", "growth"]
-    return {"error": sbn.plot.against("relative_rate", panels, rows)}
-
-
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, print the table."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(markdown(tree))
+    return {"error": lambda: sbn.plot.against("relative_rate", panels, rows)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

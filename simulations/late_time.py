@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -112,7 +110,7 @@ def infinite_dimension(larger: xr.Dataset, smaller: xr.Dataset) -> tuple[xr.Data
     return mean, np.sqrt(4 * errors[0] ** 2 + errors[1] ** 2)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw length, effective rate and misalignment of every student."""
     drawn = {}
     for activation, name in ACTIVATIONS.items():
@@ -127,17 +125,11 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
                 Panel("time", variable, levels, law, text)
                 for variable, text in zip(VARIABLES, (f"{name}, {title}", "", ""), strict=True)
             ]
-        drawn[activation] = curves(
-            panels, "learning_rate", columns=len(VARIABLES), reference="asymptote"
+        drawn[activation] = partial(
+            curves, panels, "learning_rate", columns=len(VARIABLES), reference="asymptote"
         )
     return drawn
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
 if __name__ == "__main__":
-    asked = tyro.cli(Options, description=__doc__)
-    sbn.study.run(parts(asked), figures, asked)
+    sbn.study.main(__doc__, Options, parts, figures)

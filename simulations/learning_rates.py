@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
@@ -98,7 +96,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     }
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the final errors, and how the students got there."""
 
     def found(activation: str, student: str) -> list[xr.Dataset]:
@@ -106,11 +104,12 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
         return [tree[level].to_dataset().sel(where) for level in LEVELS]
 
     drawn = {
-        "final_error": sbn.plot.final_error(
+        "final_error": partial(
+            sbn.plot.final_error,
             {
                 title: {label: found(activation, student) for student, label in STUDENTS.items()}
                 for activation, title in ACTIVATIONS.items()
-            }
+            },
         )
     }
     for activation in ACTIVATIONS:
@@ -119,19 +118,11 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
                 d.isel(learning_rate=slice(0, None, 3)) for d in found(activation, student)
             )
             shown = [v for v in sbn.plot.VARIABLES if v != "gamma" or student != "none"]
-            drawn[f"{activation}_{student}"] = sbn.plot.trajectories(theory, chain, network, shown)
+            drawn[f"{activation}_{student}"] = partial(
+                sbn.plot.trajectories, theory, chain, network, shown
+            )
     return drawn
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw."""
-    sbn.study.run(parts(options), figures, options)
-
-
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures)

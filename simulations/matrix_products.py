@@ -18,9 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -104,15 +102,15 @@ def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw spectra and condition numbers."""
     products, fields = (tree[group].to_dataset() for group in ("product", "representation"))
     maps = {title: products.sel(normalization=n) for n, title in NORMALIZATIONS.items()}
     plain = NORMALIZATIONS["none"]
     maps[plain] = maps[plain].assign(tree["law"].to_dataset().isel(dimension=0, drop=True))
     return {
-        "spectra": sbn.plot.spectra(tree["spectra"].to_dataset().isel(dimension=0)),
-        "conditions": sbn.plot.condition_numbers(
+        "spectra": lambda: sbn.plot.spectra(tree["spectra"].to_dataset().isel(dimension=0)),
+        "conditions": lambda: sbn.plot.condition_numbers(
             maps,
             {
                 f"{label}, {title}": fields.sel(activation=a, normalization=n)
@@ -123,18 +121,10 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the moments."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        for order in (1, 2):
-            print(f"\nmoment {order}\n{moments(tree, order).round(4).to_string()}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Compare moments with the law's."""
+    return {f"moment {order}": moments(tree, order) for order in (1, 2)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

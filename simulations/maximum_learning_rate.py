@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
 import statmech_bn as sbn
@@ -149,7 +147,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     return found
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the rates along trajectories, the frontier, and six decades."""
 
     def found(name: str, **where: str) -> list[xr.Dataset]:
@@ -166,20 +164,24 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             )
             for levels, title in zip(visited, titles, strict=True)
         ]
-        drawn[f"along_{activation}"] = curves(panels, "learning_rate", columns=len(STUDENTS))
+        drawn[f"along_{activation}"] = partial(
+            curves, panels, "learning_rate", columns=len(STUDENTS)
+        )
     named = {"activation": list(ACTIVATIONS.values())}
     levels = [tree[f"frontier/{level}"].to_dataset().assign_coords(named) for level in LEVELS]
     for level in levels:
         level["divergence_per_sample"] = level["divergence_rate"] / level["batch_size"]
         describe(level)
-    drawn["frontier"] = curves(
+    drawn["frontier"] = partial(
+        curves,
         [
             Panel("batch_size", "divergence_rate", levels),
             Panel("batch_size", "divergence_per_sample", levels, logarithmic="x"),
         ],
         "activation",
     )
-    drawn["six_decades"] = sbn.plot.final_error(
+    drawn["six_decades"] = partial(
+        sbn.plot.final_error,
         {
             title: {
                 label: found("three_decades", activation=activation)
@@ -188,16 +190,10 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
                 for student, label in STUDENTS.items()
             }
             for activation, title in ACTIVATIONS.items()
-        }
+        },
     )
     return drawn
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
 if __name__ == "__main__":
-    asked = tyro.cli(Options, description=__doc__)
-    sbn.study.run(parts(asked), figures, asked)
+    sbn.study.main(__doc__, Options, parts, figures)

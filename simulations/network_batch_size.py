@@ -24,9 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from torch import nn
 
 import statmech_bn as sbn
@@ -254,41 +252,40 @@ def closures(tree: xr.DataTree, group: str, network: str) -> pd.DataFrame:
     return table({quantity: closure(last, quantity) for quantity in QUANTITIES})
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw what was trained against the batch size, and the closed shares."""
     drawn, closed = {}, {}
     for group, title in GROUPS.items():
         found = {
             label: tree[f"{group}/{n}"].to_dataset().isel(epoch=-1) for n, label in NETWORKS.items()
         }
-        drawn[group] = sbn.plot.network_kinds(found, KINDS, title)
+        drawn[group] = partial(sbn.plot.network_kinds, found, KINDS, title)
         for label, runs in found.items():
             closed[f"{label},\n{title}"] = {q: closure(runs, q) for q in QUANTITIES}
-    drawn["closure"] = sbn.plot.gap_shares(closed, QUANTITIES, {t: KINDS[t] for t in THEORIES})
+    drawn["closure"] = partial(
+        sbn.plot.gap_shares, closed, QUANTITIES, {t: KINDS[t] for t in THEORIES}
+    )
     smallest = {
         label: tree[f"ghosts/{n}"].to_dataset().isel(batch_size=0) for n, label in NETWORKS.items()
     }
-    drawn["epochs"] = sbn.plot.gap_epochs(
-        smallest, {kind: label for kind, label in KINDS.items() if kind != "population"}
+    drawn["epochs"] = partial(
+        sbn.plot.gap_epochs,
+        smallest,
+        {kind: label for kind, label in KINDS.items() if kind != "population"},
     )
     return drawn
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the tables."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is None:
-        return
-    print("Share of the gap between PN and BN that PN with gamma decay closes:")
-    for group in GROUPS:
-        for network, title in NETWORKS.items():
-            print(f"\n{title}, {group}\n{closures(tree, group, network).to_string()}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Give the shares of the gap between PN and BN that PN with gamma decay closes."""
+    return {
+        f"Share of the gap between PN and BN that is closed: {title}, {group}": closures(
+            tree, group, network
+        )
+        for group in GROUPS
+        for network, title in NETWORKS.items()
+    }
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -29,9 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from scipy.special import ndtr
 from torch import Tensor, nn
 
@@ -189,7 +187,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     return table
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw flip rates against the batch size, layer by layer."""
     found = tree["flips"].to_dataset().load()
     sizes = found["batch_size"]
@@ -204,23 +202,16 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             reference = xr.Dataset({name: ("batch_size", law)}, {"batch_size": sizes})
             panels.append(sbn.plot.Panel("batch_size", name, [at, line], reference, when))
     return {
-        "rates": sbn.plot.networks_beside_theory(
+        "rates": lambda: sbn.plot.networks_beside_theory(
             panels, "layer", 2, None, r"with $M_\mathrm{eff}$", r"$\arcsin(M^{-1/2})/\pi$"
         )
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the verdicts."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(verdicts(tree).round(4).to_string())
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say what became of each claim."""
+    return {"claims": verdicts(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

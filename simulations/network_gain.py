@@ -24,9 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
@@ -244,7 +242,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame.from_dict(judged, orient="index", columns=names)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw accuracy, the first step and effective learning rates against the gain."""
     start, run, scaled = opened(tree)
     gains = run["gain"]
@@ -277,26 +275,19 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
         sbn.plot.Panel("gain", "output_change", [start.sel(gain=gains[gains != 1])]),
     ]
     return {
-        "training": sbn.plot.networks_beside_theory(
+        "training": lambda: sbn.plot.networks_beside_theory(
             panels, "learning_rate", 4, reference=r"at the start, $\eta/a^2$"
         ),
-        "start": sbn.plot.networks_beside_theory(
+        "start": lambda: sbn.plot.networks_beside_theory(
             first, "normalization", 2, NORMALIZATIONS, reference=r"$\propto a^{-2}$"
         ),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the verdicts."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(verdicts(tree).round(4).to_string())
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say what became of each claim."""
+    return {"claims": verdicts(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -25,9 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from torch import nn
 
 import statmech_bn as sbn
@@ -219,12 +217,12 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw accuracy against the learning rate, and the largest rate against depth."""
     found = {KINDS[kind]: d for kind, d in networks_of(tree).items()}
     return {
-        "accuracy": sbn.plot.rate_accuracy(found),
-        "largest": sbn.plot.largest_rates(
+        "accuracy": lambda: sbn.plot.rate_accuracy(found),
+        "largest": lambda: sbn.plot.largest_rates(
             {
                 title: {label: largest_rate(d, name) for label, d in found.items()}
                 for name, title in CRITERIA.items()
@@ -233,17 +231,10 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the verdicts."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(verdicts(tree).round(3).to_string())
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say what became of each claim."""
+    return {"claims": verdicts(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

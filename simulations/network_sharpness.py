@@ -26,9 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -247,7 +245,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw both kinds of sharpness at the end, and that of gradient descent on the way."""
     found = trained(tree)
     ends = {kind: d.isel(training_time=-1) for kind, d in found.items()}
@@ -255,7 +253,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     bound = xr.Dataset({"sharpness": 2 / rates})
     edge = xr.Dataset({"stability": xr.ones_like(found["none"]["training_time"])})
     return {
-        "end": sbn.plot.curves(
+        "end": lambda: sbn.plot.curves(
             [
                 sbn.plot.Panel("learning_rate", name, [ends[kind]], reference, title)
                 for name, reference in (("sharpness", bound), ("scale_free_sharpness", None))
@@ -265,7 +263,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             2,
             r"$2/\eta$",
         ),
-        "descent": sbn.plot.curves(
+        "descent": lambda: sbn.plot.curves(
             [
                 sbn.plot.Panel(
                     "training_time", "stability", [d.isel(batch_size=-1)], edge, KINDS[kind], "y"
@@ -278,17 +276,10 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the verdicts."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(verdicts(tree).round(3).to_string())
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say what became of each claim."""
+    return {"claims": verdicts(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -26,9 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from torch import nn
 
 import statmech_bn as sbn
@@ -239,7 +237,7 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame.from_dict(judged, orient="index", columns=names)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw signals by layer, at initialization and while training."""
     start, run, theory = (
         tree[name].to_dataset().load() for name in ("initial", "training", "theory")
@@ -265,26 +263,19 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
             results = [found, line] if name in line else [found]
             trained.append(sbn.plot.Panel(x, name, results, None, title, scale))
     return {
-        "initial": sbn.plot.networks_beside_theory(
+        "initial": lambda: sbn.plot.networks_beside_theory(
             panels, "normalization", 4, NORMALIZATIONS, "mean field"
         ),
-        "training": sbn.plot.networks_beside_theory(
+        "training": lambda: sbn.plot.networks_beside_theory(
             trained, "epoch", 4, theory="mean field, at the start"
         ),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the verdicts."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is not None:
-        print(verdicts(tree).round(4).to_string())
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say what became of each claim."""
+    return {"claims": verdicts(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -23,9 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 from network_batch_size import (
     NETWORKS,
     QUANTITIES,
@@ -241,7 +239,7 @@ def pulls(tree: xr.DataTree, network: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["random", "M"])
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw what was trained, the shares of both statistics, and the pull beside theory."""
     last = {
         title: tree[f"training/{n}"].to_dataset().isel(epoch=-1) for n, title in NETWORKS.items()
@@ -253,29 +251,21 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     sources = {kind: KINDS[kind] for kind in ("mean", "spread")} | {"sum": "the sum of both"}
     pulled = {title: tree[f"pull/{n}"].to_dataset() for n, title in NETWORKS.items()}
     return {
-        "training": sbn.plot.network_kinds(last, KINDS, "statistics over $M$ of 64"),
-        "shares": sbn.plot.gap_shares(made, QUANTITIES, sources),
-        "pull": sbn.plot.statistics_pull(pulled, "pull"),
-        "excess_loss": sbn.plot.statistics_pull(pulled, "excess_loss"),
+        "training": lambda: sbn.plot.network_kinds(last, KINDS, "statistics over $M$ of 64"),
+        "shares": lambda: sbn.plot.gap_shares(made, QUANTITIES, sources),
+        "pull": lambda: sbn.plot.statistics_pull(pulled, "pull"),
+        "excess_loss": lambda: sbn.plot.statistics_pull(pulled, "excess_loss"),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the tables."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is None:
-        return
-    for network, title in NETWORKS.items():
-        print(f"\n{title}: share of the gap between PN and BN after training")
-        print(additivity(tree, network).to_string())
-        print(f"\n{title}: M ζ of the last layer")
-        print(pulls(tree, network).to_string())
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Give the share that each statistic has in the gap, and the pull on γ."""
+    shared = "share of the gap between PN and BN after training"
+    found = {f"{title}: {shared}": additivity(tree, n) for n, title in NETWORKS.items()}
+    return found | {
+        f"{title}: M ζ of the last layer": pulls(tree, n) for n, title in NETWORKS.items()
+    }
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -22,9 +22,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -320,7 +318,7 @@ def at_place(tree: xr.DataTree, name: str, student: str) -> xr.Dataset:
     return tree["density/clouds"].to_dataset().sel(data=name, student=student, shift=DRAWN)
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw partitions, densities against radius and shift, and the squared distance."""
 
     def results(
@@ -335,32 +333,25 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     offsets = tree["offset"].to_dataset()
     offsets["predicted"] = 1 + offsets["displacement"] ** 2
     return {
-        "cells": sbn.plot.partitions(
+        "cells": lambda: sbn.plot.partitions(
             results(lambda n, s: tree[f"drawn/{n}/{s}"].to_dataset().isel(seed=0), TITLES)
         ),
-        "density": sbn.plot.boundary_density(results(partial(at_place, tree), TITLES), "radius"),
-        "shift": sbn.plot.boundary_density(
+        "density": lambda: sbn.plot.boundary_density(
+            results(partial(at_place, tree), TITLES), "radius"
+        ),
+        "shift": lambda: sbn.plot.boundary_density(
             results(lambda n, s: clouds.sel(data=n, student=s), CLOUDS), "shift"
         ),
-        "offset": sbn.plot.squared_distance(
+        "offset": lambda: sbn.plot.squared_distance(
             {TITLES[n].removesuffix(" (section)"): offsets.sel(data=n) for n in TITLES}
         ),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print what became of each claim."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is None:
-        return
-    print(claims(tree).round(4).to_string(index=False))
-    print(f"\n|z|/|∇z| and the distance\n{piece_errors(tree).round(4).to_string()}")
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say what became of each claim, and how two distances compare."""
+    return {"claims": claims(tree), "|z|/|∇z| and the distance": piece_errors(tree)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

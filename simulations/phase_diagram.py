@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -170,7 +169,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     }
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the maps over batch size and over noise, and the schedules."""
     final = tree["maps"].to_dataset().load()
     maps = {
@@ -186,32 +185,28 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     for variable in ("generalization_error", "learning_time"):
         for against, fixed in slices.items():
             panels = {title: found.sel(fixed) for title, found in maps.items()}
-            drawn[f"{variable}_{against}"] = sbn.plot.phase_diagram(
-                panels, variable, against, limits=LIMITS[variable]
+            drawn[f"{variable}_{against}"] = partial(
+                sbn.plot.phase_diagram, panels, variable, against, limits=LIMITS[variable]
             )
-    levels = [tree[f"schedules/{level}"].to_dataset() for level in ("macroscopic", "mesoscopic")]
-    drawn["schedules"] = sbn.plot.final_error(
-        {
-            title: {
-                label: [level.sel(student=student, schedule=name) for level in levels]
-                for name, label in SCHEDULES.items()
+
+    def schedules_drawn() -> Figure:
+        levels = [
+            tree[f"schedules/{level}"].to_dataset() for level in ("macroscopic", "mesoscopic")
+        ]
+        figure = sbn.plot.final_error(
+            {
+                title: {
+                    label: [level.sel(student=student, schedule=name) for level in levels]
+                    for name, label in SCHEDULES.items()
+                }
+                for student, title in STUDENTS.items()
             }
-            for student, title in STUDENTS.items()
-        }
-    )
-    drawn["schedules"].axes[0].set_ylim(3e-5, 3.0)  # near 2M a chain is on its way to infinity
-    return drawn
+        )
+        figure.axes[0].set_ylim(3e-5, 3.0)  # near 2M a chain is on its way to infinity
+        return figure
 
-
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw."""
-    sbn.study.run(parts(options), figures, options)
+    return {**drawn, "schedules": schedules_drawn}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures)

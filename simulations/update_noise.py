@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import sympy as sp
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
@@ -110,37 +109,30 @@ def largest_score(values: xr.DataArray, theory: xr.DataArray) -> float:
     return float(np.abs((values.mean("replica") - theory) / error).max())
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the noise of both systems."""
     return {
-        "step": sbn.plot.step_noise(
+        "step": lambda: sbn.plot.step_noise(
             {title: tree["step"].to_dataset().sel(student=n) for n, title in STUDENTS.items()}
         ),
-        "network": sbn.plot.gradient_noise(
+        "network": lambda: sbn.plot.gradient_noise(
             {t: tree[f"network/{n}"].to_dataset() for n, t in NETWORKS.items()}
         ),
     }
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
-def main(options: Options) -> None:
-    """Simulate, write the store, draw, and print the scores."""
-    tree = sbn.study.run(parts(options), figures, options)
-    if tree is None:
-        return
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Give the largest distance from theory of each student, and of networks."""
+    rows = {}
     for name, title in STUDENTS.items():
         found = tree["step"].to_dataset().sel(student=name)
-        score = largest_score(found["step_noise"], found["theory"])
-        print(f"one step, {title}: at most {score:.1f} standard errors from theory")
+        rows[f"one step, {title}"] = largest_score(found["step_noise"], found["theory"])
     found = tree["network/none"].to_dataset()
     for way in ("with", "without"):
         score = largest_score(found[f"noise_{way}"], found[f"theory_{way}"])
-        print(f"deep network, {way} replacement: at most {score:.1f} standard errors from theory")
+        rows[f"deep network, {way} replacement"] = score
+    return {"standard errors from theory": pd.DataFrame({"at most": rows})}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    sbn.study.main(__doc__, Options, parts, figures, tables)

@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tyro
 import xarray as xr
-from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -139,7 +137,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
     }
 
 
-def figures(tree: xr.DataTree) -> dict[str, Figure]:
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the collapse and the equilibria."""
     drawn = {}
     for activation, name in ACTIVATIONS.items():
@@ -154,16 +152,10 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
                 panel = Panel("time", variable, [run], title=text)
                 runs.append(panel)
                 rests.append(replace(panel, x="decay_product", results=levels))
-        drawn[f"collapse_{activation}"] = curves(runs, "learning_rate", len(VARIABLES))
-        drawn[f"equilibrium_{activation}"] = curves(rests, "learning_rate", len(VARIABLES))
+        drawn[f"collapse_{activation}"] = partial(curves, runs, "learning_rate", len(VARIABLES))
+        drawn[f"equilibrium_{activation}"] = partial(curves, rests, "learning_rate", len(VARIABLES))
     return drawn
 
 
-def simulate(options: Options) -> xr.DataTree:
-    """Compute what is missing of the store, and open it."""
-    return sbn.study.simulate(parts(options), options)
-
-
 if __name__ == "__main__":
-    asked = tyro.cli(Options, description=__doc__)
-    sbn.study.run(parts(asked), figures, asked)
+    sbn.study.main(__doc__, Options, parts, figures)

@@ -1,15 +1,25 @@
-"""A study: sweeps into the groups of one store, and figures of it. Every simulation script is one.
+"""A study: sweeps into the groups of one store, figures and tables of it.
 
-A script says what to compute, ``parts(options)``, a mapping from groups of the store to functions
-and their grids (see `statmech_bn.sweep`), and what to draw, ``figures(tree)``. The options that all
-scripts have are those of `Options`. What results say of a claim follows one rule, that of `decide`.
+A simulation script is one. It is a module that declares four things, each of them once:
+
+- ``Options``, a dataclass that adds the sizes of its presets to those of `Options`;
+- ``parts(options)``, groups of the store → functions and their grids (see `statmech_bn.sweep`);
+- ``figures(tree)``, names → callables, each of which draws one figure;
+- ``tables(tree)``, titles → `pandas.DataFrame`, if it has any.
+
+`main` runs a script from the command line; `load` and `results` give it to a notebook. What results
+say of a claim follows one rule, that of `decide`.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import xarray as xr
@@ -20,15 +30,35 @@ from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import recover, remove, user_path
 from statmech_bn.sweeps import plan, sweep
-from statmech_bn.verdicts import decide, distances, judge, limit
+from statmech_bn.verdicts import decide, distances, judge, limit, mean_and_error
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["Options", "Part", "decide", "distances", "judge", "limit", "run", "simulate"]
+__all__ = [
+    "Figures",
+    "Options",
+    "Part",
+    "Tables",
+    "decide",
+    "distances",
+    "judge",
+    "limit",
+    "load",
+    "main",
+    "mean_and_error",
+    "results",
+    "run",
+    "simulate",
+]
 
 Part = tuple[Callable[..., xr.Dataset], Mapping[str, Any]]
 """A function and the grid of its arguments."""
+Figures = Mapping[str, "Callable[[], Figure]"]
+"""The name of a figure, by which its file is called → what draws it."""
+Tables = Mapping[str, "pd.DataFrame"]
+"""The title of a table → the table."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +125,21 @@ def simulate(parts: Mapping[str, Part], options: Options) -> xr.DataTree:
 
 def run(
     parts: Mapping[str, Part],
-    figures: Callable[[xr.DataTree], Mapping[str, Figure]],
+    figures: Callable[[xr.DataTree], Figures],
     options: Options,
+    tables: Callable[[xr.DataTree], Tables] | None = None,
 ) -> xr.DataTree | None:
-    """Do what a script is asked for: compute, store and draw, or say what that would take.
+    """Do what a script is asked for: compute, store, draw and tabulate, or say what it would take.
 
     Parameters
     ----------
     parts : mapping
         Group of the store → function and grid.
     figures : callable
-        Tree → name → figure; files are called by the store and the name.
+        Tree → name → callable that draws the figure; a file is called by the store and the name.
     options : Options
+    tables : callable, optional
+        Tree → title → table, which is printed.
 
     Returns
     -------
@@ -126,10 +159,95 @@ def run(
             print(f"{name}: {needed}\n")
         return None
     tree = simulate(parts, options)
-    for name, figure in tqdm(figures(tree).items(), desc="figures", disable=None):
-        save_figure(figure, user_path(options.figures, "figures") / f"{options.store.stem}_{name}")
+    for name, draw in tqdm(figures(tree).items(), desc="figures", disable=None):
+        path = user_path(options.figures, "figures") / f"{options.store.stem}_{name}"
+        save_figure(draw(), path)
     print(f"results: {options.store}\nfigures: {options.figures}")
+    for title, table in (tables(tree) if tables else {}).items():
+        print(f"\n{title}\n{table.round(4).to_string()}")
     return tree
+
+
+def main(
+    description: str | None,
+    options: type[Options],
+    parts: Callable[[Any], Mapping[str, Part]],
+    figures: Callable[[xr.DataTree], Figures],
+    tables: Callable[[xr.DataTree], Tables] | None = None,
+) -> None:
+    """Run a script as its command line asks.
+
+    Parameters
+    ----------
+    description : str or None
+        The script's docstring, which its help begins with.
+    options : type
+        The script's dataclass of options.
+    parts : callable
+        Options → group of the store → function and grid.
+    figures, tables : callable
+        As for `run`.
+    """
+    import tyro
+
+    asked = tyro.cli(options, description=description)
+    run(parts(asked), figures, asked, tables)
+
+
+def load(name: str, near: Path | None = None) -> ModuleType:
+    """Import a simulation script under the name by which its stores know it.
+
+    That is the name of its file, as if it were run: a sweep that was begun by the script is then
+    the same sweep for a notebook and for a paper.
+
+    Parameters
+    ----------
+    name : str
+        Name of the script, without ``.py``.
+    near : pathlib.Path, optional
+        Folder in which, or in a parent of which, there is a folder ``simulations`` with the script;
+        by default the working directory.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    InvalidSetup
+        There is no such script.
+    """
+    start = (near or Path.cwd()).absolute()
+    for root in (start, *start.parents):
+        folder = root / "simulations"
+        if (folder / f"{name}.py").exists():
+            if str(folder) not in sys.path:  # a script may import another one
+                sys.path.insert(0, str(folder))
+            return importlib.import_module(name)
+    raise invalid("name", f"a script simulations/NAME.py in or above {start}", name, "check it")
+
+
+def results(script: ModuleType, options: Options | None = None) -> xr.DataTree:
+    """Open the results of a script, computed first where they are missing.
+
+    Parameters
+    ----------
+    script : module
+        As from `load`.
+    options : Options, optional
+        What to compute, and where. By default the script's own store, if there is one, as it is;
+        else its quick preset, in a temporary folder.
+
+    Returns
+    -------
+    xarray.DataTree
+    """
+    if options is None:
+        store = Path(str(script.__file__)).parents[1] / script.Options().store
+        if store.exists():
+            return open_dataset(store)
+        options = script.Options(preset="quick", store=Path(tempfile.mkdtemp()) / store.name)
+    return simulate(script.parts(options), options)
 
 
 def _check_parts(parts: Any) -> None:

@@ -31,7 +31,7 @@ from scipy.special import stdtrit
 from statmech_bn.checks import count, data_array
 from statmech_bn.errors import invalid
 
-__all__ = ["decide", "distances", "judge", "limit"]
+__all__ = ["decide", "distances", "judge", "limit", "mean_and_error"]
 
 EXPECTED = r"[=>][-+]?[0-9.]+(e[-+]?[0-9]+)?"
 ROUNDING = 1e-9
@@ -175,3 +175,20 @@ def judge(values: xr.DataArray, expected: str, comparisons: int = 1) -> tuple[fl
     if expected.startswith("="):
         return mean, error, "with a correction" if seen else "reproduced"
     return mean, error, ("reproduced" if away > 0 else "the opposite") if seen else "not seen"
+
+
+def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the mean and its standard error, over the replicas that have a value.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        Values over ``replica``, and possibly other dims.
+
+    Returns
+    -------
+    mean, error : xarray.DataArray
+        Without ``replica``, in the units of the values.
+    """
+    replicas = values.notnull().sum("replica")
+    return values.mean("replica"), values.std("replica", ddof=1) / np.sqrt(replicas)

@@ -1,5 +1,7 @@
 """A study goes on where it stopped, says what it takes, and leaves alone what is not its own."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidStore
+from statmech_bn.errors import InvalidSetup, InvalidStore
 
 CALLS = []
 
@@ -38,7 +40,7 @@ def parts(options):
 
 def figures(tree):
     assert set(tree.children) == {"squares", "deep"}
-    return {"one": Figure()}
+    return {"one": Figure}
 
 
 @pytest.fixture
@@ -100,3 +102,60 @@ def test_scripts_begin_with_the_shared_options():
     assert Options().size("bases") == (1, 2, 3)
     assert Options(bases=(7,)).size("bases") == (7,)
     assert isinstance(Options().store, Path)
+
+
+SCRIPT = """
+import numpy as np
+import statmech_bn as sbn
+import xarray as xr
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options(sbn.study.Options):
+    store: Path = Path("results/small.zarr")
+
+
+def double(base):
+    print("computed")
+    return xr.Dataset({"double": 2.0 * base})
+
+
+def parts(options):
+    return {"doubles": (double, {"base": [1, 2]})}
+
+
+def figures(tree):
+    return {}
+
+
+if __name__ == "__main__":
+    sbn.study.main(__doc__, Options, parts, figures)
+"""
+
+
+def test_the_store_of_a_script_is_that_of_who_loads_it(tmp_path, capsys, monkeypatch):
+    """The store made by a command is complete for `load`, and the other way round."""
+    script = tmp_path / "simulations" / "small_study.py"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
+    store = tmp_path / "results" / "small.zarr"
+    command = [sys.executable, script, "--store", store, "--figures", tmp_path, "--workers", "1"]
+    assert "computed" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    loaded = sbn.study.load("small_study", tmp_path / "notebooks")
+    again = sbn.study.results(loaded, loaded.Options(store=store, workers=1))
+    np.testing.assert_array_equal(again["doubles/double"], [2, 4])
+    assert "computed" not in capsys.readouterr().out
+    other = tmp_path / "other.zarr"
+    sbn.study.results(loaded, loaded.Options(store=other, workers=1))
+    command[3] = other
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "computed" not in done.stdout
+    np.testing.assert_array_equal(sbn.study.results(loaded)["doubles/double"], [2, 4])
+
+
+def test_a_script_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InvalidSetup, match="no_such_study"):
+        sbn.study.load("no_such_study", tmp_path)

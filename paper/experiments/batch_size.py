@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 
 import statmech_bn as sbn
+from paper import stores
 from paper.number import count, number, setting
-from simulations import batch_size as script
+
+script = stores.script("batch_size")
 
 
 def numbers(tree: xr.DataTree) -> dict[str, str]:

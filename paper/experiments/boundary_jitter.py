@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number
-from simulations import boundary_jitter as script
+
+script = stores.script("boundary_jitter")
 
 SIZES = (8, 16)
 """Batch sizes of the classifiers that the text quotes; the claims are judged at all."""

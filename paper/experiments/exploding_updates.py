@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number
-from simulations import exploding_updates as script
+
+script = stores.script("exploding_updates")
 
 
 def numbers(tree: xr.DataTree) -> dict[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number, setting
-from simulations import gamma_decay as script
+
+script = stores.script("gamma_decay")
 
 SIZE = 16
 """The batch size that is quoted, of every preset."""

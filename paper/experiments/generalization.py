@@ -8,8 +8,10 @@ import numpy as np
 import xarray as xr
 
 import statmech_bn as sbn
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number, setting
-from simulations import generalization as script
+
+script = stores.script("generalization")
 
 SIZE = script.SHOWN
 
@@ -76,8 +78,7 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         for name in ("from_ridge", "from_theory")
     )
     worst, worst_own = found[int(off.argmax())].from_ridge, found[int(own.argmax())].from_theory
-    digits = script.digit_table(tree).splitlines()[2:]
-    ratios = [float(line.rsplit("|", 2)[1]) for line in digits]
+    ratios = script.digit_table(tree)["ratio"]
     return {
         "dimension": count(tree["unbatched"].attrs["dimension"]),
         "replicas": count(tree["unbatched"].sizes["replica"]),
@@ -93,8 +94,8 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "from_theory": averaged(worst_own),
         "from_ridge": averaged(worst),
         "components": count(script.COMPONENTS),
-        "digits_low": number(min(ratios), digits=2),
-        "digits_high": number(max(ratios), digits=2),
+        "digits_low": number(ratios.min(), digits=2),
+        "digits_high": number(ratios.max(), digits=2),
     }
 
 

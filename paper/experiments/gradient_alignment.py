@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number, setting
-from simulations import gradient_alignment as script
+
+script = stores.script("gradient_alignment")
 
 
 def alignment(tree: xr.DataTree, gain: float) -> xr.DataArray:

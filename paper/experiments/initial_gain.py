@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number, setting
-from simulations import initial_gain as script
+
+script = stores.script("initial_gain")
 
 WITH, WITHOUT = {"normalization": "batch"}, {"normalization": "none"}
 

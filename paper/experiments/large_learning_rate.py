@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 
 import statmech_bn as sbn
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number, setting
-from simulations import large_learning_rate as script
+
+script = stores.script("large_learning_rate")
 
 LOAD, SIZE = 0.5, 10
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, count, judged, logarithmic_slope, number, power, setting
-from simulations import late_time as script
+
+script = stores.script("late_time")
 
 
 def ratios(tree: xr.DataTree, variable: str) -> xr.DataArray:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, count, judged, number, setting
-from simulations import learning_rates as script
+
+script = stores.script("learning_rates")
 
 
 def diverged(tree: xr.DataTree, student: str) -> xr.DataArray:

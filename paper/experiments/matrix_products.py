@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number, power
-from simulations import matrix_products as script
+
+script = stores.script("matrix_products")
 
 
 def growth(tree: xr.DataTree, normalization: str) -> xr.DataArray:

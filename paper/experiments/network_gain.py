@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, judged, setting
-from simulations import network_gain as script
+
+script = stores.script("network_gain")
 
 
 def accuracies(tree: xr.DataTree) -> dict[str, xr.DataArray]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number
-from simulations import network_sharpness as script
+
+script = stores.script("network_sharpness")
 
 
 def powers(tree: xr.DataTree, kind: str) -> xr.Dataset:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, mean, number, setting
-from simulations import partition as script
+
+script = stores.script("partition")
 
 
 def excess(tree: xr.DataTree) -> xr.DataArray:

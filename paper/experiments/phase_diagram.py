@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import count, number, setting
-from simulations import phase_diagram as script
+
+script = stores.script("phase_diagram")
 
 
 def numbers(tree: xr.DataTree) -> dict[str, str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, averaged, count, judged, number
-from simulations import update_noise as script
+
+script = stores.script("update_noise")
 
 
 def score(tree: xr.DataTree) -> float:

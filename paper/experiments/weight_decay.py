@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from paper import stores
 from paper.number import Claim, count, judged, logarithmic_slope, number, setting
-from simulations import weight_decay as script
+
+script = stores.script("weight_decay")
 
 
 def spread(tree: xr.DataTree) -> float:

@@ -15,7 +15,6 @@ import xarray as xr
 from statmech_bn.checks import choice
 from statmech_bn.errors import invalid
 from statmech_bn.plot.nesting import check_names, check_nesting
-from statmech_bn.plot.replicas import mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -25,6 +24,7 @@ from statmech_bn.plot.style import (
     paper_style,
     student_styles,
 )
+from statmech_bn.verdicts import mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

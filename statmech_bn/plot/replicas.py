@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.verdicts import mean_and_error
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LARGEST = 1e100
 """Beyond every axis."""
-
-
-def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean and standard error over the replicas that have a value."""
-    runs = values.notnull().sum("replica")
-    return values.mean("replica"), values.std("replica", ddof=1) / np.sqrt(runs)
 
 
 def converged_mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:

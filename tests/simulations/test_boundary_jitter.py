@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import statmech_bn as sbn
+from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -25,7 +26,7 @@ def script():
 def tree(script, tmp_path_factory):
     sizes = {"batches": 2000, "networks": 3, "steps": 60, "replicas": 2}
     store = tmp_path_factory.mktemp("boundary_jitter") / "boundary_jitter.zarr"
-    with script.simulate(script.Options(**sizes, store=store)) as tree:
+    with study.results(script, script.Options(**sizes, store=store)) as tree:
         yield tree
 
 
@@ -63,7 +64,7 @@ def test_a_point_is_the_run_that_it_says(script, tree):
 
 
 def test_the_store_keeps_everything_that_is_drawn(script, tree):
-    figures = script.figures(tree)
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
     assert set(figures) == {"jitter", "flips", "margin"}
     rates = tree["unit"]["predicted_inside"].sel(unit="gaussian")
     curve = figures["flips"].axes[0].lines[0]

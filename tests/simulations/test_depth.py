@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from statmech_bn import study
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
     "depth_correlation": {"width": 100, "depth": 4, "networks": 4, "batch_size": 64},
@@ -34,8 +36,8 @@ def scripts():
 def trees(scripts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("depth")
     return {
-        name: script.simulate(
-            script.Options(preset="quick", store=folder / f"{name}.zarr", **TINY[name])
+        name: study.results(
+            script, script.Options(preset="quick", store=folder / f"{name}.zarr", **TINY[name])
         )
         for name, script in scripts.items()
     }
@@ -43,7 +45,8 @@ def trees(scripts, tmp_path_factory):
 
 @pytest.mark.parametrize("name", TINY)
 def test_figures_are_drawn_from_the_store(name, scripts, trees, tmp_path):
-    for key, figure in scripts[name].figures(trees[name]).items():
+    for key, draw in scripts[name].figures(trees[name]).items():
+        figure = draw()
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
         assert figure.axes[-1].get_xlabel()
         assert figure.legends

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from statmech_bn import study
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 
 
@@ -20,7 +22,7 @@ def script():
 def tree(script, tmp_path_factory):
     sizes = {"sizes": (8, 16), "samples": 4e5, "steps": 1600, "replicas": 4}
     store = tmp_path_factory.mktemp("gamma_decay") / "store.zarr"
-    with script.simulate(script.Options(store=store, **sizes)) as tree:
+    with study.results(script, script.Options(store=store, **sizes)) as tree:
         yield tree
 
 
@@ -76,7 +78,7 @@ def test_correlated_decay_follows_batch_normalization_more_closely(script, tree)
 
 
 def test_figures_are_drawn_from_the_store(script, tree):
-    figures = script.figures(tree)
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
     assert {"shrinkage", "parts", "kurtosis", "landscape", "trajectories", "effective"} == set(
         figures
     )

@@ -11,6 +11,7 @@ import pytest
 import tyro
 
 import statmech_bn as sbn
+from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -29,7 +30,7 @@ def options(script, tmp_path_factory):
     text = "--preset quick --rates 3 --dimension 200 --replicas 3 --networks 1 --duration 20"
     where = ["--store", str(folder / "learning_rates.zarr"), "--figures", str(folder / "figures")]
     options = tyro.cli(script.Options, args=[*text.split(), *where])
-    script.main(options)
+    study.run(script.parts(options), script.figures, options)
     return options
 
 
@@ -86,14 +87,14 @@ def test_figures_are_rebuilt_from_the_store_byte_by_byte(script, options, tmp_pa
     with sbn.open(options.store) as tree:
         figures = script.figures(tree)
     assert written == sorted(f"learning_rates_{n}.{s}" for n in figures for s in ("pdf", "png"))
-    for path in sbn.plot.save_figure(figures["final_error"], tmp_path / "again"):
+    for path in sbn.plot.save_figure(figures["final_error"](), tmp_path / "again"):
         first = options.figures / f"learning_rates_final_error{path.suffix}"
         assert path.read_bytes() == first.read_bytes()
 
 
 def test_a_run_says_where_its_results_are(script, options, monkeypatch, capsys):
     monkeypatch.setattr(script, "figures", lambda _: {})
-    script.main(options)  # all of it is there
+    study.run(script.parts(options), script.figures, options)  # all of it is there
     printed = capsys.readouterr()
     assert str(options.store) in printed.out
     assert str(options.figures) in printed.out

@@ -10,7 +10,7 @@ import xarray as xr
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from statmech_bn import geometry, networks  # noqa: E402
+from statmech_bn import geometry, networks, study  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
@@ -28,7 +28,7 @@ def script():
 @pytest.fixture(scope="module")
 def tree(script, tmp_path_factory):
     store = tmp_path_factory.mktemp("flips") / "network_flips.zarr"
-    with script.simulate(script.Options(**TINY, store=store)) as tree:
+    with study.results(script, script.Options(**TINY, store=store)) as tree:
         yield tree
 
 
@@ -85,7 +85,8 @@ def test_verdicts_say_what_the_numbers_do(script):
 
 
 def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
-    [figure] = script.figures(tree).values()
+    [draw] = script.figures(tree).values()
+    figure = draw()
     figure.savefig(tmp_path / "rates.png", dpi=30)
     assert len(figure.axes) == 4
     assert figure.legends

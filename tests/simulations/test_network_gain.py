@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from statmech_bn import study
+
 torch = pytest.importorskip("torch")
 
 FOLDER = Path(__file__).parents[2] / "simulations"
@@ -25,7 +27,7 @@ def script():
 @pytest.fixture(scope="module")
 def tree(script, tmp_path_factory):
     store = tmp_path_factory.mktemp("gain") / "network_gain.zarr"
-    with script.simulate(script.Options(**TINY, store=store)) as tree:
+    with study.results(script, script.Options(**TINY, store=store)) as tree:
         yield tree
 
 
@@ -76,7 +78,7 @@ def test_verdicts_say_what_the_numbers_do(script, tree):
 
 
 def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
-    figures = script.figures(tree)
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
     assert set(figures) == {"start", "training"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from statmech_bn import study
+
 torch = pytest.importorskip("torch")
 
 FOLDER = Path(__file__).parents[2] / "simulations"
@@ -26,13 +28,14 @@ def test_a_tiny_study(script, tmp_path):
         preset="quick", store=tmp_path / "tiny.zarr", depths=(1, 2), rates=(0.3, 1e4), replicas=2,
         kinds=tuple(script.KINDS), samples=64, batch_size=8, channels=4,
     )  # fmt: skip
-    tree = script.simulate(options)
+    tree = study.results(script, options)
     found = script.networks_of(tree)
     assert list(found) == list(script.KINDS)
     for data in found.values():
         assert (data["stable"].sel(learning_rate=0.3) == 1).all()
         assert (data["stable"].sel(learning_rate=1e4) == 0).all()
-    for name, figure in script.figures(tree).items():
+    for name, draw in script.figures(tree).items():
+        figure = draw()
         figure.savefig(tmp_path / f"{name}.png", dpi=30)
         assert figure.legends
     assert script.verdicts(tree)["verdict"].notna().all()

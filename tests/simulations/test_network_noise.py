@@ -9,7 +9,7 @@ import xarray as xr
 
 torch = pytest.importorskip("torch")
 
-from statmech_bn import networks  # noqa: E402
+from statmech_bn import networks, study  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {"samples": 64, "epochs": 1, "replicas": 2}
@@ -27,7 +27,7 @@ def test_a_tiny_run_over_batch_sizes(scripts, tmp_path):
     options = script.Options(
         store=tmp_path / "a.zarr", sizes=(32, 64), ghost_sizes=(16, 64), **TINY
     )
-    with script.simulate(options) as tree:
+    with study.results(script, options) as tree:
         for network in script.NETWORKS:
             own, ghosts = (
                 tree[f"{group}/{network}"].to_dataset().load() for group in script.GROUPS
@@ -41,7 +41,8 @@ def test_a_tiny_run_over_batch_sizes(scripts, tmp_path):
             np.testing.assert_allclose(last, last.sel(kind="population").broadcast_like(last), 1e-4)
             alike = ghosts["test_loss"].sel(kind="population")
             np.testing.assert_array_equal(alike.isel(batch_size=0), alike.isel(batch_size=1))
-        for name, figure in script.figures(tree).items():
+        for name, draw in script.figures(tree).items():
+            figure = draw()
             figure.savefig(tmp_path / f"{name}.png", dpi=30)
             assert figure.legends
         assert len(script.closures(tree, "own", "dense")) == 6
@@ -50,13 +51,14 @@ def test_a_tiny_run_over_batch_sizes(scripts, tmp_path):
 def test_a_tiny_run_over_parts(scripts, tmp_path):
     _, script = scripts
     options = script.Options(store=tmp_path / "b.zarr", sizes=(8, 64), orders=2, **TINY)
-    with script.simulate(options) as tree:
+    with study.results(script, options) as tree:
         for network in script.NETWORKS:
             pulled = tree[f"pull/{network}"].to_dataset().sel(batch_size=64)
             np.testing.assert_allclose(pulled["excess_loss"], 0, atol=1e-5)
             np.testing.assert_allclose(pulled["pull_correlated"], 0, atol=1e-12)
             assert len(script.pulls(tree, network)) == 6
-        for name, figure in script.figures(tree).items():
+        for name, draw in script.figures(tree).items():
+            figure = draw()
             figure.savefig(tmp_path / f"{name}.png", dpi=30)
             assert figure.axes[-1].get_xlabel()
         assert list(script.additivity(tree, "dense").columns[1:]) == ["mean", "spread", "sum"]

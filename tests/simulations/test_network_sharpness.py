@@ -8,7 +8,7 @@ import xarray as xr
 
 torch = pytest.importorskip("torch")
 
-from statmech_bn import networks  # noqa: E402
+from statmech_bn import networks, study  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -27,10 +27,11 @@ def test_a_tiny_study(script, tmp_path):
         preset="quick", store=tmp_path / "tiny.zarr", depth=1, channels=3, samples=32,
         batch_sizes=(16, 32), rates=(0.2, 0.4), time=1.6, checkpoints=2, replicas=2,
     )  # fmt: skip
-    tree = script.simulate(options)
+    tree = study.results(script, options)
     found = script.trained(tree)["none"].isel(learning_rate=1, training_time=0)
     np.testing.assert_allclose(found["stability"], 0.2 * found["sharpness"])
-    for name, figure in script.figures(tree).items():
+    for name, draw in script.figures(tree).items():
+        figure = draw()
         figure.savefig(tmp_path / f"{name}.png", dpi=30)
         assert figure.legends
     assert script.verdicts(tree)["verdict"].notna().all()

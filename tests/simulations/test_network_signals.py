@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from statmech_bn import study
+
 torch = pytest.importorskip("torch")
 
 FOLDER = Path(__file__).parents[2] / "simulations"
@@ -25,7 +27,7 @@ def script():
 @pytest.fixture(scope="module")
 def tree(script, tmp_path_factory):
     store = tmp_path_factory.mktemp("signals") / "network_signals.zarr"
-    with script.simulate(script.Options(**TINY, store=store)) as tree:
+    with study.results(script, script.Options(**TINY, store=store)) as tree:
         yield tree
 
 
@@ -86,7 +88,7 @@ def test_verdicts_say_what_the_numbers_do(script):
 
 
 def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
-    figures = script.figures(tree)
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
     assert set(figures) == {"initial", "training"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)

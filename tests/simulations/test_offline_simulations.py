@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
@@ -35,7 +36,7 @@ def run(request, tmp_path_factory):
             figures=folder / "figures",
             **TINY[request.param],
         )
-        script.main(options)
+        study.run(script.parts(options), script.figures, options)
         yield request.param, script, options
 
 
@@ -57,16 +58,20 @@ def test_figures_are_written(run):
     ]
 
 
-def test_tables_can_be_made_from_the_store(run):
-    _, script, options = run
+def test_tables_are_finite_numbers(run):
+    name, script, options = run
     with sbn.open(options.store) as tree:
-        table = script.markdown(tree)
-    blocks = [block.splitlines() for block in table.split("\n\n") if block.startswith("|")]
-    assert blocks
-    for lines in blocks:
-        assert len(lines) > 3
-        assert len({line.count("|") for line in lines}) == 1
-    assert "nan" not in table
+        tables = script.tables(tree)
+    for table in tables.values():
+        assert len(table) > 1
+        assert (table["standard error"] > 0).all()
+        assert np.isfinite(table.drop(columns="errors away", errors="ignore")).all(axis=None)
+    if name == "generalization":
+        table = tables["digits"]
+        np.testing.assert_allclose(table["ratio"], table["measured"] / table["theory"])
+        with sbn.open(options.store) as tree:
+            errors = tree["digits"].to_dataset()["generalization_error"].mean("replica")
+            np.testing.assert_allclose(table["measured"], errors.values.ravel())
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import statmech_bn as sbn
+from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -23,7 +24,7 @@ def script():
 @pytest.fixture(scope="module")
 def tree(script, tmp_path_factory):
     store = tmp_path_factory.mktemp("partition") / "partition.zarr"
-    with script.simulate(script.Options(networks=2, store=store)) as tree:
+    with study.results(script, script.Options(networks=2, store=store)) as tree:
         yield tree
 
 
@@ -66,7 +67,7 @@ def test_every_claim_has_a_number(script, tree):
 
 
 def test_the_store_keeps_everything_that_is_drawn(script, tree):
-    figures = script.figures(tree)
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
     assert tree["drawn/moons/batch"].attrs["units"] == list(script.WIDTHS)
     assert set(figures) == {"cells", "density", "shift", "offset"}
     drawn = tree["drawn/moons/none"]

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -23,7 +24,9 @@ def script():
 def tree(script, tmp_path_factory):
     sizes = {"rates": 13, "noises": (0.0, 0.5), "batch_sizes": (4, 32)}
     store = tmp_path_factory.mktemp("phase_diagram") / "store.zarr"
-    with script.simulate(script.Options(store=store, dimension=100, replicas=2, **sizes)) as tree:
+    with study.results(
+        script, script.Options(store=store, dimension=100, replicas=2, **sizes)
+    ) as tree:
         yield tree
 
 
@@ -85,7 +88,7 @@ def test_a_schedule_is_the_one_that_its_name_says(script, tree):
 
 
 def test_figures_show_the_maps(script, tree):
-    figures = script.figures(tree)
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
     assert len(figures) == 5
     figure = figures["generalization_error_batch_size"]
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]

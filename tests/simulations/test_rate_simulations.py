@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import statmech_bn as sbn
+from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -21,7 +22,7 @@ def run(name, folder, monkeypatch, **sizes):
     options = script.Options(
         store=folder / f"{name}.zarr", figures=folder / "figures", preset="quick", **sizes
     )
-    sbn.study.run(script.parts(options), script.figures, options)
+    study.run(script.parts(options), script.figures, options)
     drawn = sorted(path.name for path in options.figures.glob("*.png"))
     return options, [path.removesuffix(".png").removeprefix(f"{name}_") for path in drawn]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import statmech_bn as sbn
+from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 SIZES = {"sizes": (8, 32), "replicas": 500, "draws": 20, "groups": 4}
@@ -22,7 +23,7 @@ def script():
 @pytest.fixture(scope="module")
 def tree(script, tmp_path_factory):
     store = tmp_path_factory.mktemp("update_noise") / "update_noise.zarr"
-    with script.simulate(script.Options(**SIZES, store=store)) as tree:
+    with study.results(script, script.Options(**SIZES, store=store)) as tree:
         yield tree
 
 
@@ -47,7 +48,7 @@ def test_batch_sizes_do_not_depend_on_each_other(script, tree):
 
 
 def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
-    figures = script.figures(tree)
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
     assert set(figures) == {"step", "network"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
