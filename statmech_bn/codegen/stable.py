@@ -207,7 +207,7 @@ def _is_close(value: float, true: Any, point: float) -> bool:
 
 def _in_floats(expression: sp.Expr) -> Callable[..., Any]:
     (x,) = expression.free_symbols
-    return sp.lambdify(x, expression, modules=[{"Heaviside": np.heaviside}, "scipy", "numpy"])  # type: ignore[no-any-return]
+    return sp.lambdify(x, expression, modules=[{"Heaviside": np.heaviside}, "scipy", "numpy"])
 
 
 def _exp(x: Any) -> Any:
