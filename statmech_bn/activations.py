@@ -18,7 +18,8 @@ from typing import Any
 import sympy as sp
 from sympy.calculus.singularities import singularities
 
-from statmech_bn.errors import InvalidSetup, closest, invalid
+from statmech_bn.activation_analysis import filled, kinks, sifted, with_value_at_kinks
+from statmech_bn.errors import closest, invalid
 
 z = sp.Symbol("z", real=True)
 """The symbol in which every activation is stored."""
@@ -60,13 +61,16 @@ class Activation:
 
     @cached_property
     def derivative(self) -> sp.Expr:
-        """g'(z); at a kink its value is that of the Heaviside step with H(0) = 0."""
-        return _step_at_zero(_sifted(sp.diff(self.expression, z)))
+        """g'(z); at a kink the slope of least magnitude, 0 if left and right differ in sign."""
+        slope = filled(sifted(sp.diff(self.expression, z), z), z)
+        if slope.has(sp.DiracDelta):  # a jump, which `activation` refuses
+            return slope
+        return with_value_at_kinks(slope, kinks(self.expression, z), z)
 
     @cached_property
     def kinks(self) -> tuple[float, ...]:
         """Points where g' jumps, ascending."""
-        return _kinks(self.expression)
+        return tuple(float(kink) for kink in kinks(self.expression, z))
 
     def to_text(self) -> str:
         """Return a text from which :meth:`from_text` gives the same activation back."""
@@ -134,7 +138,7 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
             description,
             "Substitute numbers for the parameters of the activation.",
         )
-    found = Activation(description.subs(symbols[0], z))
+    found = Activation(filled(description.subs(symbols[0], z), z))
     _check_values(found)
     return found
 
@@ -190,50 +194,6 @@ def _pole(expression: sp.Expr) -> sp.Expr | None:
     except (NotImplementedError, ValueError, TypeError):  # SymPy cannot say
         return None
     return None
-
-
-def _sifted(expression: sp.Expr) -> sp.Expr:
-    """Drop each Dirac delta whose factor vanishes where it acts: z δ(z) = 0."""
-    for delta in expression.atoms(sp.DiracDelta):
-        expression = sp.expand(expression)
-        factor = expression.coeff(delta)
-        roots = sp.solveset(delta.args[0], z, sp.S.Reals)
-        if isinstance(roots, sp.FiniteSet) and all(factor.subs(z, root) == 0 for root in roots):
-            expression = sp.expand(expression - factor * delta)
-    return expression
-
-
-def _step_at_zero(expression: sp.Expr) -> sp.Expr:
-    """Write every derivative of a kink with the Heaviside step of value 0 at 0."""
-    expression = expression.replace(
-        sp.Heaviside, lambda argument, *_: sp.Heaviside(argument, sp.S.Zero)
-    )
-    return expression.replace(sp.sign, lambda argument: 2 * sp.Heaviside(argument, 0) - 1)
-
-
-def _kinks(expression: sp.Expr) -> tuple[float, ...]:
-    """Real roots of the switching conditions that occur in the expression."""
-    switches: set[sp.Expr] = set()
-    for node in sp.preorder_traversal(expression):
-        if isinstance(node, (sp.Max, sp.Min)):
-            switches |= {a - b for i, a in enumerate(node.args) for b in node.args[i + 1 :]}
-        elif isinstance(node, (sp.Abs, sp.sign, sp.Heaviside)):
-            switches.add(node.args[0])
-        elif isinstance(node, sp.Piecewise):
-            relations = {r for _, condition in node.args for r in condition.atoms(sp.Rel)}
-            switches |= {relation.lhs - relation.rhs for relation in relations}
-    roots: set[float] = set()
-    for switch in switches:
-        solutions = sp.solveset(switch, z, sp.S.Reals) if switch.has(z) else sp.S.EmptySet
-        if not isinstance(solutions, sp.FiniteSet):
-            if solutions is sp.S.EmptySet:
-                continue
-            raise InvalidSetup(
-                f"activation: cannot find where {switch} = 0 in {expression}. "
-                "Write the kinks so that SymPy can solve for them, e.g. with Max or Piecewise."
-            )
-        roots |= {float(root) for root in solutions}
-    return tuple(sorted(roots))
 
 
 def _parse(text: str) -> sp.Expr:
