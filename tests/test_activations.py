@@ -50,3 +50,42 @@ def test_a_named_activation_is_found_by_its_expression():
 def test_a_hole_that_can_be_filled_is_no_pole():
     assert sbn.activation(sp.sin(x) / x).kinks == ()
     assert sbn.activation(sp.Piecewise((1 / x, x > 1), (x, True))).kinks == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("expression", "slopes"),
+    [
+        (sp.Max(0, x), {0: 0}),
+        (sp.Max(x, x / 10), {0: 0.1}),
+        (sp.Min(x, x / 10), {0: 0.1}),
+        (sp.Abs(x), {0: 0}),
+        (sp.Max(x, -x / 2), {0: 0}),
+        (sp.Min(sp.Max(x, 0), 6), {0: 0, 6: 0}),
+        (sp.Max(-1, sp.Min(1, x)), {-1: 0, 1: 0}),
+        (sp.Piecewise((x, x > 0), (2 * sp.exp(x) - 2, True)), {0: 1}),
+        (sp.Piecewise((x, x >= 0), (x / 10, True)), {0: 0.1}),
+        (sp.Piecewise((-x, x < 0), (2 * x, True)), {0: 0}),
+        (sp.Piecewise((x, sp.Abs(x) < 1), (sp.sign(x), True)), {-1: 0, 1: 0}),
+        (sp.Piecewise((x, sp.And(x > -1, x < 1)), (sp.sign(x), True)), {-1: 0, 1: 0}),
+        (sp.Piecewise((-1, x < -1), (1, x > 1), (x, True)), {-1: 0, 1: 0}),
+    ],
+    ids=str,
+)
+def test_the_slope_at_a_kink_is_that_of_least_magnitude(expression, slopes):
+    g = sbn.activation(expression)
+    assert g.kinks == tuple(map(float, slopes))
+    for kink, slope in slopes.items():
+        assert float(g.derivative.subs(z, kink)) == slope
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        sp.Piecewise((x, sp.Abs(x) < 1), (2 * sp.sign(x), True)),
+        sp.Piecewise((sp.sin(x) / x, sp.Ne(x, 0)), (2, True)),
+    ],
+    ids=str,
+)
+def test_a_true_jump_is_refused(expression):
+    with pytest.raises(sbn.errors.InvalidSetup, match="a continuous function"):
+        sbn.activation(expression)

@@ -10,7 +10,8 @@ from statmech_bn.codegen.numba_target import (
     numba_vector_function,
 )
 from statmech_bn.codegen.numpy_target import numpy_function
-from statmech_bn.codegen.program import Program, prepare, stable
+from statmech_bn.codegen.program import Program, prepare
+from statmech_bn.codegen.stable import stable
 
 __all__ = [
     "Program",

@@ -65,7 +65,8 @@ def _array_function(
     generated = namespace["generated"]
 
     def evaluate(*values: Any) -> tuple[np.ndarray, ...]:
-        return tuple(np.asarray(result, dtype) for result in generated(*values))
+        with np.errstate(all="ignore"):  # NumPy evaluates every branch, also what is not chosen
+            return tuple(np.asarray(result, dtype) for result in generated(*values))
 
     def through_numpy(*values: Any) -> tuple[Any, ...]:
         return tuple(xp.asarray(result) for result in evaluate(*map(to_numpy, values)))

@@ -23,7 +23,8 @@ import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
 from statmech_bn.codegen import elementary
-from statmech_bn.codegen.program import Program, prepare, printed
+from statmech_bn.codegen.program import Program, prepare, printed, shared
+from statmech_bn.codegen.stable import stable
 
 _IMPORT = threading.Lock()
 HEADER = "import math\n\nfrom numba import cfunc, njit, types\n\n\n"
@@ -89,8 +90,9 @@ def _printed(expr: sp.Expr, printer: type[NumbaPrinter] = NumbaPrinter) -> str:
 
 def _prepare_for_arrays(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
     """Prepare expressions such that erf a and its derivative share exp(−a²)."""
-    shared = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in expressions]
-    return prepare(shared, arguments)
+    forms = [stable(sp.sympify(e)) for e in expressions]
+    given = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in forms]
+    return shared(given, arguments)
 
 
 def scalar_source(program: Program) -> str:

@@ -72,7 +72,8 @@ def numpy_function(
     def evaluate(*values: Any) -> tuple[np.ndarray, ...]:
         arrays = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in values))
         shape = arrays[0].shape if arrays else ()
-        with np.errstate(over="ignore"):  # e.g., 1/(1 + exp(1000)) is 0, as it should be
+        # NumPy evaluates every branch: 1/(1 + exp(1000)) is 0, and what is not chosen counts not
+        with np.errstate(all="ignore"):
             return tuple(np.broadcast_to(result, shape) for result in generated(*arrays))
 
     return evaluate

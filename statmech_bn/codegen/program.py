@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
+from statmech_bn.codegen.stable import stable
 from statmech_bn.errors import NotPrintable, invalid
 
 
@@ -60,7 +61,11 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
     ((x0, exp(a0)),)
     """
-    expressions = [stable(sp.sympify(expression)) for expression in expressions]
+    return shared([stable(sp.sympify(expression)) for expression in expressions], arguments)
+
+
+def shared(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
+    """Share subexpressions of what is stable already; otherwise as :func:`prepare`."""
     for expression in expressions:
         missing = expression.free_symbols - set(arguments)
         if missing:
@@ -72,26 +77,6 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     renamed = [e.xreplace(dict(zip(arguments, names, strict=True))) for e in expressions]
     assignments, results = sp.cse(renamed, symbols=sp.numbered_symbols("x", real=True))
     return Program(names, tuple(assignments), tuple(results))
-
-
-def stable(expression: sp.Expr) -> sp.Expr:
-    """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), which does not overflow and is shared.
-
-    Parameters
-    ----------
-    expression : sympy.Expr
-
-    Returns
-    -------
-    sympy.Expr
-        Equal to it.
-    """
-    a = sp.Wild("a")
-    small = sp.exp(-sp.Abs(a))
-    softplus = sp.Max(a, 0) + sp.log(1 + small)
-    logistic = (1 + (small - 1) * sp.Heaviside(-a, 0)) / (1 + small)
-    expression = expression.replace(sp.log(1 + sp.exp(a)), softplus)
-    return expression.replace(sp.exp(a) / (1 + sp.exp(a)), logistic)
 
 
 def printed(printer: CodePrinter, expression: sp.Expr) -> str:

@@ -25,7 +25,7 @@ from typing import Any
 import sympy as sp
 from array_api_compat import array_namespace
 
-from statmech_bn.codegen import array_function
+from statmech_bn.codegen import array_function, stable
 from statmech_bn.codegen.array_target import Function
 from statmech_bn.online.network_step import LARGEST, LARGEST_SINGLE
 from statmech_bn.symbolic import step as s
@@ -91,7 +91,7 @@ class Rule:
         """Compile the elementwise functions."""
         largest, limit, now, diverged_at = sp.symbols("largest limit now diverged_at", real=True)
         alive = sp.Symbol("alive", real=True)
-        g = gradient_step(setup.normalizer, setup.activation)
+        g = gradient_step(setup.normalizer, setup.activation, stable)
         fine = sp.And(largest < limit, sp.Abs(g.scale) < limit)
         scale = [(g.scale, 1), (1, 0), (diverged_at, sp.Min(diverged_at, now))]
         return cls(

@@ -14,6 +14,7 @@ Without a scale γ = 1, s is a constant, and neither bracket is there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy as sp
@@ -55,13 +56,19 @@ class Step:
     weights: sp.Expr
 
 
-def gradient_step(rule: Normalization, activation: Activation) -> Step:
+def gradient_step(
+    rule: Normalization,
+    activation: Activation,
+    form: Callable[[sp.Expr], sp.Expr] = lambda expression: expression,
+) -> Step:
     """Write the step of a student.
 
     Parameters
     ----------
     rule : Normalization
     activation : Activation
+    form : callable, optional
+        How g and g' are written, for code that must not overflow.
 
     Returns
     -------
@@ -76,7 +83,8 @@ def gradient_step(rule: Normalization, activation: Activation) -> Step:
     """
     u = (field - centre) / sp.sqrt(variance)
     phi = {z: scale * u}
-    error = activation.derivative.xreplace(phi) * (label - activation.expression.xreplace(phi))
+    value, slope = form(activation.expression), form(activation.derivative)
+    error = slope.xreplace(phi) * (label - value.xreplace(phi))
     passed = delta - average - normalized * along if rule.of_batch else delta
     gradient = eta * scale / (M * sp.sqrt(variance)) * passed
     grown = scale + eta_gamma * (pull - 2 * zeta * scale) if rule.has_scale else scale
