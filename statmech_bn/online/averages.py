@@ -18,9 +18,10 @@ import numpy as np
 from statmech_bn.activations import Activation, z
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.errors import NotConverged
+from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.online.batch_averages import batch_averages
 from statmech_bn.online.interpolation import ChebyshevSeries, chebyshev_series
-from statmech_bn.online.quadrature import error_averages, field_averages
+from statmech_bn.online.quadrature import STEEP, error_averages, field_averages
 from statmech_bn.teacher_student import TeacherStudent
 
 Averages = Callable[[float, float], Any]
@@ -37,6 +38,7 @@ class Quadrature:
     value_and_slope: Any
     kinks: np.ndarray
     refinement: float
+    largest: float
 
     @classmethod
     def for_activation(cls, activation: Activation) -> Quadrature:
@@ -51,6 +53,7 @@ class Quadrature:
 
     def averages(self, overlap: float, gamma: float) -> tuple[float, float, float, float]:
         """Integrate (D, A₂, B, B_Δ) for population statistics."""
+        self._check(gamma)
         return field_averages(self.value_and_slope, self.kinks, overlap, gamma, self.refinement)
 
     def batch_averages(
@@ -64,9 +67,19 @@ class Quadrature:
 
     def errors(self, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
         """Integrate ε_g for arrays of states of one dimension."""
+        self._check(np.abs(gamma).max(initial=0.0))
         found = np.empty(overlap.size)
         error_averages(self.value_and_slope, self.kinks, overlap, gamma, self.refinement, found)
         return found
+
+    def _check(self, gamma: float) -> None:
+        """Refuse a scale at which the rules in u miss what the activation does."""
+        if not abs(gamma) <= self.largest:
+            raise NotConverged(
+                f"Averages at the scale {gamma:g} are out of reach: the activation does not settle "
+                f"away from zero, and its quadrature holds up to {self.largest:g}. Start at a "
+                "smaller scale, or bound the activation."
+            )
 
 
 @lru_cache(maxsize=64)
@@ -78,13 +91,25 @@ def _quadrature(activation: Activation) -> Quadrature:
     for refinement in (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0):
         fine = np.array([field_averages(compiled, kinks, *p, refinement) for p in probes])
         if np.allclose(coarse, fine, rtol=AGREEMENT, atol=AGREEMENT):
-            return Quadrature(compiled, kinks, refinement)
+            return Quadrature(compiled, kinks, refinement, _largest(compiled, kinks, refinement))
         coarse = fine
     raise NotConverged(
         f"Quadrature of {activation.expression} has not converged to {AGREEMENT:g}: it changes "
         "over lengths much shorter than one, or grows too fast for its Gaussian averages to exist. "
         "Rescale it, or bound it: sympy.Min(g, 10)."
     )
+
+
+def _largest(compiled: Any, kinks: np.ndarray, refinement: float) -> float:
+    """Largest |γ| at which the rules hold: they skip oscillations far from zero."""
+    far = [(overlap, scale * STEEP) for overlap in (0.6, -0.3) for scale in (-20.0, 3.0, 20.0)]
+    rows = [
+        np.array([field_averages(compiled, kinks, *state, factor * refinement) for state in far])
+        for factor in (1.0, 1.37)
+    ]
+    size = np.abs(rows[0]).max(axis=0)
+    settles = (np.abs(rows[0] - rows[1]) <= 10 * AGREEMENT * size).all()
+    return LARGEST_LENGTH if settles else STEEP
 
 
 def field_average_function(setup: TeacherStudent, scale: float) -> Averages:

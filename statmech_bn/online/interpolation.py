@@ -68,7 +68,7 @@ class ChebyshevSeries:
         evaluate_all(
             self.coefficients, self.lower, self.upper, overlap.ravel(), gamma.ravel(), values
         )
-        return values.reshape(-1, *overlap.shape)
+        return values.reshape(len(self.coefficients), *overlap.shape)
 
 
 def chebyshev_series(

@@ -12,7 +12,8 @@ where H(u), H2(u) are the mean of g and g² over h* = R u + √(1−R²) v at gi
     ε_g = ½ E[(g(h*) − g(γu))²].
 
 Smooth activations: the trapezoidal rule, which converges exponentially for an analytic function
-under a Gaussian (Trefethen & Weideman 2014). With kinks: Gauss–Legendre on panels that end at the
+under a Gaussian (Trefethen & Weideman 2014); at large |γ| in t, γu = CORE sinh t, as g bends where
+|γu| is of order one and the Gaussian far beyond. With kinks: Gauss–Legendre on panels that end at the
 kinks and shrink towards the places where the mean over h* has a smoothed kink.
 """
 
@@ -26,6 +27,10 @@ REACH = 9.0
 """Fields beyond this many standard deviations weigh less than 10⁻¹⁸, enough for polynomials too."""
 SPACING = 0.5
 """Of the trapezoidal rule; its error is exp(−2πd/SPACING) for poles at a distance d."""
+STEEP = 64.0
+"""|γ| from which on the nodes in φ = γu grow apart with |φ|."""
+CORE = 8.0
+"""|φ| up to which those are about as near to each other as the nodes of the trapezoidal rule."""
 
 _LEGENDRE = np.polynomial.legendre.leggauss(12)
 
@@ -98,8 +103,10 @@ def teacher_moments(value_and_slope, centre, width, v, weight):
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def student_nodes(kinks, overlap, gamma, refinement):
     """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u."""
-    if kinks.size == 0:
+    if kinks.size == 0 and abs(gamma) <= STEEP:
         return trapezoid(SPACING / (refinement * max(1.0, abs(gamma))))
+    if kinks.size == 0:
+        return stretched(SPACING / (refinement * CORE), abs(gamma) / CORE)
     width = np.sqrt(max(0.0, 1.0 - overlap * overlap)) / max(abs(overlap), 1e-300)
     levels = 1
     while width * 2.0 ** (levels - 2) < REACH and levels < 60:
@@ -126,6 +133,16 @@ def trapezoid(spacing):
     half = int(np.ceil(REACH / spacing))
     nodes = spacing * np.arange(-half, half + 1).astype(np.float64)
     return nodes, spacing * np.exp(-0.5 * nodes * nodes) / np.sqrt(2.0 * np.pi)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def stretched(spacing, steepness):
+    """Nodes u = sinh(t)/steepness, equidistant in t, on [−REACH, REACH] and their weights."""
+    half = int(np.ceil(np.arcsinh(REACH * steepness) / spacing))
+    t = spacing * np.arange(-half, half + 1).astype(np.float64)
+    nodes = np.sinh(t) / steepness
+    weights = spacing * np.cosh(t) / steepness
+    return nodes, weights * np.exp(-0.5 * nodes * nodes) / np.sqrt(2.0 * np.pi)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

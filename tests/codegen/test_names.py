@@ -96,7 +96,7 @@ def test_every_printed_word_is_ours():
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_text_is_no_expression(target):
-    with pytest.raises(InvalidSetup, match="expressions: expected SymPy"):
+    with pytest.raises(InvalidSetup, match="expressions: expected expressions of SymPy"):
         TARGETS[target](["open('fired', 'w')"], [x])
 
 
