@@ -13,8 +13,8 @@ where H(u), H2(u) are the mean of g and g² over h* = R u + √(1−R²) v at gi
 
 Smooth activations: the trapezoidal rule, which converges exponentially for an analytic function
 under a Gaussian (Trefethen & Weideman 2014); at large |γ| in t, γu = CORE sinh t, as g bends where
-|γu| is of order one and the Gaussian far beyond. With kinks: Gauss–Legendre on panels that end at the
-kinks and shrink towards the places where the mean over h* has a smoothed kink.
+|γu| is of order one and the Gaussian far beyond. With kinks: Gauss–Legendre on panels that end at
+the kinks and shrink towards the places where the mean over h* has a smoothed kink.
 """
 
 from __future__ import annotations
