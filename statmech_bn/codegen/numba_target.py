@@ -21,8 +21,7 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from statmech_bn.codegen import elementary
 from statmech_bn.codegen.arguments import expressions_of, symbols_of
-from statmech_bn.codegen.program import Program, named, prepare, printed, shared
-from statmech_bn.codegen.stable import stable
+from statmech_bn.codegen.program import Program, form_for, named, prepare, printed, shared
 from statmech_bn.compile_cache import GENERATED
 
 _IMPORT = threading.Lock()
@@ -90,7 +89,7 @@ def _printed(expr: sp.Expr, printer: type[NumbaPrinter] = NumbaPrinter) -> str:
 def _prepare_for_arrays(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
     """Prepare expressions such that erf a and its derivative share exp(−a²)."""
     renamed, names = named(expressions, arguments)
-    forms = [stable(e) for e in renamed]
+    forms = map(form_for(arguments), renamed)
     given = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in forms]
     return shared(given, names)
 

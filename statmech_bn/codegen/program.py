@@ -9,15 +9,16 @@ A `Program` is what every printer reads:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sympy as sp
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
+from statmech_bn.activation_text import SYMBOL
 from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.names import check_names
-from statmech_bn.codegen.stable import stable
+from statmech_bn.codegen.stable import by_rules, stable
 from statmech_bn.errors import NotPrintable, invalid
 
 
@@ -66,7 +67,13 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     ((x0, exp(a0)),)
     """
     renamed, names = named(expressions, arguments)
-    return shared([stable(expression) for expression in renamed], names)
+    form = form_for(arguments)
+    return shared([form(expression) for expression in renamed], names)
+
+
+def form_for(arguments: Sequence[sp.Symbol]) -> Callable[[sp.Expr], sp.Expr]:
+    """Return how expressions are written: those of activations, in z alone, are searched."""
+    return stable if list(arguments) == [SYMBOL] else by_rules
 
 
 def named(

@@ -60,18 +60,23 @@ def stable(expression: sp.Expr) -> sp.Expr:
         Equal to it, to rounding.
     """
     [expression] = expressions_of([expression])
-    a = sp.Wild("a")
-    small = sp.exp(-sp.Abs(a))
-    softplus = sp.Max(a, 0) + sp.log(1 + small)
-    logistic = (1 + (small - 1) * sp.Heaviside(-a, 0)) / (1 + small)
-    expression = expression.replace(sp.log(1 + sp.exp(a)), softplus)
-    expression = expression.replace(sp.exp(a) / (1 + sp.exp(a)), logistic)
+    expression = by_rules(expression)
     if len(expression.free_symbols) != 1 or is_plain(expression):
         return expression
     (x,) = expression.free_symbols
     renamed = expression.xreplace({x: ONLY})
     check_names([renamed], [ONLY])
     return _searched(renamed).xreplace({ONLY: x})
+
+
+def by_rules(expression: sp.Expr) -> sp.Expr:
+    """Write log(1 + eᵃ) and eᵃ/(1 + eᵃ) with e^(−|a|), and nothing else in another way."""
+    a = sp.Wild("a")
+    small = sp.exp(-sp.Abs(a))
+    softplus = sp.Max(a, 0) + sp.log(1 + small)
+    logistic = (1 + (small - 1) * sp.Heaviside(-a, 0)) / (1 + small)
+    expression = expression.replace(sp.log(1 + sp.exp(a)), softplus)
+    return expression.replace(sp.exp(a) / (1 + sp.exp(a)), logistic)
 
 
 def is_plain(expression: sp.Expr) -> bool:
@@ -121,6 +126,8 @@ def _searched(expression: sp.Expr) -> sp.Expr:
     best, fewest = expression, len(bad) + bool(patches)
     for tails in (_fitted, _tails):
         found = _patched(expression, x, bad, patches, tails)
+        if found.has(sp.AccumBounds, sp.nan, sp.zoo, sp.oo, sp.Order, sp.O):
+            continue
         left = len(failures(_in_floats(found), exact))
         if left < fewest:
             best, fewest = found, left

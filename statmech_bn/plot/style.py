@@ -145,7 +145,7 @@ def paper_style() -> Any:
 
 def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> None:
     """Raise InvalidSetup unless every result is of a level and has the variables."""
-    sequence("results", results)
+    sequence("results", results, "Give at least one Dataset.")
     if not all(isinstance(name, str) for name in sequence("variables", variables)):
         raise invalid("variables", "a list of names", variables)
     for result in results:
