@@ -27,6 +27,7 @@ from statmech_bn.online.flow import LARGEST_LOG_LENGTH, compiled_flow, flow_func
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.schedules import Pieces, Schedule, prepare
 from statmech_bn.online.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
+from statmech_bn.online.zero_scale import leaving, resting
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 CHUNK = 16
@@ -68,7 +69,8 @@ def macroscopic(
     Raises
     ------
     InvalidSetup
-        An argument is outside of its range.
+        An argument is outside of its range, or the start is γ = 0 at a kink from which N → ∞ has
+        no single limit (`statmech_bn.online.zero_scale`).
     NotConverged
         The solver gave up; the message names the learning rate and the time.
 
@@ -109,9 +111,13 @@ def _integrate(
     """Integrate all trajectories; returns (R, log L, γ), shape (rates, 3, times), and t_∞."""
     rates = np.stack([run.learning_rate, run.gamma_learning_rate], axis=1)
     first = np.array([start.overlap, np.log(start.length), start.gamma])
+    gamma = leaving(setup, start)
+    if gamma is None:
+        return resting(setup, rates, first, schedule, run.time), np.full(len(rates), np.nan)
+    given, first = first, np.array([first[0], first[1], gamma])
     states = np.full((len(rates), 3, run.time.size), np.inf)
     ended, reached = np.full(len(rates), UNCOVERED), np.zeros(len(rates))
-    scale = start.gamma if setup.normalizer.has_scale else start.length
+    scale = gamma if setup.normalizer.has_scale else start.length
     flow = compiled_flow(setup, scale)
     if flow is not None:
 
@@ -144,7 +150,7 @@ def _integrate(
         slow = flow_function(setup, scale)
         found = lsoda.integrate(slow, rates[k], first, schedule, run.time)
         states[k], ended[k], reached[k] = found
-    states[:, :, run.time == 0] = first[:, None]
+    states[:, :, run.time == 0] = given[:, None]
     if (ended == STOPPED).any():
         k = int(np.argmax(ended == STOPPED))
         raise NotConverged(

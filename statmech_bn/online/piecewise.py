@@ -133,6 +133,16 @@ def value_at(edges, coefficients, time):
     return value_on(edges, coefficients, piece_at(edges, time), time)
 
 
+def integral_until(edges: np.ndarray, coefficients: np.ndarray, time: float) -> float:
+    """Integrate from 0 to a time within the pieces."""
+    total = 0.0
+    for left, right, row in zip(edges[:-1], edges[1:], coefficients, strict=True):
+        if left < time:
+            series = np.polynomial.Chebyshev(row, domain=[left, right]).integ(lbnd=left)
+            total += float(series(min(time, right)))
+    return total
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def value_at_step(edges, coefficients, step, dimension):
     """Evaluate at time step/N; returns also a step before which the value does not change."""

@@ -1,0 +1,65 @@
+r"""Where the flow goes from γ = 0, the one state at which every field of a student is a kink's.
+
+At γ = 0 all φ vanish, so that δ_m = g'(0)(y_m − g(0)). Without a kink at zero nothing is special.
+With one, g'(0) is the slope c₀ of least magnitude (`statmech_bn.activations`), while at γ → 0±
+the slope is that of the side of γu. So
+
+    c₀ = 0    no sample moves w or γ:  R = R₀,  γ = 0,  log L = log L₀ − λ∫η dt    for ever;
+    c₀ ≠ 0    the first step leaves γ = 0, and A₂ at γ → 0± says where to:
+              A₂(0+) > 0 < A₂(0−)  to γ > 0,      A₂(0+) < 0 > A₂(0−)  to γ < 0.
+
+Where the signs differ, N → ∞ has no single limit: the samples of the first step choose the side, or
+keep γ at zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from statmech_bn.activations import z
+from statmech_bn.errors import invalid
+from statmech_bn.online.piecewise import integral_until
+from statmech_bn.online.schedules import Pieces
+from statmech_bn.online.states import averages
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+NEAR = 1e-30
+"""The |γ| that stands for the limit γ → 0±."""
+
+
+def leaving(setup: TeacherStudent, start: OrderParameters) -> float | None:
+    """Return the γ from which the flow of a start is integrated; None if the start rests.
+
+    Raises
+    ------
+    InvalidSetup
+        The start is at a kink and N → ∞ has no single limit.
+    """
+    rule, unit = setup.normalizer, setup.activation
+    if not rule.has_scale or start.gamma != 0 or 0.0 not in unit.kinks:
+        return start.gamma
+    if unit.derivative.subs(z, 0) == 0:
+        return None
+    pulls = averages(setup, np.full(2, start.overlap), np.array([NEAR, -NEAR]))[1]
+    if (pulls > 0).all():
+        return NEAR
+    if (pulls < 0).all():
+        return -NEAR
+    raise invalid(
+        "start.gamma",
+        "a number other than 0 where g has a kink at 0 and γ is drawn to no one side",
+        start.gamma,
+        f"dγ/dt is η_γ times {pulls[0]:.3g} just above 0 and {pulls[1]:.3g} just below, and the "
+        "samples of the first step decide. Start at a small γ ≠ 0, or use mesoscopic, whose "
+        "replicas part.",
+    )
+
+
+def resting(
+    setup: TeacherStudent, rates: np.ndarray, first: np.ndarray, schedule: Pieces, time: np.ndarray
+) -> np.ndarray:
+    """Return (R, log L, γ) of students that only weight decay moves, shape (rates, 3, times)."""
+    states = np.broadcast_to(first[:, None], (len(rates), 3, time.size)).copy()
+    passed = np.array([integral_until(*schedule, moment) for moment in time.tolist()])
+    states[:, 1] -= setup.weight_decay * rates[:, :1] * passed
+    return states
