@@ -18,6 +18,14 @@ from statmech_bn.online.trajectory import DIVERGED, FINISHED, STOPPED
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Local tolerances; they keep trajectories within 1e-6."""
 
+MOST_EVALUATIONS = 50_000
+"""Evaluations of the flow that one trajectory may take."""
+
+
+class _Spent(Exception):
+    """A trajectory has taken all of its evaluations."""
+
+
 Change = Callable[[np.ndarray, float], tuple[float, ...]]
 
 
@@ -51,15 +59,25 @@ def integrate(
     """
     edges, factors = schedule
     states, state = np.full((3, time.size), np.inf), start
+    evaluations, seen = 0, 0.0
     for piece in range(edges.size - 1):
 
         def change(state: np.ndarray, now: float, piece: int = piece) -> tuple[float, ...]:
+            nonlocal evaluations, seen
+            evaluations, seen = evaluations + 1, now
+            if evaluations > MOST_EVALUATIONS:
+                raise _Spent
             return flow(*state, *(rates * value_on(edges, factors, piece, now)))
 
         left, right = edges[piece], edges[piece + 1]
         inside = (left < time) & (time <= right)
         grid = np.unique([left, *time[inside], right])
-        solution, reached = _integrate_piece(change, state, grid)
+        if not np.isfinite(change(state, left)).all():  # a first step would never be chosen
+            return states, STOPPED, float(left)
+        try:
+            solution, reached = _integrate_piece(change, state, grid)
+        except _Spent:
+            return states, STOPPED, float(seen)
         states[:, inside] = solution[:, np.isin(grid, time[inside])]
         if reached < right:
             rising = change(solution[:, grid <= reached][:, -1], reached)[1] > 0

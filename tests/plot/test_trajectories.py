@@ -168,7 +168,7 @@ def test_bad_arguments_are_named(weight):
     invalid = sbn.errors.InvalidSetup
     with pytest.raises(invalid, match="at least one Dataset"):
         sbn.plot.trajectories()
-    with pytest.raises(invalid, match="at least one Dataset"):
+    with pytest.raises(invalid, match="at least one entry"):
         sbn.plot.final_error({})
     with pytest.raises(invalid, match=r"variables: .*overlap.* got 'error'"):
         sbn.plot.trajectories(theory, variables=["error"])
