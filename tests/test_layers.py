@@ -243,3 +243,25 @@ WRONG = {
 def test_an_error_names_what_is_wrong(message):
     with pytest.raises(InvalidSetup, match=message):
         WRONG[message]()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("value", "samples"), [(0.1, 3), (1 / 3, 10_000), (1e8, 1000), (-7.7e-9, 5)]
+)
+def test_a_constant_channel_has_no_spread(value, samples, dtype):
+    """The rounding of a long sum is no spread: û is 0 with ε, and an error without."""
+    ulp = np.spacing(np.full((samples, 1), value, dtype))
+    column = np.full((samples, 1), value, dtype)
+    column[::2] += ulp[::2]
+    varied = np.linspace(1, 2, samples, dtype=dtype)[:, None]
+    x, ones = np.concatenate([column, varied], axis=1), np.ones(2, dtype)
+    with pytest.raises(InvalidSetup, match="constant over the batch"):
+        layers.batch_norm_forward(x, ones, 0 * ones, 0.0)
+    output, cache = layers.batch_norm_forward(x, ones, 0.5 * ones, 1e-30)
+    assert (output[:, 0] == 0.5).all()
+    assert cache.variance[0] == 0
+    np.testing.assert_allclose(output[:, 1].std(), 1, rtol=1e-5)
+    varied = value * (1 + 1e3 * np.finfo(dtype).eps * np.linspace(0, 1, samples)[:, None])
+    normalized = layers.batch_norm_forward(varied.astype(dtype), ones[:1], 0 * ones[:1], 0.0)[0]
+    np.testing.assert_allclose(normalized.std(), 1, rtol=1e-3)

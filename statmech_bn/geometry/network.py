@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.checks import array, count, instance, integer, real, sequence
 from statmech_bn.errors import invalid
-from statmech_bn.normalization.batch import ROUNDING
+from statmech_bn.normalization.batch import products_of_fields, statistics
 from statmech_bn.online.arguments import stream
 
 
@@ -166,11 +166,14 @@ class ReluNetwork:
         layers = []
         for number, layer in enumerate(self.layers):
             fields = values @ layer.weights.T + layer.bias
-            mean, deviation = fields.mean(axis=0), fields.std(axis=0)
-            lengths = np.linalg.norm(values, axis=1).max() * np.linalg.norm(layer.weights, axis=1)
-            rounding = ROUNDING * np.finfo(float).eps * (lengths + np.abs(layer.bias))
-            if not (deviation > rounding).all():
-                raise invalid("data", f"a batch over which all of layer {number} varies", deviation)
+            products = products_of_fields(np, values, layer.weights.T)[0] + np.abs(layer.bias)
+            precision = float(np.finfo(float).eps)
+            mean, variance = statistics(np, fields, precision, products, lambda h: h.mean(axis=0))
+            deviation = np.sqrt(variance)
+            if not np.isfinite(deviation).all():
+                constant = np.flatnonzero(~np.isfinite(deviation)).tolist()
+                expected = f"a batch over which each unit of layer {number} varies"
+                raise invalid("data", expected, f"units {constant} of one value")
             ones = np.ones_like(mean)
             normalization = Normalization(mean, deviation, ones, 0 * ones)
             layers.append(replace(layer, normalization=normalization))

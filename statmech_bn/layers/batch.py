@@ -23,8 +23,10 @@ from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace, size
 
+from statmech_bn.checks import instance, integer, real
 from statmech_bn.errors import invalid
 from statmech_bn.normalization import project
+from statmech_bn.normalization.batch import rounding_of_fields
 
 Array = Any
 
@@ -83,8 +85,10 @@ def batch_norm_forward(
     Raises
     ------
     InvalidSetup
-        Shapes that do not fit, a single value for a channel, ε < 0, or ε = 0 with a channel that
-        is constant over the batch.
+        Arrays that are not of floating-point numbers, shapes that do not fit, a single value for a
+        channel, ε < 0, or ε = 0 with a channel that is constant over the batch. A channel counts
+        as constant if its spread is rounding, at most 4 units in the last place of its mean; its û
+        is 0 then. NaN and infinite numbers in arrays pass through.
 
     Examples
     --------
@@ -100,10 +104,16 @@ def batch_norm_forward(
             "x", "at least two values for each channel", x.shape, "Use batch_norm_inference."
         )
     mean = xp.mean(x, axis=others)
+    mean = mean + xp.mean(x - _along(xp, mean, x, axis), axis=others)
     centred = x - _along(xp, mean, x, axis)
     variance = xp.mean(centred**2, axis=others)
-    if epsilon == 0 and bool(xp.any(xp.max(x, axis=others) == xp.min(x, axis=others))):
-        raise invalid("epsilon", "> 0 if a channel is constant over the batch", epsilon)
+    rounding = rounding_of_fields(float(xp.finfo(x.dtype).eps), abs(mean), 0.0)
+    constant = variance <= rounding**2
+    if bool(xp.any(constant)):
+        if epsilon == 0:
+            raise invalid("epsilon", "> 0 if a channel is constant over the batch", epsilon)
+        variance = xp.where(constant, xp.zeros_like(variance), variance)
+        centred = xp.where(_along(xp, constant, x, axis), xp.zeros_like(centred), centred)
     spread = xp.sqrt(variance + epsilon)
     normalized = centred / _along(xp, spread, x, axis)
     output = _along(xp, gamma, x, axis) * normalized + _along(xp, beta, x, axis)
@@ -131,7 +141,8 @@ def batch_norm_backward(upstream: Array, cache: BatchNormCache) -> tuple[Array, 
     InvalidSetup
         The gradient is not of the input's shape.
     """
-    xp = array_namespace(upstream, cache.normalized)
+    instance("cache", cache, BatchNormCache)
+    xp = common_namespace(upstream=upstream, cache=cache.normalized)
     axis, normalized = cache.channel_axis, cache.normalized
     if upstream.shape != normalized.shape:
         raise invalid("upstream", f"shape {tuple(normalized.shape)}", tuple(upstream.shape))
@@ -187,6 +198,7 @@ def batch_norm_inference(
            [ 1.]])
     """
     xp, axis = _check_input(x, gamma, beta, epsilon, channel_axis)
+    common_namespace(x=x, mean=mean, variance=variance)
     for name, values in (("mean", mean), ("variance", variance)):
         if values.shape != gamma.shape:
             raise invalid(name, f"shape {tuple(gamma.shape)}", tuple(values.shape))
@@ -227,8 +239,12 @@ def moving_averages(
     >>> moving_averages(np.zeros(1), np.ones(1), cache, momentum=0.5)
     (array([1.]), array([1.5]))
     """
-    if not 0 <= momentum <= 1:
-        raise invalid("momentum", "a number in [0, 1]", momentum)
+    momentum = real("momentum", momentum, 0.0, 1.0)
+    instance("cache", cache, BatchNormCache)
+    common_namespace(mean=mean, variance=variance, cache=cache.mean)
+    for name, values in (("mean", mean), ("variance", variance)):
+        if values.shape != cache.mean.shape:
+            raise invalid(name, f"shape {tuple(cache.mean.shape)}", tuple(values.shape))
     unbiased = cache.variance * (cache.samples / (cache.samples - 1))
     keep = 1 - momentum
     return keep * mean + momentum * cache.mean, keep * variance + momentum * unbiased
@@ -239,13 +255,12 @@ def _check_input(
 ) -> tuple[Any, int]:
     """Return the array library and the axis of the channels, counted from the left."""
     xp = common_namespace(x=x, gamma=gamma, beta=beta)
-    if x.ndim < 2 or not -x.ndim <= channel_axis < x.ndim:
-        raise invalid("channel_axis", f"an axis of x, of shape {tuple(x.shape)}", channel_axis)
-    if not xp.isdtype(x.dtype, "real floating"):
-        raise invalid("x", "floating-point numbers", x.dtype)
-    if not epsilon >= 0:
-        raise invalid("epsilon", "a number ≥ 0", epsilon)
-    axis = channel_axis % x.ndim
+    real("epsilon", epsilon, 0.0)
+    expected = f"an axis of x, of shape {tuple(x.shape)}"
+    axis = integer("channel_axis", channel_axis, -x.ndim, expected, x.ndim - 1)
+    if x.ndim < 2:
+        raise invalid("x", "shape (batch, channels, *positions)", tuple(x.shape))
+    axis %= x.ndim
     for name, values in (("gamma", gamma), ("beta", beta)):
         if values.shape != (x.shape[axis],):
             raise invalid(name, f"shape ({x.shape[axis]},), one for each channel", values.shape)
@@ -253,12 +268,16 @@ def _check_input(
 
 
 def common_namespace(**arrays: Array) -> Any:
-    """Return the library that all of the arrays belong to."""
+    """Return the library that all of the arrays, of floating-point numbers, belong to."""
     try:
-        return array_namespace(*arrays.values())
+        xp = array_namespace(*arrays.values())
     except TypeError as error:
         kinds = {name: type(values).__name__ for name, values in arrays.items()}
         raise invalid(", ".join(arrays), "arrays of one library", kinds) from error
+    for name, values in arrays.items():
+        if not xp.isdtype(values.dtype, "real floating"):
+            raise invalid(name, "floating-point numbers", values.dtype)
+    return xp
 
 
 def _other_axes(x: Array, axis: int) -> tuple[int, ...]:

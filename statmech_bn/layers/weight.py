@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace, size
+from array_api_compat import size
 
+from statmech_bn.checks import instance
 from statmech_bn.errors import invalid
 from statmech_bn.layers.batch import Array, common_namespace
 
@@ -102,7 +103,8 @@ def weight_norm_backward(upstream: Array, cache: WeightNormCache) -> tuple[Array
     InvalidSetup
         The gradient is not of the weights' shape.
     """
-    xp = array_namespace(upstream, cache.weights)
+    instance("cache", cache, WeightNormCache)
+    xp = common_namespace(upstream=upstream, cache=cache.weights)
     if upstream.shape != cache.shape:
         raise invalid("upstream", f"shape {cache.shape}", tuple(upstream.shape))
     return _weights_backward(xp, xp.reshape(upstream, cache.weights.shape), cache)
@@ -133,9 +135,11 @@ def population_norm_forward(
     Raises
     ------
     InvalidSetup
-        Shapes that do not fit, or fields that do not vary.
+        Shapes that do not fit, moments that are not finite, a covariance that is not symmetric, or
+        fields that do not vary.
     """
     xp = _check_weights(weights, gamma, beta)
+    common_namespace(weights=weights, mean=mean, covariance=covariance)
     rows = xp.reshape(weights, (gamma.shape[0], -1))
     inputs = rows.shape[1]
     for name, values, shape in (
@@ -144,6 +148,11 @@ def population_norm_forward(
     ):
         if values.shape != shape:
             raise invalid(name, f"shape {shape}", tuple(values.shape))
+        if not bool(xp.all(xp.isfinite(values))):
+            raise invalid(name, "finite numbers", values)
+    uneven = float(xp.max(abs(covariance - covariance.mT)))
+    if uneven > 64 * float(xp.finfo(covariance.dtype).eps) * float(xp.max(abs(covariance))):
+        raise invalid("covariance", "a symmetric matrix", covariance)
     spun = rows @ covariance
     normalized, cache = _normalize_weights(xp, weights, rows, spun, gamma, mean)
     bias = beta - xp.reshape(normalized, rows.shape) @ mean
@@ -174,7 +183,10 @@ def population_norm_backward(
     InvalidSetup
         The gradients are not of the weights' and the bias's shape.
     """
-    xp = array_namespace(upstream, upstream_bias, cache.weights)
+    instance("cache", cache, WeightNormCache)
+    if cache.mean is None:
+        raise invalid("cache", "that of population_norm_forward", "that of weight_norm_forward")
+    xp = common_namespace(upstream=upstream, upstream_bias=upstream_bias, cache=cache.weights)
     for name, values, shape in (
         ("upstream", upstream, cache.shape),
         ("upstream_bias", upstream_bias, tuple(cache.gamma.shape)),
@@ -205,7 +217,8 @@ def _weights_backward(xp: Any, rows: Array, cache: WeightNormCache) -> tuple[Arr
 
 
 def _check_weights(weights: Array, gamma: Array, beta: Array | None = None) -> Any:
-    xp = common_namespace(weights=weights, gamma=gamma)
+    arrays = {"weights": weights, "gamma": gamma}
+    xp = common_namespace(**arrays, **({} if beta is None else {"beta": beta}))
     if weights.ndim < 2 or size(weights) == 0:
         raise invalid("weights", "shape (channels, *inputs), none of them 0", weights.shape)
     for name, values in (("gamma", gamma), ("beta", gamma if beta is None else beta)):

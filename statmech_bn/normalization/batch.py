@@ -9,10 +9,18 @@ Neither |w| nor a constant can therefore be learned: Σ (P g)_m = 0 and Σ (P g)
 one or two samples are always ±1 after it; and E[1/σ_B²], the noise of a step, is infinite below
 four.
 
-Equal samples teach nothing: û = 0, and no step is made. A product of N terms rounds their sum to
-about ε|x||w|, in another order for each row, so that the fields x·w of equal samples may differ by
-that much. A spread below `ROUNDING` of it counts as none, which an infinite σ_B expresses: û and
-P g/σ_B are then 0.
+Equal samples teach nothing: û = 0, and no step is made. A library adds the N terms of a field x·w
+in another order for another row, so that the fields of equal samples differ by their rounding: by
+less than ε|x||w| where the terms have both signs and their partial sums walk, and by up to about
+50 ε|x·w| where they have one sign, N is large, and each addition rounds the same way. A spread of
+at most
+
+    ε (ROUNDING |x||w| + ROUNDING_OF_SUM |x·w|)
+
+counts as none, which an infinite σ_B expresses: û and P g/σ_B are then 0. Both sides grow like |w|
+and like |x|, so that neither scale matters; a spread of 10⁻⁹ of the fields is still learned from in
+double precision. The mean over the batch is corrected by the mean of the differences from it:
+otherwise the rounding of a long sum over the samples would look like spread.
 """
 
 from __future__ import annotations
@@ -23,8 +31,8 @@ from typing import Any, ClassVar
 
 from statmech_bn.normalization.base import Array, Normalization
 
-ROUNDING = 4.0
-"""Spread of the fields x·w of equal samples, at most, in units of ε|x||w|."""
+ROUNDING, ROUNDING_OF_SUM = 4.0, 64.0
+"""Largest spread of the fields of equal samples, in units of ε|x||w| and ε|x·w|, to be added."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +48,67 @@ class BatchNormalization(Normalization):
         return batch_size
 
 
-def without_rounding(xp: Any, variance: Array, rounding: Array) -> Array:
-    """Return the variance of fields, infinite where it is nothing but rounding.
+def rounding_of_fields(precision: float, products: Array, field: Array) -> Array:
+    """Return the largest spread of equal samples' fields.
+
+    Parameters
+    ----------
+    precision : float
+        ε of the numbers that the fields were computed with.
+    products : array or float
+        |x||w| of the longest sample, and of each unit; 0 for fields that are given, not computed.
+    field : array or float
+        x·w, such as its mean.
+    """
+    return precision * (ROUNDING * products + ROUNDING_OF_SUM * abs(field))
+
+
+def statistics(
+    xp: Any,
+    fields: Array,
+    precision: float,
+    products: Array,
+    mean: Callable[[Array], Array],
+) -> tuple[Array, Array]:
+    """Return μ_B and σ_B² of fields; σ_B² is infinite where it is nothing but rounding.
 
     Parameters
     ----------
     xp : module
         The library of the arrays.
-    variance : array
-        σ_B².
-    rounding : array or float
-        Spread of equal samples' fields, `ROUNDING` ε|x||w|; it broadcasts with the variance.
+    fields : array
+    precision, products
+        As in :func:`rounding_of_fields`.
+    mean : callable
+        Mean over the samples that share statistics, broadcastable to the shape of the fields.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fields = np.array([[1.0, 0.1], [3.0, 0.1], [5.0, 0.1]])
+    >>> statistics(np, fields, 2.2e-16, 1.0, lambda h: h.mean(axis=0))[1].round(2)
+    array([2.67,  inf])
     """
-    return xp.where(variance > rounding**2, variance, xp.full_like(variance, xp.inf))
+    centre = mean(fields)
+    centre = centre + mean(fields - centre)
+    variance = mean((fields - centre) ** 2)
+    rounding = rounding_of_fields(precision, products, centre)
+    return centre, xp.where(variance <= rounding**2, xp.full_like(variance, xp.inf), variance)
+
+
+def products_of_fields(xp: Any, samples: Array, weights: Array) -> Array:
+    """Return |x||w| of the longest sample and each unit, (R, 1, K) of float64.
+
+    Parameters
+    ----------
+    xp : module
+        The library of the arrays.
+    samples : array, (R, M, N)
+    weights : array, (R, N, K)
+    """
+    squares = xp.sum(samples * samples, axis=-1, keepdims=True, dtype=xp.float64)
+    longest = xp.max(squares, axis=-2, keepdims=True)
+    return (longest * xp.sum(weights * weights, axis=-2, keepdims=True, dtype=xp.float64)) ** 0.5
 
 
 def project(gradient: Array, normalized: Array, mean: Callable[[Array], Array]) -> Array:

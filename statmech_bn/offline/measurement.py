@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from statmech_bn.normalization.batch import without_rounding
+from statmech_bn.normalization.batch import products_of_fields, statistics
 from statmech_bn.offline.inference_error import inference_error
 from statmech_bn.offline.training_set import TrainingSet
-from statmech_bn.offline.training_step import Array, Problem, rounding_of_fields
+from statmech_bn.offline.training_step import Array, Problem
 from statmech_bn.teacher_student import TeacherStudent
 
 
@@ -67,9 +68,11 @@ class Ruler:
         length = (xp.sum(weights * weights, axis=1, keepdims=True) / weights.shape[1]) ** 0.5
         centre, spread = 0.0 * length, 0.0 * length + 1.0
         if problem.normalizer.of_batch:
-            centre, variance = (f(fields, axis=1, keepdims=True) for f in (xp.mean, xp.var))
-            rounding = rounding_of_fields(xp, problem.samples, weights)
-            spread = without_rounding(xp, variance, rounding) ** 0.5
+            mean = partial(xp.mean, axis=1, keepdims=True)
+            products = products_of_fields(xp, problem.samples, weights)
+            precision = float(xp.finfo(fields.dtype).eps)
+            centre, variance = statistics(xp, fields, precision, products, mean)
+            spread = variance**0.5
         elif problem.covariance is not None:
             square = xp.sum(weights * (problem.covariance @ weights), axis=1, keepdims=True)
             spread = (square / weights.shape[1]) ** 0.5

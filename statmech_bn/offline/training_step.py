@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any
 
 from statmech_bn.normalization import Normalization, project
-from statmech_bn.normalization.batch import ROUNDING, without_rounding
+from statmech_bn.normalization.batch import products_of_fields, statistics
 
 Array = Any
 GROUP = 64
@@ -126,7 +126,7 @@ def _group(
     fields = samples @ weights
     overlaps = samples @ across if fields.shape[1] > size else None
     spun, variance = weights, None
-    rounding: Any = rounding_of_fields(xp, samples, weights) if problem.normalizer.of_batch else 0.0
+    products: Any = products_of_fields(xp, samples, weights) if problem.normalizer.of_batch else 0.0
     if problem.covariance is not None:
         spun = problem.covariance @ weights
     if problem.normalizer.by_length:
@@ -138,7 +138,7 @@ def _group(
         batch = slice(begin, begin + size)
         h = fields[:, batch, :] * scale
         c, pull, variance = _gradient(
-            xp, problem, h, labels[:, batch, :], variance, gamma, rounding
+            xp, problem, h, labels[:, batch, :], variance, gamma, products
         )
         c *= rate
         keep: Any = 1.0 - rate * problem.decay
@@ -174,7 +174,7 @@ def _gradient(
     labels: Array,
     variance: Array,
     gamma: Array,
-    rounding: Array | float,
+    products: Array | float,
 ) -> tuple[Array, Array, Array]:
     """Return c, mean(δ û) and σ² for the fields of one batch; `h` may be overwritten."""
     size, rule = problem.batch_size, problem.normalizer
@@ -183,8 +183,9 @@ def _gradient(
         output, slope = problem.value_and_slope(h)
         return (labels - output) * slope / size, 0.0, variance
     if rule.of_batch:
-        h -= mean(h)
-        variance = without_rounding(xp, mean(h * h), rounding)
+        precision = float(xp.finfo(h.dtype).eps)
+        centre, variance = statistics(xp, h, precision, products, mean)
+        h -= centre
     spread = variance**0.5
     h /= spread
     output, slope = problem.value_and_slope(gamma * h)
@@ -194,10 +195,3 @@ def _gradient(
         delta = project(delta, h, mean)
     delta *= gamma / (size * spread)
     return delta, pull, variance
-
-
-def rounding_of_fields(xp: Any, samples: Array, weights: Array) -> Array:
-    """Return how much the fields of equal samples may differ, (R, 1, K)."""
-    longest = xp.max(xp.sum(samples * samples, axis=2, keepdims=True), axis=1, keepdims=True)
-    square = xp.sum(weights * weights, axis=1, keepdims=True)
-    return ROUNDING * xp.finfo(weights.dtype).eps * longest**0.5 * square**0.5

@@ -20,6 +20,7 @@ diverged: it goes on from w = γ = 1, and its records are infinite.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -27,7 +28,7 @@ from array_api_compat import array_namespace
 
 from statmech_bn.codegen import array_function, stable
 from statmech_bn.codegen.array_target import Function
-from statmech_bn.normalization.batch import ROUNDING, without_rounding
+from statmech_bn.normalization.batch import products_of_fields, statistics
 from statmech_bn.online.network_step import DOUBLE, LARGEST, LARGEST_SINGLE, SINGLE
 from statmech_bn.symbolic import step as s
 from statmech_bn.symbolic.step import gradient_step
@@ -73,7 +74,7 @@ class Rule:
     limit : float
         A gradient or a γ beyond this has diverged.
     precision : float
-        Spread of equal samples' fields in units of |x||w|; 0 if no samples are equal.
+        ε of the fields; 0 if no samples are equal.
     error, pull, scale, move : callable
         The elementwise functions.
     """
@@ -99,7 +100,7 @@ class Rule:
         gaussian: bool = False,
     ) -> Rule:
         """Compile the elementwise functions; samples of Gaussian inputs are never equal."""
-        precision = 0.0 if gaussian else ROUNDING * (DOUBLE if dtype == "float64" else SINGLE)
+        precision = 0.0 if gaussian else DOUBLE if dtype == "float64" else SINGLE
         largest, limit, now, diverged_at = sp.symbols("largest limit now diverged_at", real=True)
         alive = sp.Symbol("alive", real=True)
         activation = setup.activation
@@ -171,9 +172,13 @@ class Rule:
         along: Any = 0.0
         pull: Any = 0.0
         if rule.of_batch:
-            centre = rule.mean_of_group(xp, fields)
-            variance = rule.mean_of_group(xp, (fields - centre) ** 2)
-            variance = without_rounding(xp, variance, self._rounding(xp, x, w))
+            mean = partial(rule.mean_of_group, xp)
+            if self.precision:
+                products = products_of_fields(xp, x, w)
+                centre, variance = statistics(xp, fields, self.precision, products, mean)
+            else:
+                centre = mean(fields)
+                variance = mean((fields - centre) ** 2)
         u, delta, product = self.error(fields, centre, variance, gamma, y)
         if rule.of_batch:
             average, along = (rule.mean_of_group(xp, values) for values in (delta, product))
@@ -199,11 +204,3 @@ class Rule:
             w, change, students.spun, alive, pull, rate, decay, gamma, students.square
         )
         return self.students(moved, grown, diverged_at)
-
-    def _rounding(self, xp: Any, x: Array, w: Array) -> Array | float:
-        """Return how much the fields of equal samples may differ, (R, 1, K)."""
-        if self.precision == 0.0:
-            return 0.0
-        longest = xp.max(xp.sum(x * x, axis=2, keepdims=True), axis=1, keepdims=True)
-        square = xp.sum(w * w, axis=1, keepdims=True)
-        return self.precision * xp.astype(longest**0.5 * square**0.5, xp.float64)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from statmech_bn.compile_cache import numba
-from statmech_bn.normalization.batch import ROUNDING
+from statmech_bn.normalization.batch import rounding_of_fields
 from statmech_bn.online.piecewise import value_at_step
 
 DOUBLE, SINGLE = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
@@ -117,8 +117,9 @@ def learn(generator, samples, problem, pace, task, learners, done):
     variance = np.empty(count)
     factor, unchanged = 1.0, 0.0
     limit = LARGEST if weights.itemsize == 8 else LARGEST_SINGLE
-    precision = ROUNDING * (DOUBLE if weights.itemsize == 8 else SINGLE)
-    rounding = 0.0  # Gaussian samples are not equal
+    precision, longest = 0.0, 0.0  # Gaussian samples are not equal
+    if samples.drawn:
+        precision = DOUBLE if weights.itemsize == 8 else SINGLE
     for k in range(count):
         variance[k] = inner(weights[k], weights[k]) / dimension
     for step in range(noise.shape[0]):
@@ -136,7 +137,7 @@ def learn(generator, samples, problem, pace, task, learners, done):
             for k in range(count):
                 variance[k] = inner(weights[k], spun[k]) / dimension
         if samples.drawn and problem.of_batch:
-            rounding = precision * longest_row(x)
+            longest = longest_row(x)
         for k in range(count):
             if by_length:
                 spread[k, 0] = np.sqrt(variance[k])
@@ -144,7 +145,7 @@ def learn(generator, samples, problem, pace, task, learners, done):
                 part = slice(i * group, (i + 1) * group)
                 if problem.of_batch:
                     centre[k, i], spread[k, i] = statistics(
-                        fields[part, k], root, rounding * np.sqrt(variance[k])
+                        fields[part, k], root, precision, longest * np.sqrt(variance[k])
                     )
                 for m in range(i * group, (i + 1) * group):
                     student[k, m] = (fields[m, k] / root - centre[k, i]) / spread[k, i]
@@ -194,12 +195,22 @@ def learn(generator, samples, problem, pace, task, learners, done):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def statistics(fields, root, rounding):
-    """Return mean and spread of a group's fields x·w; the spread is infinite if it is rounding."""
-    centre, variance = fields.mean() / root, 0.0
+def statistics(fields, root, precision, products):
+    """Return mean and spread of a group's fields x·w/√N; the spread is infinite if it is rounding.
+
+    As `normalization.batch.statistics` does; `products` are |x||w|/√N.
+    """
+    first, away, variance = fields[0] / root, 0.0, 0.0
+    for m in range(fields.size):
+        away += fields[m] / root - first
+    centre = first + away / fields.size
     for m in range(fields.size):
         variance += (fields[m] / root - centre) ** 2 / fields.size
-    return centre, np.sqrt(variance) if variance > rounding * rounding else np.inf
+    rounding = rounding_of_field(precision, products, centre)
+    return centre, np.inf if variance <= rounding * rounding else np.sqrt(variance)
+
+
+rounding_of_field = numba.njit(error_model="numpy")(rounding_of_fields)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -9,12 +9,14 @@ import numpy as np
 
 from statmech_bn.activations import z
 from statmech_bn.codegen import numba_array_function
+from statmech_bn.normalization.batch import products_of_fields, statistics
 from statmech_bn.online.arguments import Run, stream
 from statmech_bn.online.inputs import Inputs
 from statmech_bn.online.network_step import apply
 from statmech_bn.online.schedules import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
+EPSILON = float(np.finfo(float).eps)
 TEST_SAMPLES = 4_000
 """Samples that measure the generalization error for inputs that are not Gaussian."""
 
@@ -107,7 +109,9 @@ class World:
         fields = self.test @ weights.T / root
         rule = setup.normalizer
         if rule.of_batch:
-            fields = (fields - fields.mean(axis=0)) / fields.std(axis=0)
+            products = products_of_fields(np, self.test, weights.T)[0] / root
+            centre, variance = statistics(np, fields, EPSILON, products, lambda h: h.mean(axis=0))
+            fields = (fields - centre) / np.sqrt(variance)
         elif rule.by_covariance:
             variance = np.einsum("kn,nl,kl->k", weights, self.covariance, weights)
             fields = (fields - weights @ self.mean / root) / np.sqrt(variance / self.dimension)
