@@ -1,5 +1,6 @@
 """The flow: its accuracy against an independent solver, its limits, its symmetries."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,7 +23,7 @@ START = sbn.OrderParameters(0.1, 1.3, 0.6)
 def independent(setup, learning_rate, start):
     """Integrate the textbook form in (ρ, Q, γ) by DOP853, averages integrated at each state."""
     rule = Quadrature.for_activation(setup.activation)
-    fine = Quadrature(rule.value_and_slope, rule.kinks, 2 * rule.refinement)
+    fine = replace(rule, refinement=2 * rule.refinement)
     averages = fine.averages
     if setup.normalization == "batch":
         averages = partial(rule.batch_averages, batch_size=setup.batch_size)
