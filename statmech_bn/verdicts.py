@@ -28,7 +28,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
-from statmech_bn.checks import count, data_array
+from statmech_bn.checks import count, data_array, instance
 from statmech_bn.errors import invalid
 
 __all__ = ["decide", "distances", "judge", "limit", "mean_and_error"]
@@ -189,6 +189,14 @@ def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     -------
     mean, error : xarray.DataArray
         Without ``replica``, in the units of the values.
+
+    Raises
+    ------
+    InvalidSetup
+        There are no numbers over ``replica``.
     """
+    instance("values", values, xr.DataArray)
+    if "replica" not in values.dims or values.dtype.kind not in "iuf":
+        raise invalid("values", "numbers over the dimension 'replica'", values)
     replicas = values.notnull().sum("replica")
     return values.mean("replica"), values.std("replica", ddof=1) / np.sqrt(replicas)

@@ -20,6 +20,7 @@ from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.cuda_target import cuda_source
 from statmech_bn.codegen.numpy_target import numpy_source
 from statmech_bn.codegen.program import prepare
+from statmech_bn.errors import invalid
 
 Function = Callable[..., tuple[Any, ...]]
 DOUBLE = np.dtype(float)
@@ -53,6 +54,8 @@ def array_function(
     NotPrintable
         The device has no such function.
     """
+    if not callable(getattr(xp, "asarray", None)):
+        raise invalid("xp", "an array library, such as numpy", xp)
     choice("dtype", dtype, ("float64", "float32"))
     return _array_function(xp, expressions_of(expressions), symbols_of(arguments), dtype)
 

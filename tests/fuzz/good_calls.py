@@ -21,7 +21,9 @@ RECORDS = {
     "codegen.Program", "depth.FixedPoint", "depth.Gradients", "depth.Parameters", "depth.Pass",
     "geometry.Layer", "geometry.Normalization",
     "layers.BatchNormCache", "layers.WeightNormCache", "plot.Panel",
-    "study.Options", "study.Part", "sweeps.Plan", "symbolic.BatchNormGradient",
+    "study.Options", "study.Part",
+    "study.Figures", "study.Tables", "study.load", "study.main", "study.results",
+    "sweeps.Plan", "symbolic.BatchNormGradient",
     "symbolic.FixedPoint", "symbolic.FussCatalan", "symbolic.GammaDecay", "symbolic.LeastSquares",
     "symbolic.RateTableRow",
 }  # fmt: skip
@@ -554,6 +556,7 @@ GOOD = {
     "study.decide": lambda: {"effect": replicas(), "rest": None},
     "study.distances": lambda: {"points": replicas()},
     "study.judge": lambda: {"values": replicas(), "expected": "=1", "comparisons": 1},
+    "study.mean_and_error": lambda: {"values": xr.DataArray([1.0, 2.0, 4.0], dims="replica")},
     "study.limit": lambda: {"replicas": 8, "comparisons": 1},
     "study.run": lambda: {
         "parts": {"part": (squares, {"learning_rate": [1.0]})}, "figures": lambda tree: {},
