@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from statmech_bn.checks import array
 from statmech_bn.errors import invalid
 
 ESTIMATION_SAMPLES = 20_000
@@ -57,13 +58,11 @@ class Inputs:
 
     def __post_init__(self) -> None:
         if not callable(self.source):
-            data = np.asarray(self.source, dtype=float)
-            if data.ndim != 2 or data.shape[0] < 2 or not np.isfinite(data).all():
-                raise invalid(
-                    "inputs",
-                    "a finite array of shape (samples, N), at least two samples",
-                    f"shape {data.shape}",
-                )
+            data = array(
+                "inputs", self.source, 2, hint="Give a finite array of shape (samples, N)."
+            )
+            if data.shape[0] < 2:
+                raise invalid("inputs", "at least two samples", f"shape {data.shape}")
             object.__setattr__(self, "source", data)
         if (self.mean is None) != (self.covariance is None):
             raise invalid(
@@ -72,6 +71,8 @@ class Inputs:
                 self,
                 "Give zeros for the mean of centred inputs.",
             )
+        if self.mean is not None:
+            _check_moments(self.mean, self.covariance)
 
     @property
     def label(self) -> str:
@@ -98,6 +99,8 @@ class Inputs:
                 block.shape,
                 "The callable gets (generator, batch_size, dimension).",
             )
+        if not np.isfinite(block).all():
+            raise invalid("inputs", "a callable that returns finite numbers", "NaN or infinity")
         return block
 
     def rows(self, generator: np.random.Generator, samples: int) -> np.ndarray:
@@ -124,3 +127,18 @@ class Inputs:
         mean = sample.mean(axis=0)
         centred = sample - mean
         return mean, centred.T @ centred / sample.shape[0]
+
+
+def _check_moments(mean: ArrayLike, covariance: ArrayLike | None) -> None:
+    """Refuse moments that no distribution has."""
+    size = array("inputs.mean", mean, 1).size
+    matrix = array("inputs.covariance", covariance)
+    if matrix.shape not in ((size,), (size, size)):
+        raise invalid("inputs.covariance", f"shape {(size, size)} or {(size,)}", matrix.shape)
+    if matrix.ndim == 2 and not np.allclose(matrix, matrix.T, atol=1e-10 * np.abs(matrix).max()):
+        raise invalid("inputs.covariance", "a symmetric matrix", covariance)
+    least = float(matrix.min() if matrix.ndim == 1 else np.linalg.eigvalsh(matrix)[0])
+    if least < -1e-10 * np.abs(matrix).max() or not matrix.any():
+        raise invalid(
+            "inputs.covariance", "a positive semidefinite matrix, not all zero", covariance
+        )

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
 from statmech_bn.arrays import library, namespace
+from statmech_bn.checks import array
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
@@ -185,7 +186,7 @@ def _direction(teacher: ArrayLike | None, dimension: int) -> np.ndarray | None:
     """Check a given teacher."""
     if teacher is None:
         return None
-    direction = np.asarray(teacher, dtype=float)
+    direction = array("teacher", teacher, 1)
     if direction.shape != (dimension,) or not (np.isfinite(direction).all() and direction.any()):
         raise invalid("teacher", f"{dimension} finite numbers, not all zero", teacher)
     return direction

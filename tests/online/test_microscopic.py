@@ -272,3 +272,41 @@ def test_a_given_teacher_is_looked_at():
 def test_a_teacher_that_is_none_is_refused(teacher):
     with pytest.raises(InvalidSetup, match="teacher"):
         sbn.microscopic(SETUP, 1.0, [1.0], START, 5, teacher=teacher)
+
+
+@pytest.mark.parametrize(
+    ("moments", "message"),
+    [
+        ((np.full(6, np.nan), np.ones(6)), "mean"),
+        ((np.zeros(6), -np.ones(6)), "semidefinite"),
+        ((np.zeros(6), np.triu(np.ones((6, 6)))), "symmetric"),
+        ((np.zeros(6), np.ones(5)), "shape"),
+        ((np.zeros(6), "a"), "covariance"),
+        ((np.zeros(6), np.eye(6) - 2 * np.diag([1.0, 0, 0, 0, 0, 0])), "semidefinite"),
+    ],
+)
+def test_moments_that_no_distribution_has_are_refused(moments, message):
+    with pytest.raises(InvalidSetup, match=message):
+        sbn.Inputs(lambda generator, m, n: generator.standard_normal((m, n)), *moments)
+
+
+def test_what_is_no_number_is_named():
+    def broken(generator, samples, dimension):
+        block = generator.standard_normal((samples, dimension))
+        block[0, 0] = np.nan
+        return block
+
+    run = {"time": [0, 1.0], "start": START, "dimension": 6}
+    with pytest.raises(InvalidSetup, match=r"inputs.*finite"):
+        sbn.microscopic(SETUP, 1.0, inputs=broken, **run)
+    with pytest.raises(InvalidSetup, match="inputs"):
+        sbn.Inputs("abc")
+    with pytest.raises(InvalidSetup, match="teacher"):
+        sbn.microscopic(SETUP, 1.0, teacher="abc", **run)
+
+
+@pytest.mark.parametrize("level", [sbn.mesoscopic, sbn.microscopic])
+@pytest.mark.parametrize(("time", "dimension"), [([0, 2.0**60], 1000), ([0, 1e9], 10**12)])
+def test_steps_beyond_counting_are_refused(level, time, dimension):
+    with pytest.raises(InvalidSetup, match=r"time × dimension.*(steps|years)"):
+        level(SETUP, 1.0, time, START, dimension)
