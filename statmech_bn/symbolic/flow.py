@@ -197,6 +197,11 @@ def spread_moment(power: int) -> sp.Expr:
     power : int
         May be negative; the moment is finite for M > 1 − power.
 
+    Returns
+    -------
+    sympy.Expr
+        A function of `M`.
+
     Examples
     --------
     >>> spread_moment(2)
