@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from statmech_bn.errors import NoDevice, installation, invalid
+from statmech_bn.checks import choice
+from statmech_bn.errors import NoDevice, installation
 
 
 def namespace(device: str) -> Any:
@@ -31,10 +32,8 @@ def namespace(device: str) -> Any:
     NoDevice
         CuPy is not installed, or finds no GPU.
     """
-    if device == "cpu":
+    if choice("device", device, ("cpu", "cuda")) == "cpu":
         return np
-    if device != "cuda":
-        raise invalid("device", "'cpu' or 'cuda'", device)
     try:
         import cupy
     except ImportError as error:

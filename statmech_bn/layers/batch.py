@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace, size
+from array_api_compat import array_namespace, is_array_api_obj, size
 
 from statmech_bn.checks import instance, integer, real
 from statmech_bn.errors import invalid
@@ -269,11 +269,14 @@ def _check_input(
 
 def common_namespace(**arrays: Array) -> Any:
     """Return the library that all of the arrays, of floating-point numbers, belong to."""
+    kinds = {name: type(values).__name__ for name, values in arrays.items()}
+    wrong = invalid(", ".join(arrays), "arrays of one library", kinds)
+    if not all(is_array_api_obj(values) for values in arrays.values()):
+        raise wrong
     try:
         xp = array_namespace(*arrays.values())
     except TypeError as error:
-        kinds = {name: type(values).__name__ for name, values in arrays.items()}
-        raise invalid(", ".join(arrays), "arrays of one library", kinds) from error
+        raise wrong from error
     for name, values in arrays.items():
         if not xp.isdtype(values.dtype, "real floating"):
             raise invalid(name, "floating-point numbers", values.dtype)

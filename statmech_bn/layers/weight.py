@@ -78,7 +78,7 @@ def weight_norm_forward(weights: Array, gamma: Array) -> tuple[Array, WeightNorm
     >>> weight_norm_forward(np.array([[3.0, 4.0]]), np.array([2.0]))[0]
     array([[1.2, 1.6]])
     """
-    xp = _check_weights(weights, gamma)
+    xp = _check_weights(weights, gamma=gamma)
     rows = xp.reshape(weights, (gamma.shape[0], -1))
     return _normalize_weights(xp, weights, rows, rows, gamma, None)
 
@@ -138,7 +138,7 @@ def population_norm_forward(
         Shapes that do not fit, moments that are not finite, a covariance that is not symmetric, or
         fields that do not vary.
     """
-    xp = _check_weights(weights, gamma, beta)
+    xp = _check_weights(weights, gamma=gamma, beta=beta)
     common_namespace(weights=weights, mean=mean, covariance=covariance)
     rows = xp.reshape(weights, (gamma.shape[0], -1))
     inputs = rows.shape[1]
@@ -216,12 +216,11 @@ def _weights_backward(xp: Any, rows: Array, cache: WeightNormCache) -> tuple[Arr
     return xp.reshape(along_weights, cache.shape), along_gamma
 
 
-def _check_weights(weights: Array, gamma: Array, beta: Array | None = None) -> Any:
-    arrays = {"weights": weights, "gamma": gamma}
-    xp = common_namespace(**arrays, **({} if beta is None else {"beta": beta}))
+def _check_weights(weights: Array, **vectors: Array) -> Any:
+    xp = common_namespace(weights=weights, **vectors)
     if weights.ndim < 2 or size(weights) == 0:
         raise invalid("weights", "shape (channels, *inputs), none of them 0", weights.shape)
-    for name, values in (("gamma", gamma), ("beta", gamma if beta is None else beta)):
+    for name, values in vectors.items():
         if values.shape != weights.shape[:1]:
             raise invalid(name, f"shape {tuple(weights.shape[:1])}", tuple(values.shape))
     return xp

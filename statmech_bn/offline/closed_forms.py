@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import poch
 
+from statmech_bn.checks import UNREADABLE, flag
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
 from statmech_bn.symbolic import Delta, M, offline
@@ -166,7 +167,7 @@ def batch_normalized(
         noise,
         chi,
     )
-    if not uneven_weights:
+    if not flag("uneven_weights", uneven_weights):
         return error
     with np.errstate(divide="ignore", invalid="ignore"):
         more = _uneven_weights_error()(alpha, shrinkage, noise, _weight_variance(size))[0]
@@ -296,8 +297,9 @@ def _broadcast(*arguments: tuple[str, ArrayLike, float]) -> list[np.ndarray]:
     arrays = []
     for name, values, minimum in arguments:
         try:
-            array = np.asarray(values, dtype=float)
-        except (TypeError, ValueError) as error:
+            given = np.asarray(values)
+            array = given.astype(float) if given.dtype.kind in "buifO" else np.array(np.nan)
+        except UNREADABLE as error:
             raise invalid(name, "numbers", values) from error
         infinite_allowed = name in ("batch_size", "growth")
         inside = (array >= minimum) & ((array <= LARGEST) | (infinite_allowed & np.isinf(array)))

@@ -40,6 +40,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
+from statmech_bn.checks import flag, vector
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
@@ -62,6 +63,8 @@ LONGEST_STEP = 1.0
 LEAST_SPREAD = 1e-14
 """Smallest q − m²; a teacher that is found exactly counts as found to this accuracy."""
 LARGEST_SUSCEPTIBILITY = 1e8
+LARGEST_NOISE = 1e6
+"""Label noise beyond which the iteration takes minutes; the teacher is lost long before."""
 NEGLIGIBLE = 1e-12
 """Weight of a quadrature node that is left out."""
 GRID_SPACING = 0.1
@@ -122,7 +125,9 @@ def replica_symmetric(
     >>> found.generalization_error.values.round(5)
     array([0.13726])
     """
-    setup = TeacherStudent(activation, "none", label_noise=label_noise)
+    flag("warm_start", warm_start)
+    noise = real("label_noise", label_noise, 0.0, LARGEST_NOISE)
+    setup = TeacherStudent(activation, "none", label_noise=noise)
     loads, penalty = _loads(load), real("ridge", ridge, minimum=0.0)
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
@@ -265,11 +270,8 @@ def _sample(activation: Activation, label_noise: float) -> _Sample:
 
 
 def _loads(values: ArrayLike) -> np.ndarray:
-    try:
-        loads = np.atleast_1d(np.asarray(values, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise invalid("load", "a number or a sequence of numbers", values) from error
-    if loads.ndim != 1 or loads.size == 0 or not (np.isfinite(loads) & (loads > 0)).all():
+    loads = vector("load", values)
+    if not (loads > 0).all():
         raise invalid("load", "finite numbers > 0 in one dimension", values)
     return loads
 

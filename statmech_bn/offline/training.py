@@ -33,6 +33,7 @@ from threadpoolctl import threadpool_limits
 
 from statmech_bn.activations import z
 from statmech_bn.arrays import library, namespace, to_numpy
+from statmech_bn.checks import count, function, integer, integers, real
 from statmech_bn.codegen import array_function
 from statmech_bn.dataset import describe, provenance
 from statmech_bn.errors import invalid
@@ -47,7 +48,7 @@ from statmech_bn.online.arguments import (
     stream,
 )
 from statmech_bn.online.inputs import Draw, Inputs
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer, real
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 ORIGIN = OrderParameters(overlap=0.0)
 """Weights that know nothing of the teacher, L = γ = 1."""
@@ -153,16 +154,18 @@ def train(
     run = check_run(setup, learning_rate, gamma_learning_rate, [0.0], start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     epochs = integer("epochs", epochs, 0)
-    starts = 1 if initializations is None else integer("initializations", initializations, 1)
+    starts = 1 if initializations is None else count("initializations", initializations)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     check_dtype(dtype)
     xp = namespace(device)
     source = Source.check(inputs, labels, dimension)
     loads, sizes = training_sizes(load, setup, source)
     learners = run.learning_rate.size * starts
-    times = (epochs + 1) if history is True else 1
+    times = (epochs + 1) if history is True else 1 if history is False else np.size(history)
     held = 5.0 * replicas * learners * times * sizes.size + dimension * (learners + sizes.max())
-    check_work(float(epochs) * replicas * sizes.sum(), dimension * learners, held, device)
+    each = float(dimension) * learners * sizes.mean()
+    factors = "epochs × load × dimension"
+    check_work(replicas * sizes.size, epochs, each, held + epochs, device, factors)
     plan = _Plan(
         xp,
         setup,
@@ -338,6 +341,7 @@ def _factors(schedule: Callable[[float], float] | None, epochs: int) -> np.ndarr
     """Evaluate the schedule at the begin of each epoch."""
     if schedule is None:
         return np.ones(epochs)
+    function("schedule", schedule)
     return np.array([real("schedule", schedule(k / epochs), minimum=0.0) for k in range(epochs)])
 
 
@@ -347,7 +351,7 @@ def _records(history: bool | Sequence[int], epochs: int) -> np.ndarray:
         return np.array([epochs])
     if history is True:
         return np.arange(epochs + 1)
-    asked = np.array([integer("history", k, 0) for k in history], dtype=int)
-    if asked.size == 0 or (np.diff(asked) <= 0).any() or asked[-1] > epochs:
+    asked = np.array(integers("history", history, 0))
+    if (np.diff(asked) <= 0).any() or asked[-1] > epochs:
         raise invalid("history", f"increasing numbers of epochs up to {epochs}", list(asked))
     return asked

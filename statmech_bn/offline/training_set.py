@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import z
+from statmech_bn.checks import LARGEST_COUNT, array, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
@@ -56,8 +57,8 @@ class Source:
             return cls(dimension, inputs, None)
         if data is None:
             raise invalid("labels", "inputs that are an array of data to go with them", inputs)
-        given = np.asarray(labels, dtype=float)
-        if given.shape != data.shape[:1] or not np.isfinite(given).all():
+        given = array("labels", labels, 1)
+        if given.shape != data.shape[:1]:
             raise invalid(
                 "labels", f"{data.shape[0]} finite numbers, one a row", f"shape {given.shape}"
             )
@@ -86,8 +87,9 @@ class Source:
         if self.inputs is None:
             drawn = samples.standard_normal((size, self.dimension))
         elif callable(self.inputs.source):
-            drawn = self.inputs.draw(samples, size, self.dimension)
-            test = self.inputs.draw(samples, TEST_SAMPLES, self.dimension)
+            place = f"training set {replica}"
+            drawn = self.inputs.draw(samples, size, self.dimension, place)
+            test = self.inputs.draw(samples, TEST_SAMPLES, self.dimension, "the test samples")
         else:
             data = np.asarray(self.inputs.source)
             order = samples.permutation(data.shape[0])
@@ -153,12 +155,15 @@ def training_sizes(load: Any, setup: TeacherStudent, source: Source) -> tuple[np
     InvalidSetup
         Loads not positive, a training set smaller than a batch, or too few rows of data.
     """
-    try:
-        loads = np.atleast_1d(np.asarray(load, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise invalid("load", "a number or a sequence of numbers", load) from error
-    if loads.ndim != 1 or loads.size == 0 or not (np.isfinite(loads) & (loads > 0)).all():
+    loads = vector("load", load)
+    if not (loads > 0).all():
         raise invalid("load", "finite numbers > 0 in one dimension", load)
+    if not float(loads.max()) * float(source.dimension) <= LARGEST_COUNT:
+        raise invalid(
+            "load × dimension",
+            f"at most {LARGEST_COUNT} samples",
+            f"{loads.max():g} × {source.dimension}",
+        )
     sizes = np.rint(loads * source.dimension).astype(int)
     if sizes.min() < setup.batch_size:
         raise invalid(

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from statmech_bn.checks import choice, count, instance, integer, vector
 from statmech_bn.errors import invalid
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 MOST_STEPS = 2.0**53
 """A float counts steps exactly up to here."""
@@ -38,7 +39,7 @@ class Run:
         InvalidSetup
             There are more steps than a float can count.
         """
-        last = self.time[-1] * float(dimension)
+        last = float(self.time[-1]) * float(dimension)
         if not last <= MOST_STEPS:
             raise invalid(
                 "time × dimension",
@@ -64,10 +65,8 @@ def check_run(
         Learning rates not positive, times not increasing from ≥ 0, or a start with γ ≠ 1 for a
         student that has no γ.
     """
-    if not isinstance(setup, TeacherStudent):
-        raise invalid("setup", "a TeacherStudent", setup)
-    if not isinstance(start, OrderParameters):
-        raise invalid("start", "OrderParameters", start, "sbn.OrderParameters(overlap=0.05)")
+    instance("setup", setup, TeacherStudent)
+    instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
     if not setup.normalizer.has_scale and start.gamma != 1:
         raise invalid("start.gamma", f"1 for {setup.normalization!r}, which has no γ", start.gamma)
     rates = _positive("learning_rate", learning_rate)
@@ -90,40 +89,62 @@ def check_finite_dimension(dimension: Any, replicas: Any, seed: Any) -> tuple[in
     """Check the arguments that only simulations have."""
     return (
         integer("dimension", dimension, 3, "Besides w and w* there must be other directions."),
-        integer("replicas", replicas, 1),
+        count("replicas", replicas),
         integer("seed", seed, 0),
     )
 
 
-def check_work(steps: float, each: float, held: float, device: str = "cpu") -> None:
+def check_gaussian(inputs: None) -> None:
+    """Refuse inputs of one's own where order parameters alone describe the students."""
+    if inputs is not None:
+        raise invalid(
+            "inputs",
+            "None: this level is for Gaussian inputs",
+            inputs,
+            "Inputs of one's own need N weights: use `microscopic` or `offline.train`.",
+        )
+
+
+def check_work(
+    runs: int,
+    steps: float,
+    each: float,
+    held: float,
+    device: str = "cpu",
+    factors: str = "time × dimension",
+) -> None:
     """Refuse what would take more than a year, or more memory than there is, before it begins.
 
     Parameters
     ----------
+    runs : int
+        Independent runs, each of which one core makes.
     steps : float
-        Steps of all runs together.
+        Steps of each.
     each : float
         Numbers that a step draws or computes; a core makes about `NUMBERS_A_SECOND`.
     held : float
         Numbers of 8 bytes that are held at once.
     device : {"cpu", "cuda"}
+    factors : str
+        Arguments whose product is the number of steps of a run.
 
     Raises
     ------
     InvalidSetup
         The message says how long it would take, or how much it would hold.
     """
-    cores = (os.cpu_count() or 1) if device == "cpu" else CORES_OF_A_GPU
-    years = steps * each / (NUMBERS_A_SECOND * cores) / (365.25 * 86400)
+    cores = min(runs, os.cpu_count() or 1) if device == "cpu" else CORES_OF_A_GPU
+    years = float(runs) * steps * each / (NUMBERS_A_SECOND * cores) / (365.25 * 86400)
     if years > 1:
         raise invalid(
-            "time × dimension",
+            factors,
             "a run of at most a year",
-            f"about {years:.1g} years for {steps:.1e} steps in all",
-            "Ask for less time, a smaller dimension, or fewer replicas or learning rates.",
+            f"about {years:.1g} years for {runs} × {steps:.1e} steps",
+            f"Lower {factors.replace(' ×', ',')}, or the number of replicas or learning rates.",
         )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if device == "cpu" and 8 * held > memory:
+    if 8 * held > memory:
         raise invalid(
             "replicas, learning rates, times and dimension",
             f"a product that fits into the {memory / 2**30:.0f} GiB of memory",
@@ -134,8 +155,7 @@ def check_work(steps: float, each: float, held: float, device: str = "cpu") -> N
 
 def check_dtype(dtype: Any) -> None:
     """Check the precision of weights and samples."""
-    if dtype not in ("float64", "float32"):
-        raise invalid("dtype", "'float64' or 'float32'", dtype)
+    choice("dtype", dtype, ("float64", "float32"))
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:
@@ -143,25 +163,15 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def _numbers(name: str, values: ArrayLike) -> np.ndarray:
-    try:
-        array = np.atleast_1d(np.asarray(values, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise invalid(name, "a number or a sequence of numbers", values) from error
-    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise invalid(name, "finite numbers in one dimension, at least one", values)
-    return array
-
-
 def _positive(name: str, values: ArrayLike) -> np.ndarray:
-    array = _numbers(name, values)
+    array = vector(name, values)
     if (array <= 0).any():
         raise invalid(name, "numbers > 0", values)
     return array
 
 
 def _times(values: ArrayLike) -> np.ndarray:
-    array = _numbers("time", values)
+    array = vector("time", values)
     if array[0] < 0 or (np.diff(array) <= 0).any():
         raise invalid("time", "strictly increasing times ≥ 0", values, "Use numpy.linspace.")
     return array

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import array
+from statmech_bn.checks import array, instance
 from statmech_bn.errors import invalid
 
 ESTIMATION_SAMPLES = 20_000
@@ -40,7 +40,9 @@ class Inputs:
     Raises
     ------
     InvalidSetup
-        Shapes do not fit, values are not finite, or only one of mean and covariance is given.
+        Shapes do not fit, values are not finite numbers, only one of mean and covariance is given,
+        or the covariance is not symmetric or has negative eigenvalues. What a callable returns is
+        checked at each draw.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class Inputs:
     name: str = ""
 
     def __post_init__(self) -> None:
+        instance("inputs.name", self.name, str)
         if not callable(self.source):
             data = array(
                 "inputs", self.source, 2, hint="Give a finite array of shape (samples, N)."
@@ -82,25 +85,26 @@ class Inputs:
         kind = getattr(self.source, "__name__", "callable") if callable(self.source) else "data"
         return str(kind)
 
-    def draw(self, generator: np.random.Generator, samples: int, dimension: int) -> np.ndarray:
-        """Return a block of shape (samples, dimension), float64 and contiguous."""
+    def draw(
+        self, generator: np.random.Generator, samples: int, dimension: int, place: str
+    ) -> np.ndarray:
+        """Return a block of shape (samples, dimension), float64 and contiguous.
+
+        Errors name the place, such as a step, that the samples are for.
+        """
+        fix = "The callable gets (generator, batch_size, dimension)."
         if callable(self.source):
-            drawn = self.source(generator, samples, dimension)
+            name = f"inputs, what {self.label!r} returns for {place}"
             try:
-                block = np.ascontiguousarray(drawn, dtype=float)
+                drawn = self.source(generator, samples, dimension)
             except (TypeError, ValueError) as error:
-                raise invalid("inputs", "a callable that returns numbers", drawn) from error
+                raise invalid(name, "samples", f"{type(error).__name__}: {error}", fix) from error
+            block = np.ascontiguousarray(array(name, drawn, 2))
         else:
             block = np.asarray(self.source)[self.rows(generator, samples)]
         if block.shape != (samples, dimension):
-            raise invalid(
-                "inputs",
-                f"a block of shape {(samples, dimension)}",
-                block.shape,
-                "The callable gets (generator, batch_size, dimension).",
-            )
-        if not np.isfinite(block).all():
-            raise invalid("inputs", "a callable that returns finite numbers", "NaN or infinity")
+            expected = f"a block of shape {(samples, dimension)}"
+            raise invalid(f"inputs, for {place}", expected, block.shape, fix)
         return block
 
     def rows(self, generator: np.random.Generator, samples: int) -> np.ndarray:
@@ -120,13 +124,16 @@ class Inputs:
                 raise invalid("inputs.covariance", "shape (N, N) or (N,)", covariance.shape)
             return mean, covariance
         sample = (
-            self.draw(generator, ESTIMATION_SAMPLES, dimension)
+            self.draw(generator, ESTIMATION_SAMPLES, dimension, "an estimate of their moments")
             if callable(self.source)
             else np.asarray(self.source)
         )
         mean = sample.mean(axis=0)
         centred = sample - mean
-        return mean, centred.T @ centred / sample.shape[0]
+        covariance = centred.T @ centred / sample.shape[0]
+        if not covariance.any():
+            raise invalid("inputs", "samples that vary", "equal ones", "Nothing normalizes them.")
+        return mean, covariance
 
 
 def _check_moments(mean: ArrayLike, covariance: ArrayLike | None) -> None:
@@ -135,7 +142,7 @@ def _check_moments(mean: ArrayLike, covariance: ArrayLike | None) -> None:
     matrix = array("inputs.covariance", covariance)
     if matrix.shape not in ((size,), (size, size)):
         raise invalid("inputs.covariance", f"shape {(size, size)} or {(size,)}", matrix.shape)
-    if matrix.ndim == 2 and not np.allclose(matrix, matrix.T, atol=1e-10 * np.abs(matrix).max()):
+    if matrix.ndim == 2 and np.abs(matrix - matrix.T).max() > 1e-10 * np.abs(matrix).max():
         raise invalid("inputs.covariance", "a symmetric matrix", covariance)
     least = float(matrix.min() if matrix.ndim == 1 else np.linalg.eigvalsh(matrix)[0])
     if least < -1e-10 * np.abs(matrix).max() or not matrix.any():

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import NotConverged
 from statmech_bn.online import lsoda
-from statmech_bn.online.arguments import Run, check_run
+from statmech_bn.online.arguments import Run, check_gaussian, check_run
 from statmech_bn.online.flow import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.schedules import Pieces, Schedule, prepare
@@ -42,6 +42,7 @@ def macroscopic(
     gamma_learning_rate: ArrayLike | None = None,
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
+    inputs: None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
 
@@ -60,6 +61,8 @@ def macroscopic(
         Threads, by default one a core. The result does not depend on it.
     schedule : Schedule or callable, optional
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
+    inputs : None
+        Inputs are Gaussian at this level; others are refused with the level that takes them.
 
     Returns
     -------
@@ -84,6 +87,7 @@ def macroscopic(
     array([[0.1  , 0.918, 0.996],
            [0.1  , 0.994, 0.995]])
     """
+    check_gaussian(inputs)
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     setup.normalizer.check_flow(setup.batch_size)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)

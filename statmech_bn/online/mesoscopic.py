@@ -44,6 +44,7 @@ from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import (
     LARGEST_LENGTH,
     check_finite_dimension,
+    check_gaussian,
     check_run,
     check_work,
     stream,
@@ -57,6 +58,8 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 SHARES = 32
 """Tasks of each thread. Many tasks make the loads of threads equal; a task costs 40 µs."""
+COST = 10
+"""A normal number, or a sample's error, takes as long as about so many additions."""
 
 
 class Origin(NamedTuple):
@@ -79,6 +82,7 @@ def mesoscopic(
     device: str = "cpu",
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
+    inputs: None = None,
 ) -> xr.Dataset:
     """Simulate the exact finite-N chain of the order parameters.
 
@@ -106,6 +110,8 @@ def mesoscopic(
         Threads of the processor, by default one a core. The result does not depend on it.
     schedule : Schedule or callable, optional
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
+    inputs : None
+        Inputs are Gaussian at this level; others are refused with the level that takes them.
 
     Returns
     -------
@@ -130,13 +136,15 @@ def mesoscopic(
     >>> run["overlap"].mean("replica").values.round(1)
     array([[0.1, 1. , 1. ]])
     """
+    check_gaussian(inputs)
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
-    numbers = setup.batch_size * (2 + learners)
-    check_work(replicas * float(steps[-1]), numbers, 4 * replicas * learners * steps.size, device)
+    numbers = COST * setup.batch_size * (2 + learners)
+    held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
+    check_work(replicas, float(steps[-1]), numbers, held, device)
     factors, described = prepare(schedule, run.time)
 
     problem = Problem.of(setup, dimension)

@@ -46,7 +46,7 @@ from statmech_bn.online.network_stacks import learn_stacks
 from statmech_bn.online.network_step import Learners, Samples, Task, learn
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules import Schedule, prepare
-from statmech_bn.online.world import Plan, World
+from statmech_bn.online.world import TEST_SAMPLES, Plan, World
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 BLOCK_SIZE = 131_072
@@ -141,8 +141,10 @@ def microscopic(
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     weights = dimension * (learners + setup.batch_size) * min(threads, replicas)
     held = 5 * replicas * learners * steps.size + weights
+    if inputs is not None:
+        held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
     each = setup.batch_size * dimension * (1 + learners)
-    check_work(replicas * float(steps[-1]), each, held, device)
+    check_work(replicas, float(steps[-1]), each, held, device)
     world = World.prepare(setup, dimension, inputs, _direction(teacher, dimension), seed)
     factors, described = prepare(schedule, run.time)
     plan = Plan(setup, start, run, world, factors, seed, dtype)
@@ -187,9 +189,10 @@ def _direction(teacher: ArrayLike | None, dimension: int) -> np.ndarray | None:
     if teacher is None:
         return None
     direction = array("teacher", teacher, 1)
-    if direction.shape != (dimension,) or not (np.isfinite(direction).all() and direction.any()):
+    if direction.shape != (dimension,) or not direction.any():
         raise invalid("teacher", f"{dimension} finite numbers, not all zero", teacher)
-    return direction
+    largest: float = np.abs(direction).max()  # squares of huge and tiny numbers have no float
+    return direction / largest
 
 
 @lru_cache(maxsize=1)
@@ -223,7 +226,7 @@ def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
             if setup.label_noise > 0:
                 noise = setup.label_noise * labels.standard_normal(shape)
             if world.inputs is not None:
-                block = world.draw(samples, *shape).astype(dtype)
+                block = world.draw(samples, done, *shape).astype(dtype)
             learn(samples, Samples(not gaussian, block, noise), problem, pace, task, students, done)
             done += shape[0]
         alive = np.isnan(diverged_at)

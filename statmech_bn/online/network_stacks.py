@@ -145,7 +145,7 @@ def _drawing(
     def on_host(first: int, steps: int) -> tuple[Array, Array]:
         noise = np.stack([labels.standard_normal((steps, size)) for _, labels in streams], 1)
         if inputs is None or data is None:
-            return np.stack([world.draw(own, steps, size) for own, _ in streams], 1), noise
+            return np.stack([world.draw(own, first, steps, size) for own, _ in streams], 1), noise
         rows = [[inputs.rows(own, size) for own, _ in streams] for _ in range(steps)]
         return xp.take(data, xp.asarray(np.ravel(rows)), axis=0), noise
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from statmech_bn.checks import instance, real, vector
 from statmech_bn.errors import invalid
 from statmech_bn.online.piecewise import pieces
 
@@ -55,7 +56,7 @@ class Schedule:
     Raises
     ------
     InvalidSetup
-        There is no factor, and no schedule of this name.
+        There is no factor, and no schedule of this name, or breakpoints are no times ≥ 0.
     """
 
     name: str
@@ -64,11 +65,16 @@ class Schedule:
     parameters: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        instance("name", self.name, str)
+        instance("parameters", self.parameters, dict)
         if self.factor is None and self.name not in FACTORS:
             known = f"one of {', '.join(FACTORS)}, or a factor"
             raise invalid("name", known, self.name, "Write Schedule(name, factor).")
         if self.factor is not None and not callable(self.factor):
             raise invalid("factor", "a callable t ↦ s(t)", self.factor)
+        if not isinstance(self.breakpoints, tuple) or self.breakpoints:
+            times = vector("breakpoints", self.breakpoints, minimum=0.0)
+            object.__setattr__(self, "breakpoints", tuple(times.tolist()))
 
     def __call__(self, time: float) -> float:
         """Evaluate s at one time."""
@@ -262,8 +268,8 @@ def table(time: ArrayLike, factor: ArrayLike) -> Schedule:
     [1.0, 0.5, 0.0]
     """
     times = _times(time)
-    factors = np.atleast_1d(np.asarray(factor, dtype=float))
-    if factors.shape != times.shape or not np.isfinite(factors).all() or (factors < 0).any():
+    factors = vector("factor", factor, minimum=0.0)
+    if factors.shape != times.shape:
         raise invalid("factor", f"{times.size} finite numbers ≥ 0, one for each time", factor)
     parameters = {"time": times.tolist(), "factor": factors.tolist()}
     return Schedule("table", None, tuple(times.tolist()), parameters)
@@ -301,12 +307,10 @@ def prepare(
 
     def factor(t: float) -> float:
         try:
-            found = float(schedule(t))
+            found = schedule(t)
         except (TypeError, ValueError) as error:
             raise invalid("schedule", "a callable t ↦ number", schedule) from error
-        if not 0.0 <= found < math.inf:
-            raise invalid("schedule", "finite factors ≥ 0", f"{found} at t = {t:g}")
-        return found
+        return real(f"schedule at t = {t:g}", found, minimum=0.0)
 
     breakpoints: Sequence[float] = schedule.breakpoints if isinstance(schedule, Schedule) else ()
     probes = np.union1d(time, np.linspace(0, time[-1], 101))
@@ -322,18 +326,14 @@ def prepare(
 
 
 def _number(name: str, value: Any, above: float | None = None) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise invalid(name, "a number", value) from error
-    if not math.isfinite(number) or number < 0 or (above is not None and number <= above):
-        raise invalid(name, "a finite number " + ("≥ 0" if above is None else "> 0"), value)
+    number = real(name, value, minimum=0.0)
+    if above is not None and number <= above:
+        raise invalid(name, f"a finite number > {above:g}", value)
     return number
 
 
 def _times(values: ArrayLike) -> np.ndarray:
-    times = np.atleast_1d(np.asarray(values, dtype=float))
-    increasing = times.ndim == 1 and times.size > 0 and np.isfinite(times).all()
-    if not increasing or times[0] < 0 or (np.diff(times) <= 0).any():
+    times = vector("time", values, minimum=0.0)
+    if (np.diff(times) <= 0).any():
         raise invalid("time", "strictly increasing times ≥ 0", values)
     return times

@@ -64,7 +64,7 @@ class World:
         covariance: np.ndarray = np.empty((0, 0))
         test = np.empty((0, dimension))
         if inputs is not None:
-            test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension)
+            test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension, "the test samples")
             if setup.normalizer.by_covariance:
                 mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
                 if covariance.ndim == 1:
@@ -80,12 +80,16 @@ class World:
             test,
         )
 
-    def draw(self, generator: np.random.Generator, steps: int, batch_size: int) -> np.ndarray:
-        """Draw samples (steps, M, N); inputs of one's own in one call a step."""
+    def draw(
+        self, generator: np.random.Generator, first: int, steps: int, batch_size: int
+    ) -> np.ndarray:
+        """Draw samples (steps, M, N) from a first step on; inputs of one's own a step at a time."""
         shape = (batch_size, self.dimension)
         if self.inputs is None:
             return generator.standard_normal((steps, *shape))
-        return np.stack([self.inputs.draw(generator, *shape) for _ in range(steps)])
+        return np.stack(
+            [self.inputs.draw(generator, *shape, f"step {first + k}") for k in range(steps)]
+        )
 
     def teacher_and_start(
         self, generator: np.random.Generator, start: OrderParameters

@@ -181,10 +181,12 @@ GOOD = {
     "loss_minimum": lambda: {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
     },
-    "macroscopic": lambda: level(gamma_learning_rate=None, workers=1, schedule=None),
+    "macroscopic": lambda: level(
+        gamma_learning_rate=None, workers=1, schedule=None, inputs=None
+    ),
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
-        schedule=None,
+        schedule=None, inputs=None,
     ),
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,

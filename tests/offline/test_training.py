@@ -313,9 +313,9 @@ def test_inputs_from_a_callable():
     [
         ({"load": 0.1}, "batch_size: expected at most the 3 samples"),
         ({"load": [1.0, -1.0]}, "load: expected finite numbers > 0"),
-        ({"load": "big"}, "load: expected a number"),
+        ({"load": "big"}, "load: expected finite numbers"),
         ({"epochs": -1}, "epochs"),
-        ({"device": "tpu"}, "device: expected 'cpu' or 'cuda'"),
+        ({"device": "tpu"}, "device: expected one of cpu, cuda"),
         ({"dtype": "int8"}, "dtype"),
         ({"ridge": 0.1}, r"ridge: .*gamma_decay"),
         ({"initializations": 0}, "initializations"),

@@ -247,9 +247,9 @@ def test_moments_come_in_pairs():
 
 
 def test_unknown_devices_and_precisions_are_refused():
-    with pytest.raises(InvalidSetup, match="device: expected 'cpu' or 'cuda', got 'tpu'"):
+    with pytest.raises(InvalidSetup, match="device: expected one of cpu, cuda, got 'tpu'"):
         sbn.microscopic(SETUP, 1.0, [1.0], START, 8, device="tpu")
-    with pytest.raises(InvalidSetup, match="dtype: expected 'float64' or 'float32'"):
+    with pytest.raises(InvalidSetup, match="dtype: expected one of float64, float32"):
         sbn.microscopic(SETUP, 1.0, [1.0], START, 8, dtype="float16")
 
 

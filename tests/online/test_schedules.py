@@ -239,7 +239,7 @@ def test_bad_schedules_are_named():
         (lambda t: 0.0, "not zero at all times"),
         (lambda t: math.sin(1e9 * t) ** 2, "smooth"),
     ]:
-        with pytest.raises(invalid, match=f"schedule: .*({expected})"):
+        with pytest.raises(invalid, match=f"schedule.*: .*({expected})"):
             run(schedule)
     for make in (
         lambda: schedules.constant(0.0),
