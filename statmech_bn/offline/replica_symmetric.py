@@ -63,6 +63,8 @@ LONGEST_STEP = 1.0
 LEAST_SPREAD = 1e-14
 """Smallest q − m²; a teacher that is found exactly counts as found to this accuracy."""
 LARGEST_SUSCEPTIBILITY = 1e8
+LARGEST = 1e100
+"""Largest load and ridge: products of them are floats."""
 LARGEST_NOISE = 1e6
 """Label noise beyond which the iteration takes minutes; the teacher is lost long before."""
 NEGLIGIBLE = 1e-12
@@ -128,7 +130,7 @@ def replica_symmetric(
     flag("warm_start", warm_start)
     noise = real("label_noise", label_noise, 0.0, LARGEST_NOISE)
     setup = TeacherStudent(activation, "none", label_noise=noise)
-    loads, penalty = _loads(load), real("ridge", ridge, minimum=0.0)
+    loads, penalty = _loads(load), real("ridge", ridge, 0.0, LARGEST)
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
     sample = _sample(setup.activation, setup.label_noise)
@@ -270,7 +272,7 @@ def _sample(activation: Activation, label_noise: float) -> _Sample:
 
 
 def _loads(values: ArrayLike) -> np.ndarray:
-    loads = vector("load", values)
+    loads = vector("load", values, maximum=LARGEST)
     if not (loads > 0).all():
         raise invalid("load", "finite numbers > 0 in one dimension", values)
     return loads

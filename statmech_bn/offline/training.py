@@ -269,6 +269,7 @@ class _Plan:
             self.put(samples / np.sqrt(dimension)),
             self.put(np.stack([data.labels for data in sets])[:, :, None]),
             None if moments is None else self.put(moments[1]),
+            distinct=self.source.inputs is None,
         )
 
     def put(self, values: np.ndarray) -> Array:

@@ -51,6 +51,8 @@ class Problem:
         With their noise.
     covariance : array (N, N) or None
         Of the population, if it is not isotropic and the student normalizes by it.
+    distinct : bool
+        Samples are never equal, as Gaussian ones, so that no spread is compared with rounding.
     """
 
     normalizer: Normalization
@@ -61,6 +63,7 @@ class Problem:
     samples: Array
     labels: Array
     covariance: Array | None = None
+    distinct: bool = False
 
 
 def epoch(
@@ -126,7 +129,9 @@ def _group(
     fields = samples @ weights
     overlaps = samples @ across if fields.shape[1] > size else None
     spun, variance = weights, None
-    products: Any = products_of_fields(xp, samples, weights) if problem.normalizer.of_batch else 0.0
+    products: Any = None
+    if problem.normalizer.of_batch and not problem.distinct:
+        products = products_of_fields(xp, samples, weights)
     if problem.covariance is not None:
         spun = problem.covariance @ weights
     if problem.normalizer.by_length:
@@ -174,7 +179,7 @@ def _gradient(
     labels: Array,
     variance: Array,
     gamma: Array,
-    products: Array | float,
+    products: Array | None,
 ) -> tuple[Array, Array, Array]:
     """Return c, mean(δ û) and σ² for the fields of one batch; `h` may be overwritten."""
     size, rule = problem.batch_size, problem.normalizer
@@ -183,9 +188,13 @@ def _gradient(
         output, slope = problem.value_and_slope(h)
         return (labels - output) * slope / size, 0.0, variance
     if rule.of_batch:
-        precision = float(xp.finfo(h.dtype).eps)
-        centre, variance = statistics(xp, h, precision, products, mean)
-        h -= centre
+        if products is None:
+            h -= mean(h)
+            variance = mean(h * h)
+        else:
+            precision = float(xp.finfo(h.dtype).eps)
+            centre, variance = statistics(xp, h, precision, products, mean)
+            h -= centre
     spread = variance**0.5
     h /= spread
     output, slope = problem.value_and_slope(gamma * h)

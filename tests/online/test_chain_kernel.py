@@ -341,7 +341,7 @@ def test_a_batch_that_is_too_large_is_named():
 
 
 def test_an_unknown_device_is_named():
-    with pytest.raises(InvalidSetup, match=r"device.*'cuda'.*got 'tpu'"):
+    with pytest.raises(InvalidSetup, match=r"device.*cuda.*got 'tpu'"):
         sbn.mesoscopic(sbn.TeacherStudent(), 1.0, [1.0], START, 10, device="tpu")
 
 
