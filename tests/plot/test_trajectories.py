@@ -176,7 +176,7 @@ def test_bad_arguments_are_named(weight):
         sbn.plot.trajectories(theory, variables="overlap")
     with pytest.raises(invalid, match=r"panels: expected a mapping"):
         sbn.plot.final_error([theory])
-    with pytest.raises(invalid, match=r"results: expected Datasets"):
+    with pytest.raises(invalid, match=r"panels: expected Dataset, got 'overlap'"):
         sbn.plot.final_error({"ReLU": {"batch norm.": ["overlap"]}})
     with pytest.raises(invalid, match=r"variables: .*at least one"):
         sbn.plot.trajectories(theory, variables=[])

@@ -38,7 +38,7 @@ def test_other_inputs_are_what_they_are_called(script):
     generator = np.random.default_rng(1)
     for name, field in script.fields().items():
         dimension = field.teacher.size
-        sample = field.inputs.draw(generator, 200_000, dimension)
+        sample = field.inputs.draw(generator, 200_000, dimension, "a test")
         drawn = sample @ field.teacher / np.linalg.norm(field.teacher)
         assert drawn.std() == pytest.approx(field.spread, rel=0.02), name
         excess = (drawn**4).mean() / (drawn**2).mean() ** 2 - 3
