@@ -15,7 +15,9 @@ def test_the_processor_computes_with_numpy():
 
 
 def test_an_unknown_device_is_named():
-    with pytest.raises(sbn.errors.InvalidSetup, match=r"device: expected one of cpu, cuda, got 'tpu'"):
+    with pytest.raises(
+        sbn.errors.InvalidSetup, match=r"device: expected one of cpu, cuda, got 'tpu'"
+    ):
         arrays.namespace("tpu")
 
 
