@@ -104,6 +104,14 @@ def vector(name: str, value: Any, minimum: float = -math.inf, maximum: float = m
     return np.atleast_1d(numbers)
 
 
+def positive(name: str, value: Any, maximum: float = math.inf, hint: str = "") -> np.ndarray:
+    """Return one number > 0 or a sequence of them as an array of one dimension."""
+    numbers = vector(name, value, maximum=maximum, hint=hint)
+    if not (numbers > 0).all():
+        raise invalid(name, "finite numbers > 0 in one dimension", value, hint)
+    return numbers
+
+
 def integers(name: str, value: Any, minimum: int, hint: str = "") -> list[int]:
     """Return a sequence of at least one integer as a list."""
     numbers = array(name, value, 1, minimum, LARGEST_COUNT, hint)
@@ -169,7 +177,10 @@ def as_expression(name: str, value: Any, hint: str = "") -> sp.Expr:
     """Return a finite number, or an expression of SymPy, as an expression."""
     if not isinstance(value, sp.Expr):
         real(name, value, hint=hint)
-        value = sp.sympify(value)
+        try:
+            value = sp.sympify(value, strict=True)  # a text is never run
+        except sp.SympifyError as error:
+            raise invalid(name, "a finite number or an expression", value, hint) from error
     if not isinstance(value, sp.Expr) or value.has(sp.nan, sp.oo, -sp.oo, sp.zoo):
         raise invalid(name, "a finite number or an expression", value, hint)
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from sympy.printing.c import C99CodePrinter
 
 from statmech_bn.codegen.names import identifier
 from statmech_bn.codegen.program import prepare, printed
-from statmech_bn.errors import invalid
 
 
 class CUDAPrinter(C99CodePrinter):
@@ -74,8 +72,7 @@ def cuda_source(
         out[0] = fmax(a0, (1.0/10.0)*a0);
     }
     """
-    if not isinstance(name, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-        raise invalid("name", "an identifier of C", name)
+    name = identifier(name)
     program = prepare(expressions, arguments)
     printer = CUDAPrinter()
     parameters = ", ".join(f"double {argument}" for argument in program.arguments)
@@ -83,7 +80,7 @@ def cuda_source(
     lines += [f"    out[{i}] = {printed(printer, e)};" for i, e in enumerate(program.results)]
     return "\n".join(
         [
-            f"__host__ __device__ inline void {identifier(name)}({parameters}, double* out) {{",
+            f"__host__ __device__ inline void {name}({parameters}, double* out) {{",
             *lines,
             "}\n",
         ]

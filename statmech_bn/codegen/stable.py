@@ -37,7 +37,7 @@ RELATIVE, ABSOLUTE = 1e-11, 1e-14
 TERMS = 16
 """Degree of a Taylor polynomial; it holds up to ρ/8, and 8⁻¹⁶ is below rounding."""
 FAR = 1e18
-"""From here on the leading power of z is the function to rounding."""
+"""Size of z beyond which the leading power of z is the function, to rounding."""
 SIZES = [
     *(s * 10.0**k for k in (-300, -200, -100, -50, -20, -12, -8, -6, -5, -4, -3) for s in (1, 3)),
     *(0.01 * 1.35**k for k in range(39)),
@@ -126,7 +126,7 @@ def _searched(expression: sp.Expr) -> sp.Expr:
     best, fewest = expression, len(bad) + bool(patches)
     for tails in (_fitted, _tails):
         found = _patched(expression, x, bad, patches, tails)
-        if found.has(sp.AccumBounds, sp.nan, sp.zoo, sp.oo, sp.Order, sp.O):
+        if found.has(sp.AccumBounds, sp.nan, sp.zoo, sp.oo, sp.Order):
             continue
         left = len(failures(_in_floats(found), exact))
         if left < fewest:

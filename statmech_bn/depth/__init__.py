@@ -6,18 +6,7 @@ from statmech_bn.depth.correlation import FixedPoint, Layer, fixed_point, propag
 from statmech_bn.depth.data import digits, teacher_classes
 from statmech_bn.depth.gradient_noise import gradient_noise
 from statmech_bn.depth.kernel import kernel
-from statmech_bn.depth.network import (
-    DeepNetwork,
-    Gradients,
-    Parameters,
-    Pass,
-    backward,
-    cross_entropy,
-    forward,
-    keeping_gain,
-    loss_and_gradients,
-    stepped,
-)
+from statmech_bn.depth.network import DeepNetwork, Parameters, keeping_gain, stepped
 from statmech_bn.depth.products import (
     fuss_catalan_cumulative,
     fuss_catalan_density,
@@ -27,6 +16,14 @@ from statmech_bn.depth.products import (
     representation_conditions,
     second_moments,
     typical_condition_number,
+)
+from statmech_bn.depth.propagation import (
+    Gradients,
+    Pass,
+    backward,
+    cross_entropy,
+    forward,
+    loss_and_gradients,
 )
 from statmech_bn.depth.random_network import measure_correlation
 from statmech_bn.depth.training import train

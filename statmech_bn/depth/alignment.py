@@ -25,7 +25,8 @@ from scipy.interpolate import CubicSpline
 from statmech_bn.checks import count, integer
 from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
-from statmech_bn.depth.network import DeepNetwork, backward, check_batch, forward
+from statmech_bn.depth.network import DeepNetwork, check_batch
+from statmech_bn.depth.propagation import backward, forward
 from statmech_bn.online.arguments import stream
 
 AXES = {"alignment_batch": 0, "alignment_positions": 1, "alignment_channels": 2}

@@ -20,7 +20,8 @@ import xarray as xr
 
 from statmech_bn.checks import count, integer, integers
 from statmech_bn.dataset import describe
-from statmech_bn.depth.network import DeepNetwork, Parameters, check_batch, loss_and_gradients
+from statmech_bn.depth.network import DeepNetwork, Parameters, check_batch
+from statmech_bn.depth.propagation import loss_and_gradients
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
 

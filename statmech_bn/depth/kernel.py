@@ -24,7 +24,7 @@ from statmech_bn.symbolic.correlation_map import correlation_kernel
 from statmech_bn.symbolic.correlation_map import q as variance_symbol
 
 AGREEMENT = 1e-9
-"""Of two successive rules; convergence is exponential, so the finer one is off by less."""
+"""Largest difference of two successive rules, of which the finer one is off by far less."""
 FINEST = 32.0
 """Largest refinement of the rules that is tried."""
 

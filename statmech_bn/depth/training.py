@@ -11,14 +11,8 @@ import xarray as xr
 
 from statmech_bn.checks import count, integer, real
 from statmech_bn.dataset import describe
-from statmech_bn.depth.network import (
-    DeepNetwork,
-    check_batch,
-    cross_entropy,
-    forward,
-    loss_and_gradients,
-    stepped,
-)
+from statmech_bn.depth.network import DeepNetwork, check_batch, stepped
+from statmech_bn.depth.propagation import cross_entropy, forward, loss_and_gradients
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
 

@@ -20,15 +20,8 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.checks import count, dataset, integer, real, vector
 from statmech_bn.dataset import describe
-from statmech_bn.depth.network import (
-    DeepNetwork,
-    Parameters,
-    check_batch,
-    cross_entropy,
-    forward,
-    loss_and_gradients,
-    stepped,
-)
+from statmech_bn.depth.network import DeepNetwork, Parameters, check_batch, stepped
+from statmech_bn.depth.propagation import cross_entropy, forward, loss_and_gradients
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.online.arguments import stream
 

@@ -99,14 +99,8 @@ class Normalization:
         InvalidSetup
             Fewer than `smallest_group` samples share statistics.
         """
-        size = self.group(batch_size)
-        if size is not None and size < self.smallest_group:
-            raise invalid(
-                "batch_size",
-                f"an integer ≥ {self.smallest_group}",
-                batch_size,
-                "Normalized over one or two samples, fields are ±1 and nothing is learned.",
-            )
+        fix = "Normalized over one or two samples, fields are ±1 and nothing is learned."
+        self._check_group(batch_size, self.smallest_group, "", fix)
 
     def check_flow(self, batch_size: int) -> None:
         """Refuse a batch whose flow at N → ∞ has infinite coefficients.
@@ -116,11 +110,11 @@ class Normalization:
         InvalidSetup
             Fewer than `smallest_group_of_flow` samples share statistics.
         """
+        fix = "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level."
+        where = f" for {self.kind!r} at N → ∞"
+        self._check_group(batch_size, self.smallest_group_of_flow, where, fix)
+
+    def _check_group(self, batch_size: int, smallest: int, where: str, fix: str) -> None:
         size = self.group(batch_size)
-        if size is not None and size < self.smallest_group_of_flow:
-            raise invalid(
-                "batch_size",
-                f"an integer ≥ {self.smallest_group_of_flow} for {self.kind!r} at N → ∞",
-                size,
-                "With 3 samples the noise E[1/σ_B²] is infinite; use the mesoscopic level.",
-            )
+        if size is not None and size < smallest:
+            raise invalid("batch_size", f"an integer ≥ {smallest}{where}", size, fix)

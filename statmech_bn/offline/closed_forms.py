@@ -26,10 +26,10 @@ from statmech_bn.errors import invalid
 from statmech_bn.symbolic import Delta, M, offline
 
 LARGEST = 1e100
-"""Beyond it squares overflow."""
+"""Largest load, ridge and noise, as squares of larger numbers overflow."""
 SMALLEST_BATCH = 3.0
 TERMS = 60
-"""Of the series for uneven weights, which falls by (1 − 1/M)² and faster."""
+"""Number of terms of the series for uneven weights, which fall by (1 − 1/M)² and faster."""
 
 
 def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarray:

@@ -40,7 +40,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
-from statmech_bn.checks import flag, vector
+from statmech_bn.checks import flag, positive
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
@@ -70,7 +70,7 @@ LARGEST_NOISE = 1e6
 NEGLIGIBLE = 1e-12
 """Weight of a quadrature node that is left out."""
 GRID_SPACING = 0.1
-"""Of the grid in z around zero; it widens beyond GRID_CORE."""
+"""Distance of the grid points in z around zero; it widens beyond GRID_CORE."""
 GRID_CORE = 4.0
 
 START = OrderParameters(overlap=0.9)
@@ -130,7 +130,7 @@ def replica_symmetric(
     flag("warm_start", warm_start)
     noise = real("label_noise", label_noise, 0.0, LARGEST_NOISE)
     setup = TeacherStudent(activation, "none", label_noise=noise)
-    loads, penalty = _loads(load), real("ridge", ridge, 0.0, LARGEST)
+    loads, penalty = positive("load", load, LARGEST), real("ridge", ridge, 0.0, LARGEST)
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
     sample = _sample(setup.activation, setup.label_noise)
@@ -269,13 +269,6 @@ def _sample(activation: Activation, label_noise: float) -> _Sample:
     rule = Quadrature.for_activation(activation)
     compiled = numba_array_function(expressions, z)
     return _Sample(compiled, rule.kinks, label_noise, rule.refinement / 1.5)
-
-
-def _loads(values: ArrayLike) -> np.ndarray:
-    loads = vector("load", values, maximum=LARGEST)
-    if not (loads > 0).all():
-        raise invalid("load", "finite numbers > 0 in one dimension", values)
-    return loads
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import z
-from statmech_bn.checks import LARGEST_COUNT, array, vector
+from statmech_bn.checks import LARGEST_COUNT, array, positive
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
@@ -155,9 +155,7 @@ def training_sizes(load: Any, setup: TeacherStudent, source: Source) -> tuple[np
     InvalidSetup
         Loads not positive, a training set smaller than a batch, or too few rows of data.
     """
-    loads = vector("load", load)
-    if not (loads > 0).all():
-        raise invalid("load", "finite numbers > 0 in one dimension", load)
+    loads = positive("load", load)
     if not float(loads.max()) * float(source.dimension) <= LARGEST_COUNT:
         raise invalid(
             "load × dimension",

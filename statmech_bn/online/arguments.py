@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import choice, count, instance, integer, vector
+from statmech_bn.checks import choice, count, instance, integer, positive, vector
 from statmech_bn.errors import invalid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -69,11 +69,11 @@ def check_run(
     instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
     if not setup.normalizer.has_scale and start.gamma != 1:
         raise invalid("start.gamma", f"1 for {setup.normalization!r}, which has no γ", start.gamma)
-    rates = _positive("learning_rate", learning_rate)
+    rates = positive("learning_rate", learning_rate)
     gamma_rates = (
         rates
         if gamma_learning_rate is None
-        else _positive("gamma_learning_rate", gamma_learning_rate)
+        else positive("gamma_learning_rate", gamma_learning_rate)
     )
     if gamma_rates.size not in (1, rates.size):
         raise invalid(
@@ -161,13 +161,6 @@ def check_dtype(dtype: Any) -> None:
 def stream(seed: int, *key: int) -> np.random.Generator:
     """Return the random stream of one part of a run: it depends on the seed and the key only."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
-def _positive(name: str, values: ArrayLike) -> np.ndarray:
-    array = vector(name, values)
-    if (array <= 0).any():
-        raise invalid(name, "numbers > 0", values)
-    return array
 
 
 def _times(values: ArrayLike) -> np.ndarray:

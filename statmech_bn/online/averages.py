@@ -26,7 +26,7 @@ from statmech_bn.teacher_student import TeacherStudent
 
 Averages = Callable[[float, float], Any]
 AGREEMENT = 1e-6
-"""Of two successive rules; convergence is exponential, so the finer one is off by far less."""
+"""Largest relative difference of two successive rules; the finer one is off by far less."""
 SMALLEST_RANGE = 2.0
 """A series reaches at least to this |γ|."""
 

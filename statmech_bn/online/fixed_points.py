@@ -21,11 +21,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, root
 
 from statmech_bn import symbolic as s
-from statmech_bn.checks import instance, real
+from statmech_bn.checks import instance, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
-from statmech_bn.online.states import averages, positive
+from statmech_bn.online.states import averages
 from statmech_bn.symbolic import rates as derived
 from statmech_bn.teacher_student import TeacherStudent
 

@@ -22,7 +22,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn import symbolic as s
-from statmech_bn.checks import array, instance, integer, real
+from statmech_bn.checks import array, instance, integer, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -33,7 +33,7 @@ from statmech_bn.online.fixed_points import (
     resting_gamma,
     stability,
 )
-from statmech_bn.online.states import State, as_array, averages, positive, read_state
+from statmech_bn.online.states import State, as_array, averages, read_state
 from statmech_bn.symbolic import rates as derived
 from statmech_bn.teacher_student import TeacherStudent
 

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from statmech_bn import symbolic as s
-from statmech_bn.checks import vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
@@ -95,11 +93,3 @@ def as_array(values: np.ndarray, template: xr.DataArray, name: str) -> xr.DataAr
     """Give values the dimensions and coordinates of another array, and the name's attributes."""
     array = xr.DataArray(values, template.coords, template.dims, name)
     return describe(array.to_dataset())[name]
-
-
-def positive(name: str, values: ArrayLike) -> np.ndarray:
-    """Return numbers > 0 as an array of one dimension, or raise InvalidSetup."""
-    numbers = vector(name, values)
-    if not (numbers > 0).all():
-        raise invalid(name, "finite numbers > 0 in one dimension, at least one", values)
-    return numbers

@@ -7,7 +7,7 @@ import pytest
 
 import statmech_bn as sbn
 from statmech_bn.depth import DeepNetwork, Parameters
-from statmech_bn.depth.network import EPSILON
+from statmech_bn.depth.propagation import EPSILON
 from statmech_bn.errors import InvalidSetup
 
 
