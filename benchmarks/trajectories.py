@@ -16,8 +16,8 @@ from scipy.integrate import odeint
 from timing import Row, interleaved, spread
 
 import statmech_bn as sbn
-from statmech_bn.online import lsoda
-from statmech_bn.online.flow import compiled_flow, flow_function
+from statmech_bn.online.flow import lsoda
+from statmech_bn.online.flow.derivatives import compiled_flow, flow_function
 
 START = sbn.OrderParameters(0.05)
 

@@ -29,7 +29,7 @@ from torch import nn
 
 import statmech_bn as sbn
 from statmech_bn import networks
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 NETWORKS = {"dense": "one dense layer", "convolutional": "three convolutions"}
 KINDS = {

@@ -40,7 +40,7 @@ from torch.nn import functional
 
 import statmech_bn as sbn
 from statmech_bn import networks
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 KINDS = {
     "batch": r"BN: $\mu_B$ and $\sigma_B$",

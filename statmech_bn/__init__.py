@@ -29,13 +29,13 @@ if _TYPE_CHECKING:
     from statmech_bn.dataset import open_dataset as open
     from statmech_bn.dataset import save
     from statmech_bn.online import rates, schedules
-    from statmech_bn.online.batch_loss import batch_loss, loss_minimum
-    from statmech_bn.online.effective_decay import effective_gamma_decay
+    from statmech_bn.online.gamma.batch_loss import batch_loss, loss_minimum
+    from statmech_bn.online.gamma.effective_decay import effective_gamma_decay
+    from statmech_bn.online.gamma.stationary import stationary_gamma
     from statmech_bn.online.inputs import Inputs
     from statmech_bn.online.macroscopic import macroscopic
     from statmech_bn.online.mesoscopic import mesoscopic
     from statmech_bn.online.microscopic import microscopic
-    from statmech_bn.online.stationary_gamma import stationary_gamma
     from statmech_bn.sweeps.run import sweep
     from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -47,14 +47,14 @@ _PLACES = {
     "OrderParameters": "teacher_student:OrderParameters",
     "TeacherStudent": "teacher_student:TeacherStudent",
     "activation": "activations:activation",
-    "batch_loss": "online.batch_loss:batch_loss",
+    "batch_loss": "online.gamma.batch_loss:batch_loss",
     "codegen": "codegen",
     "depth": "depth",
-    "effective_gamma_decay": "online.effective_decay:effective_gamma_decay",
+    "effective_gamma_decay": "online.gamma.effective_decay:effective_gamma_decay",
     "errors": "errors",
     "geometry": "geometry",
     "layers": "layers",
-    "loss_minimum": "online.batch_loss:loss_minimum",
+    "loss_minimum": "online.gamma.batch_loss:loss_minimum",
     "macroscopic": "online.macroscopic:macroscopic",
     "mesoscopic": "online.mesoscopic:mesoscopic",
     "microscopic": "online.microscopic:microscopic",
@@ -65,7 +65,7 @@ _PLACES = {
     "rates": "online.rates",
     "save": "dataset:save",
     "schedules": "online.schedules",
-    "stationary_gamma": "online.stationary_gamma:stationary_gamma",
+    "stationary_gamma": "online.gamma.stationary:stationary_gamma",
     "study": "study",
     "sweep": "sweeps.run:sweep",
     "sweeps": "sweeps",

@@ -44,7 +44,7 @@ from statmech_bn.dataset import describe
 from statmech_bn.depth.correlation import NORMALIZATIONS
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import invalid
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 WEIGHT_VARIANCE, SIZE = 2.0, 3
 NEGLIGIBLE = 1e-9

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.averages.quadrature import SPACING, panels, student_nodes, trapezoid
 from statmech_bn.checks import array, flag
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm, NotConverged, invalid
-from statmech_bn.online.quadrature import SPACING, panels, student_nodes, trapezoid
 from statmech_bn.symbolic.correlation_map import c as correlation_symbol
 from statmech_bn.symbolic.correlation_map import correlation_kernel
 from statmech_bn.symbolic.correlation_map import q as variance_symbol

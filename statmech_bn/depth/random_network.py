@@ -15,7 +15,7 @@ from statmech_bn.checks import count, instance, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.correlation import Layer, layer_attributes
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 
 def measure_correlation(

@@ -14,7 +14,7 @@ from statmech_bn.dataset import describe
 from statmech_bn.depth.network import DeepNetwork, check_batch, stepped
 from statmech_bn.depth.propagation import cross_entropy, forward, loss_and_gradients
 from statmech_bn.errors import invalid
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 
 def train(

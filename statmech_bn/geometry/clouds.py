@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from statmech_bn.checks import choice, count, integer, real
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 LARGEST_NOISE = 1e100
 """The square of more overflows."""

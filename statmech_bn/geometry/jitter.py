@@ -34,7 +34,7 @@ from scipy.special import ndtr, poch
 from statmech_bn.checks import array, choice, count, integer, integers, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 FARTHEST = 1e100
 """The square of a larger shift overflows."""

@@ -20,7 +20,7 @@ from statmech_bn.geometry.distance import folded_distances
 from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
 from statmech_bn.geometry.partition import partition
 from statmech_bn.layers import batch_norm_backward, batch_norm_forward
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 EPSILON = 1e-5
 

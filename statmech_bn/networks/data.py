@@ -28,7 +28,7 @@ from torch import Tensor
 from statmech_bn.checks import choice, integer, real
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import user_path
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 IDX = ("mnist", "fashion-mnist")
 DATASETS = ("digits", *IDX, "cifar-10")

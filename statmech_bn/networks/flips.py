@@ -25,7 +25,7 @@ from statmech_bn.checks import choice, integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.surgery import hooked, in_mode, keeping_buffers, refresh_population
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 REFERENCES = ("batch", "population")
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from statmech_bn.checks import integer
 from statmech_bn.errors import invalid
 from statmech_bn.networks.normalization import Normalization
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 DEEPEST = 32
 """Hidden layers of the plain network, at most."""

@@ -20,7 +20,7 @@ from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.networks.losses import loss_named
 from statmech_bn.networks.surgery import keeping_buffers
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 
 
 def sharpness(

@@ -32,7 +32,7 @@ from statmech_bn.networks.data import Images
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty
 from statmech_bn.networks.surgery import in_mode, normalization_layers, refresh_population
 from statmech_bn.online import schedules
-from statmech_bn.online.arguments import stream
+from statmech_bn.random import stream
 from statmech_bn.symbolic.gamma_decay import STATISTICS
 
 POPULATION_SAMPLES = 2048

@@ -15,16 +15,16 @@ from functools import partial
 
 import numpy as np
 
-from statmech_bn.compile_cache import numba
-from statmech_bn.online.averages import Quadrature
-from statmech_bn.online.generalization import generalization_error
-from statmech_bn.online.quadrature import (
+from statmech_bn.averages.choice import Quadrature
+from statmech_bn.averages.generalization import generalization_error
+from statmech_bn.averages.quadrature import (
     SPACING,
     panels,
     student_nodes,
     teacher_moments,
     trapezoid,
 )
+from statmech_bn.compile_cache import numba
 from statmech_bn.teacher_student import TeacherStudent
 
 

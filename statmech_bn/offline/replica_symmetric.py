@@ -40,15 +40,15 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
+from statmech_bn.averages.choice import Quadrature
+from statmech_bn.averages.generalization import generalization_error
+from statmech_bn.averages.quadrature import REACH, SPACING, panels, trapezoid
 from statmech_bn.checks import flag, positive
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.offline.proximal import field_moments, workspace
-from statmech_bn.online.averages import Quadrature
-from statmech_bn.online.generalization import generalization_error
-from statmech_bn.online.quadrature import REACH, SPACING, panels, trapezoid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, real
 
 TOLERANCE = 1e-8

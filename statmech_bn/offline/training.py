@@ -45,9 +45,9 @@ from statmech_bn.online.arguments import (
     check_finite_dimension,
     check_run,
     check_work,
-    stream,
 )
 from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 ORIGIN = OrderParameters(overlap=0.0)

@@ -16,8 +16,8 @@ from statmech_bn.activations import z
 from statmech_bn.checks import LARGEST_COUNT, array, positive
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
-from statmech_bn.online.arguments import stream
 from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 STREAM = 4

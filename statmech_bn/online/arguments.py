@@ -1,4 +1,4 @@
-"""What the three levels share: checks, recorded steps, random streams, and what has diverged."""
+"""What the three levels share: checks, recorded steps, and what has diverged."""
 
 from __future__ import annotations
 
@@ -156,11 +156,6 @@ def check_work(
 def check_dtype(dtype: Any) -> None:
     """Check the precision of weights and samples."""
     choice("dtype", dtype, ("float64", "float32"))
-
-
-def stream(seed: int, *key: int) -> np.random.Generator:
-    """Return the random stream of one part of a run: it depends on the seed and the key only."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 def _times(values: ArrayLike) -> np.ndarray:

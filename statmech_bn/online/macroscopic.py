@@ -1,12 +1,12 @@
 r"""The flow of the order parameters at N → ∞, integrated.
 
 The flow itself is SymPy's (`statmech_bn.symbolic.order_parameter_flow`), in terms of the averages
-D, A₂ and B over the fields; those come from `statmech_bn.online.averages`. The state that is
+D, A₂ and B over the fields; those come from `statmech_bn.averages.choice`. The state that is
 integrated is (R, log L, γ): the length of a student that diverges grows exponentially, and that of
 a normalized one can grow by decades at once at a large learning rate.
 
-`statmech_bn.online.trajectory` integrates the averages' closed forms and series in compiled code,
-`statmech_bn.online.lsoda` what has neither.
+`statmech_bn.online.flow.trajectory` integrates the averages' closed forms and series in compiled
+code, `statmech_bn.online.flow.lsoda` what has neither.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import NotConverged
-from statmech_bn.online import lsoda
 from statmech_bn.online.arguments import Run, check_gaussian, check_run
-from statmech_bn.online.flow import LARGEST_LOG_LENGTH, compiled_flow, flow_function
-from statmech_bn.online.generalization import generalization_error
-from statmech_bn.online.schedules import Pieces, Schedule, prepare
-from statmech_bn.online.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
-from statmech_bn.online.zero_scale import leaving, resting
+from statmech_bn.online.flow import lsoda
+from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
+from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
+from statmech_bn.online.flow.zero_scale import leaving, resting
+from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 CHUNK = 16
@@ -73,7 +73,7 @@ def macroscopic(
     ------
     InvalidSetup
         An argument is outside of its range, or the start is γ = 0 at a kink from which N → ∞ has
-        no single limit (`statmech_bn.online.zero_scale`).
+        no single limit (`statmech_bn.online.flow.zero_scale`).
     NotConverged
         The solver gave up; the message names the learning rate and the time.
 

@@ -38,6 +38,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.arrays import namespace
+from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.codegen import numba_table_function, stable
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
@@ -47,13 +48,12 @@ from statmech_bn.online.arguments import (
     check_gaussian,
     check_run,
     check_work,
-    stream,
 )
-from statmech_bn.online.chain_kernel import simulate_on_device
-from statmech_bn.online.generalization import generalization_error
-from statmech_bn.online.piecewise import value_at_step
+from statmech_bn.online.chain.cuda import simulate_on_device
 from statmech_bn.online.problem import Pace, Problem
-from statmech_bn.online.schedules import Schedule, prepare
+from statmech_bn.online.schedules.pieces import value_at_step
+from statmech_bn.online.schedules.schedule import Schedule, prepare
+from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 SHARES = 32
@@ -105,7 +105,7 @@ def mesoscopic(
         η_γ > 0, by default the learning rate.
     device : {"cpu", "cuda"}
         "cuda" is for many chains (thousands of replicas and learning rates at once). The two
-        devices have other random numbers and the same law, see `online.chain_kernel`.
+        devices have other random numbers and the same law, see `online.chain.cuda`.
     workers : int, optional
         Threads of the processor, by default one a core. The result does not depend on it.
     schedule : Schedule or callable, optional

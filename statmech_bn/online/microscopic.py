@@ -13,8 +13,8 @@ puts m = 0 and Σ = 1, that is σ_P = L.
 
 All learning rates of a call learn from the same samples: one block of them is in memory at a
 time, and the fields and updates of all learners are two matrix products. On the CPU a replica is a
-compiled loop in a thread (`statmech_bn.online.network_step`), on a GPU all replicas make their
-steps together (`statmech_bn.online.network_arrays`).
+compiled loop in a thread (`statmech_bn.online.network.step`), on a GPU all replicas make their
+steps together (`statmech_bn.online.network.arrays`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
 from statmech_bn.arrays import library, namespace
+from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.checks import array
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
@@ -38,15 +39,14 @@ from statmech_bn.online.arguments import (
     check_finite_dimension,
     check_run,
     check_work,
-    stream,
 )
-from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.inputs import Draw, Inputs
-from statmech_bn.online.network_stacks import learn_stacks
-from statmech_bn.online.network_step import Learners, Samples, Task, learn
+from statmech_bn.online.network.stacks import learn_stacks
+from statmech_bn.online.network.step import Learners, Samples, Task, learn
+from statmech_bn.online.network.world import TEST_SAMPLES, Plan, World
 from statmech_bn.online.problem import Pace, Problem
-from statmech_bn.online.schedules import Schedule, prepare
-from statmech_bn.online.world import TEST_SAMPLES, Plan, World
+from statmech_bn.online.schedules.schedule import Schedule, prepare
+from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 BLOCK_SIZE = 131_072

@@ -194,7 +194,7 @@ def test_functions_of_others_are_left_to_numba(tmp_path):
 
 CODE = (
     "import sympy as sp; from statmech_bn.codegen import numba_function;"
-    "from statmech_bn.online.quadrature import numba; x = sp.Symbol('x');"
+    "from statmech_bn.averages.quadrature import numba; x = sp.Symbol('x');"
     "print(numba_function([x**2], [x])(3.0))"
 )
 

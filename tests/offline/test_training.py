@@ -10,11 +10,11 @@ import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.activations import z
+from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.codegen import array_function
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.offline import training_step
 from statmech_bn.offline.inference_error import inference_error
-from statmech_bn.online.generalization import generalization_error
 
 SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
 RUN = {"load": [0.7, 1.5], "learning_rate": [0.5, 2.0], "dimension": 30, "epochs": 4, "seed": 5}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.special import erf, ndtr
 
+from statmech_bn.averages.batch import batch_averages, batch_averages_kernel
+from statmech_bn.averages.batch_quadrature import batch_rule
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.online.batch_averages import batch_averages, batch_averages_kernel
-from statmech_bn.online.batch_quadrature import batch_rule
 
 ARRAY = numba.types.float64[::1]
 SIGNATURE = numba.types.void(ARRAY, ARRAY, ARRAY)

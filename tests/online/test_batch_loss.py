@@ -7,8 +7,8 @@ import sympy as sp
 
 import statmech_bn as sbn
 from statmech_bn.activations import activation
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.online.averages import Quadrature
 
 SIZE = 8
 

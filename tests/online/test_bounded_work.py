@@ -10,8 +10,8 @@ import sympy as sp
 import statmech_bn as sbn
 from statmech_bn.activations import z
 from statmech_bn.errors import InvalidSetup, NotConverged
-from statmech_bn.online import lsoda
-from statmech_bn.online.trajectory import STOPPED
+from statmech_bn.online.flow import lsoda
+from statmech_bn.online.flow.trajectory import STOPPED
 
 x = sp.Symbol("x")
 EXTREMES = [

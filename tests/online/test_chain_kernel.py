@@ -23,7 +23,7 @@ import statmech_bn as sbn
 from statmech_bn.activations import NAMED
 from statmech_bn.arrays import namespace
 from statmech_bn.errors import InvalidSetup, NoDevice
-from statmech_bn.online import chain_kernel
+from statmech_bn.online.chain import cuda
 
 x = sp.Symbol("x")
 SHIM = Path(__file__).with_name("cuda_on_host.hpp")
@@ -96,7 +96,7 @@ def numbers(folder):
     """The functions of random_numbers.cu."""
     if shutil.which("g++") is None:
         pytest.skip("no C++ compiler")
-    source = (files("statmech_bn.online") / "random_numbers.cu").read_text()
+    source = (files("statmech_bn.random") / "random_numbers.cu").read_text()
     return compiled(
         source
         + """
@@ -231,28 +231,28 @@ def test_lanes_share_a_replica_without_trace(device, monkeypatch, normalization,
     start = START if normalization != "none" else sbn.OrderParameters(0.3, 0.9)
     found = []
     for width in (1, lanes):
-        monkeypatch.setattr(chain_kernel, "lanes", lambda batch_size, width=width: width)
+        monkeypatch.setattr(cuda, "lanes", lambda batch_size, width=width: width)
         found.append(sbn.mesoscopic(setup, [0.5, 2.0], start=start, **run))
     xr.testing.assert_allclose(*found, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.usefixtures("device")
 def test_results_do_not_depend_on_layout_or_company(monkeypatch):
-    launches, fill_factors = [], chain_kernel.fill_factors
+    launches, fill_factors = [], cuda.fill_factors
 
     def counted(*arguments):
         launches.append(arguments)
         fill_factors(*arguments)
 
-    monkeypatch.setattr(chain_kernel, "fill_factors", counted)
+    monkeypatch.setattr(cuda, "fill_factors", counted)
     setup = setup_with_everything("batch", "erf", 5)
     time = [0.0, 0.01, 0.02, 1.0, 3.0]  # the first three within one step
     run = {"time": time, "start": START, "dimension": 30, "seed": 2**70, "device": "cuda"}
     plain = sbn.mesoscopic(setup, [0.5, 2.0, 3.0], replicas=7, **run)
     assert len(launches) == 1
-    monkeypatch.setattr(chain_kernel, "THREADS_AT_ONCE", 20)
-    monkeypatch.setattr(chain_kernel, "STEPS_OF_LAUNCH", 13)
-    monkeypatch.setattr(chain_kernel, "NUMBERS_OF_RECORDS", 150)
+    monkeypatch.setattr(cuda, "THREADS_AT_ONCE", 20)
+    monkeypatch.setattr(cuda, "STEPS_OF_LAUNCH", 13)
+    monkeypatch.setattr(cuda, "NUMBERS_OF_RECORDS", 150)
     xr.testing.assert_identical(plain, sbn.mesoscopic(setup, [0.5, 2.0, 3.0], replicas=7, **run))
     assert len(launches) > 8
     fewer = sbn.mesoscopic(setup, [2.0], replicas=3, **run)
@@ -308,9 +308,9 @@ def test_a_trillion_dimensions():
 
 def test_lanes_are_a_power_of_two_that_fits():
     for batch_size in range(1, 1025):
-        lanes = chain_kernel.lanes(batch_size)
+        lanes = cuda.lanes(batch_size)
         assert lanes in (1, 2, 4, 8, 16, 32)
-        assert lanes == 32 or lanes * chain_kernel.SAMPLES_PER_THREAD >= batch_size
+        assert lanes == 32 or lanes * cuda.SAMPLES_PER_THREAD >= batch_size
 
 
 @pytest.mark.gpu
@@ -350,8 +350,7 @@ def compile_for_the_device(setups, folder):
     text = "".join(
         f"namespace kernel{i} {{\n{source}\n}}\n".replace('extern "C" ', "")
         for i, source in enumerate(
-            chain_kernel.kernel_source(setup, chain_kernel.lanes(setup.batch_size))
-            for setup in setups
+            cuda.kernel_source(setup, cuda.lanes(setup.batch_size)) for setup in setups
         )
     )
     # Code compiled at run time knows the mathematical functions but none of C's macros.

@@ -6,8 +6,8 @@ import scipy.integrate
 
 import statmech_bn as sbn
 from statmech_bn.activations import activation
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.online.averages import Quadrature
 
 START, TIME = sbn.OrderParameters(0.1, 1.0, 0.8), np.array([0.0, 1.0, 3.0, 80.0])
 

@@ -7,9 +7,9 @@ import pytest
 
 import statmech_bn as sbn
 from statmech_bn.normalization.batch import products_of_fields, statistics
-from statmech_bn.online import network_step
-from statmech_bn.online.arguments import stream
-from statmech_bn.online.world import World
+from statmech_bn.online.network import step
+from statmech_bn.online.network.world import World
+from statmech_bn.random import stream
 
 EPSILON = {name: float(np.finfo(name).eps) for name in ("float64", "float32")}
 
@@ -34,7 +34,7 @@ def spreads(x, weights, dtype):
     mean = lambda h: h.mean(axis=0)  # noqa: E731
     _, variance = statistics(np, fields.astype(float), EPSILON[dtype], products, mean)
     compiled = [
-        network_step.statistics(fields[:, k], 1.0, EPSILON[dtype], products[k])[1]
+        step.statistics(fields[:, k], 1.0, EPSILON[dtype], products[k])[1]
         for k in range(len(weights))
     ]
     return np.array(compiled), np.sqrt(variance)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import statmech_bn as sbn
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.errors import NotConverged
-from statmech_bn.online.averages import Quadrature
 
 x = sp.Symbol("x")
 ELU = sp.Piecewise((x, x > 0), (sp.exp(x) - 1, True))

@@ -11,7 +11,7 @@ import statmech_bn as sbn
 from statmech_bn.activations import z
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.online.network_step import Learners, Samples, Task, learn
+from statmech_bn.online.network.step import Learners, Samples, Task, learn
 from statmech_bn.online.problem import Pace, Problem
 
 START = sbn.OrderParameters(0.3, 1.2, 0.8)

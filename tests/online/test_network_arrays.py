@@ -11,8 +11,8 @@ from host_kernels import HostKernels
 from scipy import stats
 
 import statmech_bn as sbn
-from statmech_bn.online import network_stacks
-from statmech_bn.online.device_normals import LABELS, SAMPLES, DeviceNormals
+from statmech_bn.online.network import stacks
+from statmech_bn.random.device import LABELS, SAMPLES, DeviceNormals
 
 x = sp.Symbol("x")
 ACTIVATIONS = ["linear", "relu", "erf", sp.Max(x, x / 5) + sp.sin(x) / 3]
@@ -99,8 +99,8 @@ def test_divergence_is_the_same(on_both):
 def test_blocks_and_stacks_leave_no_trace(on_both, monkeypatch):
     arguments = run("batch", replicas=3)
     _, whole = on_both(np, everything("batch"), **arguments)
-    monkeypatch.setattr(network_stacks, "BLOCK_SIZE", 1000)
-    monkeypatch.setattr(network_stacks, "STACK_SIZE", 200)
+    monkeypatch.setattr(stacks, "BLOCK_SIZE", 1000)
+    monkeypatch.setattr(stacks, "STACK_SIZE", 200)
     _, parts = on_both(np, everything("batch"), **arguments)
     assert_same(whole, parts, 1e-13)
 
@@ -210,7 +210,7 @@ def test_gpu_memory_does_not_grow_with_steps():
     for time in (1.0, 10.0):
         pool.free_all_blocks()
         arguments = run("batch", **{**GPU, "time": [time], "dimension": 2000}, replicas=4)
-        assert network_stacks.BLOCK_SIZE < 4 * 8 * 2000 * 2000, "several blocks in either run"
+        assert stacks.BLOCK_SIZE < 4 * 8 * 2000 * 2000, "several blocks in either run"
         sbn.microscopic(everything("batch", batch_size=8), device="cuda", **arguments)
         used.append(pool.total_bytes())
     assert used[1] < 1.1 * used[0]

@@ -9,7 +9,7 @@ import xarray as xr
 import statmech_bn as sbn
 from statmech_bn import symbolic as s
 from statmech_bn.errors import InvalidSetup, NotConverged
-from statmech_bn.online.states import averages
+from statmech_bn.online.rates.states import averages
 
 rates = sbn.rates
 STATE = sbn.OrderParameters(overlap=0.4, length=1.3, gamma=0.8)
@@ -146,7 +146,7 @@ def test_stability_is_that_of_the_derived_jacobian():
 
 def test_slopes_of_the_averages_at_the_teacher():
     """Differences in arccos R against derivatives of the closed ReLU averages."""
-    from statmech_bn.online.fixed_points import _slopes
+    from statmech_bn.online.rates.fixed_points import _slopes
 
     drive, pull, noise, _ = s.field_averages("relu")
     for overlap in (0.3, 0.9995, 1.0):

@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 
 import statmech_bn as sbn
 from statmech_bn import schedules
-from statmech_bn.online.piecewise import value_at
+from statmech_bn.online.schedules.pieces import value_at
 
 START = sbn.OrderParameters(0.2, 1.1, 0.7)
 TIME = np.array([0.0, 0.3, 1.0, 2.5, 4.0, 10.0])

@@ -9,9 +9,9 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from statmech_bn.activations import activation
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.errors import InvalidSetup, NotConverged
-from statmech_bn.online.averages import Quadrature
-from statmech_bn.online.stationary_gamma import stationary_gamma
+from statmech_bn.online.gamma.stationary import stationary_gamma
 
 X = sp.Symbol("x")
 SIZES = np.array([16, 32, 64, 128, 256])

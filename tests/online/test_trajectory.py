@@ -8,12 +8,12 @@ import xarray as xr
 from scipy.integrate import solve_ivp
 
 import statmech_bn as sbn
+from statmech_bn.averages.chebyshev import four_averages
+from statmech_bn.averages.choice import field_average_function
 from statmech_bn.codegen import numba_vector_function
-from statmech_bn.online import lsoda
-from statmech_bn.online.averages import field_average_function
-from statmech_bn.online.flow import compiled_flow, flow_function
-from statmech_bn.online.interpolation import four_averages
-from statmech_bn.online.rosenbrock import (
+from statmech_bn.online.flow import lsoda
+from statmech_bn.online.flow.derivatives import compiled_flow, flow_function
+from statmech_bn.online.flow.rosenbrock import (
     DIAGONAL,
     NODES,
     STAGES,
@@ -23,7 +23,7 @@ from statmech_bn.online.rosenbrock import (
     solve_stage,
     stage_state,
 )
-from statmech_bn.online.trajectory import DIVERGED, FINISHED, integrate
+from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, integrate
 
 START = sbn.OrderParameters(0.1, 1.3, 0.6)
 TIME = np.array([0.0, 0.5, 2.0, 10.0, 100.0])

@@ -7,9 +7,9 @@ from scipy.special import gammaln
 
 import statmech_bn as sbn
 from statmech_bn.activations import activation
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import InvalidSetup, NoClosedForm
-from statmech_bn.online.averages import Quadrature
 from statmech_bn.symbolic import A, B, D, L, M, R, eta, eta_gamma, gamma, lamda, zeta
 
 x = sp.Symbol("x")

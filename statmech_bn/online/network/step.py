@@ -12,7 +12,7 @@ import numpy as np
 
 from statmech_bn.compile_cache import numba
 from statmech_bn.normalization.batch import rounding_of_fields
-from statmech_bn.online.piecewise import value_at_step
+from statmech_bn.online.schedules.pieces import value_at_step
 
 DOUBLE, SINGLE = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
 """ε of the weights' precision."""

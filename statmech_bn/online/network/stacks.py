@@ -18,11 +18,11 @@ from array_api_compat import array_namespace, is_cupy_namespace
 from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import array_function
-from statmech_bn.online.arguments import stream
-from statmech_bn.online.device_normals import LABELS, SAMPLES, DeviceNormals
-from statmech_bn.online.network_arrays import Array, Rule, Students
-from statmech_bn.online.piecewise import value_at
-from statmech_bn.online.world import Plan, World
+from statmech_bn.online.network.arrays import Array, Rule, Students
+from statmech_bn.online.network.world import Plan, World
+from statmech_bn.online.schedules.pieces import value_at
+from statmech_bn.random import stream
+from statmech_bn.random.device import LABELS, SAMPLES, DeviceNormals
 from statmech_bn.teacher_student import TeacherStudent
 
 BLOCK_SIZE = 2**25

@@ -11,9 +11,10 @@ that a jump at t₀ acts first on the step that begins at t₀; the flow is inte
     warm_up           s = c + (1 − c) t/T until T, then another schedule that begins there
     table             linear between given values, constant outside of them
 
-Any callable t ↦ s does as well. It becomes polynomials on pieces (`statmech_bn.online.piecewise`),
-which find a jump or a bend of it if it shows at the recorded times or at a hundredth of the
-duration; what is shorter should be a `table` or a `Schedule` with breakpoints.
+Any callable t ↦ s does as well. It becomes polynomials on pieces
+(`statmech_bn.online.schedules.pieces`), which find a jump or a bend of it if it shows at the
+recorded times or at a hundredth of the duration; what is shorter should be a `table` or a
+`Schedule` with breakpoints.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.checks import instance, real, vector
 from statmech_bn.errors import invalid
-from statmech_bn.online.piecewise import pieces
+from statmech_bn.online.schedules.pieces import pieces
 
 __all__ = ["Schedule", "constant", "cosine", "inverse_time", "step", "table", "warm_up"]
 
@@ -289,7 +290,7 @@ def prepare(
     Returns
     -------
     pieces : tuple of ndarray
-        Edges and coefficients, see `statmech_bn.online.piecewise`.
+        Edges and coefficients, see `statmech_bn.online.schedules.pieces`.
     attribute : str or None
         JSON that describes the schedule.
 

@@ -1,17 +1,16 @@
 r"""Trajectories of (R, log L, γ), integrated in compiled code with Rodas5P.
 
-The steps are chosen so that u₈ is below the tolerances (`statmech_bn.online.rosenbrock`), and the
-requested times are interpolated: a trajectory does not depend on which of its times are asked for.
+The steps are chosen so that u₈ is below the tolerances (`statmech_bn.online.flow.rosenbrock`), and
+the requested times are interpolated: a trajectory does not depend on which of them are asked for.
 The learning rates are multiplied by the factor s(t) of a schedule, given as polynomials on pieces
-(`statmech_bn.online.piecewise`), and no step crosses from one piece to the next.
+(`statmech_bn.online.schedules.pieces`), and no step crosses from one piece to the next.
 """
 
 import numpy as np
 
+from statmech_bn.averages.chebyshev import four_averages
 from statmech_bn.compile_cache import numba
-from statmech_bn.online.interpolation import four_averages
-from statmech_bn.online.piecewise import value_on
-from statmech_bn.online.rosenbrock import (
+from statmech_bn.online.flow.rosenbrock import (
     DIAGONAL,
     NODES,
     STAGES,
@@ -21,6 +20,7 @@ from statmech_bn.online.rosenbrock import (
     solve_stage,
     stage_state,
 )
+from statmech_bn.online.schedules.pieces import value_on
 
 FINISHED, DIVERGED, STOPPED, UNCOVERED = range(4)
 """How a trajectory ended: at the last time, at infinite length, without an acceptable step, or

@@ -29,7 +29,7 @@ from array_api_compat import array_namespace
 from statmech_bn.codegen import array_function, stable
 from statmech_bn.codegen.array_target import Function
 from statmech_bn.normalization.batch import products_of_fields, statistics
-from statmech_bn.online.network_step import DOUBLE, LARGEST, LARGEST_SINGLE, SINGLE
+from statmech_bn.online.network.step import DOUBLE, LARGEST, LARGEST_SINGLE, SINGLE
 from statmech_bn.symbolic import step as s
 from statmech_bn.symbolic.step import gradient_step
 from statmech_bn.symbolic.symbols import M, eta, eta_gamma, zeta

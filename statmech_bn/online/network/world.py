@@ -10,10 +10,11 @@ import numpy as np
 from statmech_bn.activations import z
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.normalization.batch import products_of_fields, statistics
-from statmech_bn.online.arguments import Run, stream
+from statmech_bn.online.arguments import Run
 from statmech_bn.online.inputs import Inputs
-from statmech_bn.online.network_step import apply
-from statmech_bn.online.schedules import Pieces
+from statmech_bn.online.network.step import apply
+from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 EPSILON = float(np.finfo(float).eps)

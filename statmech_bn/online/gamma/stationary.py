@@ -34,11 +34,11 @@ from scipy.optimize import brentq
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.averages.choice import Quadrature
+from statmech_bn.averages.quadrature import SPACING, panels, teacher_moments, trapezoid
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
-from statmech_bn.online.averages import Quadrature
-from statmech_bn.online.quadrature import SPACING, panels, teacher_moments, trapezoid
 from statmech_bn.symbolic.gamma_decay import (
     PARTS,
     STATISTICS,
@@ -89,7 +89,7 @@ def stationary_gamma(
         part "mean" and "spread" if only μ_B or σ_B fluctuates, and "both". ``gamma_population``
         is the limit M → ∞. For Gaussian fields also ``gamma_exact`` over batch_size, where the
         average over batches of M vanishes to all orders (NaN for M = 3, see
-        `statmech_bn.online.batch_averages`).
+        `statmech_bn.averages.batch`).
 
     Raises
     ------

@@ -30,8 +30,9 @@ from statmech_bn.codegen import cuda_source
 from statmech_bn.compile_cache import numba
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import LARGEST_LENGTH, Run
-from statmech_bn.online.piecewise import value_at
-from statmech_bn.online.schedules import Pieces
+from statmech_bn.online.schedules.pieces import value_at
+from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.random.device import SOURCE
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 SAMPLES_PER_THREAD = 4
@@ -81,10 +82,8 @@ def kernel_source(setup: TeacherStudent, lanes: int) -> str:
             f"constexpr double LARGEST_LENGTH = {LARGEST_LENGTH!r};",
             cuda_source([g.expression], [z], "value"),
             cuda_source([g.expression, g.derivative], [z], "value_and_slope"),
-            *(
-                (files(__package__) / name).read_text()
-                for name in ("random_numbers.cu", "chain.cu")
-            ),
+            SOURCE,
+            (files(__package__) / "chain.cu").read_text(),
         ]
     )
 

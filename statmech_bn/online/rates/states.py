@@ -11,10 +11,10 @@ import sympy as sp
 import xarray as xr
 
 from statmech_bn import symbolic as s
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
-from statmech_bn.online.averages import Quadrature
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 State = OrderParameters | Mapping[str, Any] | xr.Dataset

@@ -19,11 +19,11 @@ import sympy as sp
 
 from statmech_bn import symbolic as s
 from statmech_bn.activations import Activation
+from statmech_bn.averages.choice import averages_series, field_average_function, series_range
 from statmech_bn.codegen import numba_function, numba_vector_function
 from statmech_bn.errors import NoClosedForm
 from statmech_bn.normalization import Normalization
 from statmech_bn.online.arguments import LARGEST_LENGTH
-from statmech_bn.online.averages import averages_series, field_average_function, series_range
 from statmech_bn.teacher_student import TeacherStudent
 
 LARGEST_LOG_LENGTH = math.log(LARGEST_LENGTH)

@@ -9,9 +9,9 @@ import numpy as np
 
 from statmech_bn import symbolic
 from statmech_bn.activations import Activation
+from statmech_bn.averages.choice import SMALLEST_RANGE, Quadrature, error_series
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm
-from statmech_bn.online.averages import SMALLEST_RANGE, Quadrature, error_series
 from statmech_bn.teacher_student import TeacherStudent
 
 

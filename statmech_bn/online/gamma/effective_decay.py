@@ -17,11 +17,11 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn import symbolic as s
+from statmech_bn.averages.choice import field_average_function
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
-from statmech_bn.online.averages import field_average_function
-from statmech_bn.online.flow import SCALE, closed_averages
+from statmech_bn.online.flow.derivatives import SCALE, closed_averages
 from statmech_bn.teacher_student import TeacherStudent
 
 

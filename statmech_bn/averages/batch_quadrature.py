@@ -31,7 +31,7 @@ LARGEST_DEVIATION_RULE = 120
 LOCAL_NODES = 12
 """Chebyshev nodes on a panel of the table of moments."""
 TAIL_TERMS = 4096
-"""Last term of the series for steps and ramps, see `statmech_bn.online.batch_pairs`."""
+"""Last term of the series for steps and ramps, see `statmech_bn.averages.batch_pairs`."""
 BLUR = 6.0
 """Half-width of a blurred kink in standard deviations."""
 STEEPEST = 50.0
@@ -49,7 +49,7 @@ class BatchRule(NamedTuple):
     refinement: float
     terms: int
     reach: float  # largest |û| of any weight
-    ratios: NDArray[np.float64]  # r_n of `statmech_bn.online.batch_pairs`
+    ratios: NDArray[np.float64]  # r_n of `statmech_bn.averages.batch_pairs`
     recurrence: NDArray[np.float64]  # β_n
     deviations: NDArray[np.float64]  # nodes of s for SMOOTH, BLURRED and SHARP, shape (3, nodes)
     deviation_weights: NDArray[np.float64]
@@ -76,7 +76,7 @@ def batch_rule(batch_size: int, refinement: float = 1.0) -> BatchRule:
     Returns
     -------
     BatchRule
-        The last argument of `statmech_bn.online.batch_averages.batch_averages_kernel`.
+        The last argument of `statmech_bn.averages.batch.batch_averages_kernel`.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from statmech_bn.checks import instance, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
-from statmech_bn.online.states import averages
+from statmech_bn.online.rates.states import averages
 from statmech_bn.symbolic import rates as derived
 from statmech_bn.teacher_student import TeacherStudent
 

@@ -1,8 +1,8 @@
 """The averages that have no closed form, as one function of (R, γ) for each setup.
 
 Whatever the normalization, the flow needs four numbers of a state: the drive D, the pull A₂, the
-noise B at Δ = 0 and the coefficient of Δ² in it. `statmech_bn.online.quadrature` integrates them
-for population statistics, `statmech_bn.online.batch_averages` for batches of finite size. As they
+noise B at Δ = 0 and the coefficient of Δ² in it. `statmech_bn.averages.quadrature` integrates them
+for population statistics, `statmech_bn.averages.batch` for batches of finite size. As they
 depend on (R, γ) alone, a Chebyshev series stands in for the integrals where it reproduces them.
 """
 
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from statmech_bn.activations import Activation, z
+from statmech_bn.averages.batch import batch_averages
+from statmech_bn.averages.chebyshev import ChebyshevSeries, chebyshev_series
+from statmech_bn.averages.quadrature import STEEP, error_averages, field_averages
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.errors import NotConverged
 from statmech_bn.online.arguments import LARGEST_LENGTH
-from statmech_bn.online.batch_averages import batch_averages
-from statmech_bn.online.interpolation import ChebyshevSeries, chebyshev_series
-from statmech_bn.online.quadrature import STEEP, error_averages, field_averages
 from statmech_bn.teacher_student import TeacherStudent
 
 Averages = Callable[[float, float], Any]

@@ -14,7 +14,8 @@ For given ū and s, which are independent of û, all are averages over û_1, exc
     d'Pd = Σ_m P_mm d_m² − (1/M) Σ_{m≠m'} d_m d_m' (1 + û_m û_m'),
 
 which the Funk–Hecke theorem reduces to averages over û_1 times polynomials
-(`statmech_bn.online.batch_pairs`). The nodes are those of `statmech_bn.online.batch_quadrature`.
+(`statmech_bn.averages.batch_pairs`). The nodes are those of
+`statmech_bn.averages.batch_quadrature`.
 
 For M → ∞ they tend to the averages of the weight-normalized student, but B to E[δ²] − E[δ]² − A2²:
 batch normalization also removes the mean of δ and its slope in û from every step.
@@ -31,15 +32,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.errors import invalid
-from statmech_bn.online.batch_pairs import (
+from statmech_bn.averages.batch_pairs import (
     kink_jumps,
     pair_series,
     pair_tail,
     polynomials_at,
     tail_sums,
 )
-from statmech_bn.online.batch_quadrature import (
+from statmech_bn.averages.batch_quadrature import (
     SHARP,
     active_sites,
     batch_rule,
@@ -50,6 +50,7 @@ from statmech_bn.online.batch_quadrature import (
     site_rule,
     teacher_table,
 )
+from statmech_bn.errors import invalid
 
 NEGLIGIBLE = 1e-11
 """Weight below which a node of (s, ū) is skipped."""
@@ -61,7 +62,7 @@ def batch_averages_kernel(activation, kinks, overlap, gamma, rule):
 
     Compiled once for all activations, as it takes the type of the cfunc alone. `kinks` is a
     contiguous float64 array without duplicates, `rule` comes from
-    `statmech_bn.online.batch_quadrature.batch_rule`.
+    `statmech_bn.averages.batch_quadrature.batch_rule`.
     """
     size = rule.batch_size
     blur = math.sqrt(max(1 - overlap * overlap, 0.0))

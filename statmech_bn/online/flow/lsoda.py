@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from statmech_bn.online.flow import LARGEST_LOG_LENGTH, Flow
-from statmech_bn.online.piecewise import value_on
-from statmech_bn.online.trajectory import DIVERGED, FINISHED, STOPPED
+from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, Flow
+from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, STOPPED
+from statmech_bn.online.schedules.pieces import value_on
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Local tolerances; they keep trajectories within 1e-6."""
@@ -47,7 +47,7 @@ def integrate(
     start : ndarray
         (R, log L, γ) at time 0.
     schedule : tuple of ndarray
-        Edges and coefficients of its pieces (`statmech_bn.online.piecewise`).
+        Edges and coefficients of its pieces (`statmech_bn.online.schedules.pieces`).
     time : ndarray
 
     Returns
@@ -55,7 +55,7 @@ def integrate(
     states : ndarray
         (R, log L, γ) at the times, shape (3, times), inf after the end of the trajectory.
     ended, reached : int, float
-        How it ended (`statmech_bn.online.trajectory`) and when.
+        How it ended (`statmech_bn.online.flow.trajectory`) and when.
     """
     edges, factors = schedule
     states, state = np.full((3, time.size), np.inf), start

@@ -18,9 +18,9 @@ import numpy as np
 
 from statmech_bn.activations import z
 from statmech_bn.errors import invalid
-from statmech_bn.online.piecewise import integral_until
-from statmech_bn.online.schedules import Pieces
-from statmech_bn.online.states import averages
+from statmech_bn.online.rates.states import averages
+from statmech_bn.online.schedules.pieces import integral_until
+from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 NEAR = 1e-30

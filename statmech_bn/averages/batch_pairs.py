@@ -21,8 +21,8 @@ import math
 
 import numpy as np
 
+from statmech_bn.averages.batch_quadrature import compiled, site_density
 from statmech_bn.compile_cache import numba
-from statmech_bn.online.batch_quadrature import compiled, site_density
 
 
 @compiled

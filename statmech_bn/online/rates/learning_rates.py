@@ -26,14 +26,14 @@ from statmech_bn.checks import array, instance, integer, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
-from statmech_bn.online.fixed_points import (
+from statmech_bn.online.rates.fixed_points import (
     NO_NOISE,
     equilibrium,
     fixed_point,
     resting_gamma,
     stability,
 )
-from statmech_bn.online.states import State, as_array, averages, read_state
+from statmech_bn.online.rates.states import State, as_array, averages, read_state
 from statmech_bn.symbolic import rates as derived
 from statmech_bn.teacher_student import TeacherStudent
 

@@ -1,0 +1,1 @@
+"""The flow at N → ∞: its derivatives, and how they are integrated."""

@@ -1,0 +1,1 @@
+"""Simulations of all N weights, compiled and as array code."""

@@ -1,0 +1,6 @@
+"""Learning rates, fixed points and late times of a student; the public room `sbn.rates`."""
+
+from statmech_bn.online.rates.fixed_points import equilibrium, fixed_point
+from statmech_bn.online.rates.learning_rates import effective, late_time, maximum, table
+
+__all__ = ["effective", "equilibrium", "fixed_point", "late_time", "maximum", "table"]
