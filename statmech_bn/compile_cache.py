@@ -9,8 +9,9 @@ other user can write to it or replace it, that is, if for it and each folder abo
 Without such a folder nothing is kept: the package works, and compiles anew in every process.
 
 Modules that compile import `numba` from here, so that it finds the folder by a locator. Each file
-begins with a checksum of what follows and of the source that it was compiled from; a file that is
-cut short, garbled or of another source is a miss.
+begins with a checksum of what follows and of what it was compiled from: the sources of its own
+module and of every module whose compiled functions it may contain, and the constants that it has
+from elsewhere. A file that is cut short, garbled or of other sources is a miss.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ import shutil
 import stat
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 import platformdirs
 from numba.core import caching
+from numba.core.dispatcher import Dispatcher
 
 from statmech_bn.errors import CompileCacheWarning
 
@@ -90,6 +94,7 @@ class Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
 
     def __init__(self, py_func: Any, py_file: str) -> None:
         self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
+        self._scope = py_func.__globals__
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Locator | None:
@@ -111,9 +116,38 @@ class Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
             os.makedirs(path, PRIVATE, exist_ok=True)
 
     def get_source_stamp(self) -> Any:
-        """Return the checksum of the source; a generated module has it in its name."""
+        """Return a checksum of all sources; a generated module has its own in its name."""
         name = Path(self._py_file).name
-        return name if name.startswith(GENERATED) else super().get_source_stamp()
+        if name.startswith(GENERATED):
+            return name
+        found = hashlib.sha256()
+        for part in _sources(self._py_file, self._scope, set()):
+            found.update(part)
+        return found.digest()
+
+
+def _sources(py_file: str, scope: dict[str, Any], seen: set[str]) -> Iterator[bytes]:
+    """Yield the source of a module, of those whose compiled functions it has, and its constants.
+
+    Machine code contains what it calls, and the values of names outside of it.
+    """
+    seen.add(py_file)
+    name = Path(py_file).name
+    yield name.encode() if name.startswith(GENERATED) else _content(py_file)
+    for value in scope.values():
+        if isinstance(value, Dispatcher):
+            other = value.py_func.__code__.co_filename
+            if other not in seen:
+                yield from _sources(other, value.py_func.__globals__, seen)
+        elif isinstance(value, (bool, int, float)):
+            yield repr(value).encode()
+        elif isinstance(value, np.ndarray):
+            yield value.tobytes()
+
+
+@functools.cache
+def _content(py_file: str) -> bytes:
+    return hashlib.sha256(Path(py_file).read_bytes()).digest()
 
 
 class CheckedFile(caching.IndexDataCacheFile):

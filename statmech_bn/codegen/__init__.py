@@ -6,6 +6,7 @@ from statmech_bn.codegen.latex_target import latex, latex_table
 from statmech_bn.codegen.numba_target import (
     numba_array_function,
     numba_function,
+    numba_inline_function,
     numba_table_function,
     numba_vector_function,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "latex_table",
     "numba_array_function",
     "numba_function",
+    "numba_inline_function",
     "numba_table_function",
     "numba_vector_function",
     "numpy_function",

@@ -108,6 +108,20 @@ def scalar_source(program: Program) -> str:
     )
 
 
+def inline_source(program: Program) -> str:
+    """Print a program as a jitted function that is part of the machine code of its callers."""
+    body = [f"    {left} = {_printed(right)}" for left, right in program.assignments]
+    results = ", ".join(f"float({_printed(result)})" for result in program.results)
+    return "\n".join(
+        [
+            HEADER + '@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)',
+            f"def generated({', '.join(map(str, program.arguments))}):",
+            *body,
+            f"    return {results}\n",
+        ]
+    )
+
+
 def array_source(program: Program) -> str:
     """Print a program of one argument as a C callback over arrays: f(x, out0, out1, ...)."""
     outputs = [f"out{i}" for i in range(len(program.results))]
@@ -186,6 +200,23 @@ def numba_function(
     (9.0, 6.0)
     """
     return _load(scalar_source(prepare(expressions, arguments))).generated
+
+
+def numba_inline_function(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Any:
+    """Compile expressions to a jitted function for use within compiled loops.
+
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+    arguments : sequence of sympy.Symbol
+        Every free symbol of the expressions, in the order of the generated function's parameters.
+
+    Returns
+    -------
+    callable
+        One float for each argument to a float, or to a tuple of them for several expressions.
+    """
+    return _load(inline_source(prepare(expressions, arguments))).generated
 
 
 def numba_array_function(expressions: Sequence[sp.Expr], argument: sp.Symbol) -> Any:

@@ -29,29 +29,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
 
 import numpy as np
-import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from statmech_bn.activations import Activation, z
 from statmech_bn.arrays import namespace
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.codegen import numba_table_function, stable
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.online.arguments import (
-    LARGEST_LENGTH,
     check_finite_dimension,
     check_gaussian,
     check_run,
     check_work,
 )
+from statmech_bn.online.chain.cpu import Origin, error_function, simulate
 from statmech_bn.online.chain.cuda import simulate_on_device
 from statmech_bn.online.problem import Pace, Problem
-from statmech_bn.online.schedules.pieces import value_at_step
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
@@ -60,14 +55,6 @@ SHARES = 32
 """Tasks of each thread. Many tasks make the loads of threads equal; a task costs 40 µs."""
 COST = 10
 """A normal number, or a sample's error, takes as long as about so many additions."""
-
-
-class Origin(NamedTuple):
-    """R, L and γ at the start."""
-
-    overlap: float
-    length: float
-    gamma: float
 
 
 def mesoscopic(
@@ -161,7 +148,7 @@ def mesoscopic(
         return states, diverged_at
 
     if device == "cpu":
-        signal = error_signal(setup.activation)
+        signal = error_function(setup.activation)
         with ThreadPoolExecutor(min(threads, replicas)) as pool:
             shares = np.array_split(np.arange(replicas), min(SHARES * threads, replicas))
             found = zip(*pool.map(some_replicas, shares), strict=True)
@@ -193,127 +180,3 @@ def mesoscopic(
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
-
-
-def error_signal(activation: Activation) -> Any:
-    """Compile δ = g'(φ)(g(h*) + noise − g(φ)), for the rows h*, φ, noise and δ of a table."""
-    target, phi, noise = sp.symbols("target phi noise", real=True)
-    g, slope = stable(activation.expression), stable(activation.derivative)
-    delta = slope.subs(z, phi) * (g.subs(z, target) + noise - g.subs(z, phi))
-    return numba_table_function([delta], [target, phi, noise])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def simulate(generator, signal, problem, pace, origin, record_steps, states, diverged_at):
-    """Run one replica for all learning rates; fills `states` (3, learners, times).
-
-    Sums over the batch may be taken in any order, so that they become vector instructions.
-    """
-    batch_size, dimension = problem.batch_size, problem.dimension
-    group = np.uintp(problem.group)  # indices without a sign leave loops over a group simple
-    has_scale, of_batch = problem.has_scale, problem.of_batch
-    learners = pace.learning_rate.size
-    rho = np.full(learners, origin.overlap * origin.length)
-    q = np.full(learners, origin.length * origin.length)
-    scale = np.full(learners, origin.gamma)
-    table = np.zeros((7, batch_size))
-    target, phi, noise, delta, u, v, student = table
-    narrowing = np.ones(batch_size // problem.group)
-    share, tempo, unchanged, step = 1.0 / batch_size, 0.0, 0.0, 0
-    for recorded in range(record_steps.size):
-        while step < record_steps[recorded]:
-            for m in range(batch_size):
-                u[m] = generator.standard_normal()
-                v[m] = generator.standard_normal()
-                if problem.label_noise > 0.0:
-                    noise[m] = problem.label_noise * generator.standard_normal()
-            rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
-            if of_batch:
-                for i in range(narrowing.size):
-                    narrowing[i] = normalize(u, np.uintp(i) * group, group, student)
-            else:
-                student[:] = u
-            if step >= unchanged:
-                factor, unchanged = value_at_step(pace.edges, pace.factors, step, dimension)
-                tempo = factor / dimension
-            step += 1
-            for k in range(learners):
-                if not np.isnan(diverged_at[k]):
-                    continue
-                root = np.sqrt(q[k])
-                inverse = 1.0 / root
-                cosine = rho[k] * inverse
-                sine = np.sqrt(max(0.0, q[k] - rho[k] * rho[k])) * inverse
-                size = scale[k] if has_scale else root
-                for m in range(batch_size):
-                    target[m] = cosine * u[m] + sine * v[m]
-                    phi[m] = size * student[m]
-                signal(table)
-                unit = pace.learning_rate[k] * tempo
-                keep = 1.0 - problem.weight_decay * unit
-                unit *= share
-                cu, cv, cc, pull = 0.0, 0.0, 0.0, 0.0
-                if has_scale:
-                    for i in range(narrowing.size):
-                        along, across, square = project(
-                            delta, student, v, np.uintp(i) * group, group, of_batch
-                        )
-                        pull += along
-                        cv += narrowing[i] * across
-                        cc += narrowing[i] * narrowing[i] * square
-                    unit *= scale[k] * inverse
-                    rho[k] = keep * rho[k] + unit * sine * cv
-                    q[k] = keep * keep * q[k] + unit * unit * (cv * cv + rest * cc)
-                    push = share * pull - 2.0 * problem.gamma_decay * scale[k]
-                    scale[k] += pace.gamma_learning_rate[k] * tempo * push
-                else:
-                    for m in range(batch_size):
-                        cu += delta[m] * u[m]
-                        cv += delta[m] * v[m]
-                        cc += delta[m] * delta[m]
-                    rho[k] = keep * rho[k] + unit * (cosine * cu + sine * cv)
-                    q[k] = (
-                        keep * keep * q[k]
-                        + 2.0 * keep * unit * root * cu
-                        + unit * unit * (cu * cu + cv * cv + rest * cc)
-                    )
-                if not (q[k] < LARGEST_LENGTH**2 and abs(scale[k]) < LARGEST_LENGTH):
-                    diverged_at[k] = step / dimension
-        for k in range(learners):
-            if np.isnan(diverged_at[k]):
-                root = np.sqrt(q[k])
-                states[0, k, recorded] = min(1.0, max(-1.0, rho[k] / root))
-                states[1, k, recorded] = root
-                states[2, k, recorded] = scale[k]
-
-
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
-def normalize(u, begin, group, normalized):
-    """Fill the normalized fields of a group; return L/σ_B."""
-    mean, square = 0.0, 0.0
-    for m in range(begin, begin + group):
-        mean += u[m]
-    mean /= group
-    for m in range(begin, begin + group):
-        square += (u[m] - mean) ** 2
-    narrowing = 1.0 / np.sqrt(square / group)
-    for m in range(begin, begin + group):
-        normalized[m] = (u[m] - mean) * narrowing
-    return narrowing
-
-
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
-def project(delta, normalized, v, begin, group, of_batch):
-    """Return Σ δ û, and Σ c v and Σ c² of the projected error c = P δ of a group."""
-    total, along, across, square = 0.0, 0.0, 0.0, 0.0
-    for m in range(begin, begin + group):
-        total += delta[m]
-        along += delta[m] * normalized[m]
-    mean, pull = total / group, along / group
-    for m in range(begin, begin + group):
-        c = delta[m]
-        if of_batch:
-            c -= mean + normalized[m] * pull
-        across += c * v[m]
-        square += c * c
-    return along, across, square

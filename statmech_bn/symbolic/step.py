@@ -10,6 +10,14 @@ normalized with, û = (f − mean)/√s and the label y,
 
 The means of δ and δû in c are over the samples that share statistics, that in the scale over all.
 Without a scale γ = 1, s is a constant, and neither bracket is there.
+
+For Gaussian inputs a step is known from few sums. Along w, along the rest of w*, and along all
+other directions together, Σ c x has the components Σ c u, Σ c v and √(X Σ c²), X ~ χ²(N−2); in
+units of √N, w is (√Q, 0, 0) and w* is (R, √(1−R²), 0). With κ = 1 − ηλ/N and a unit of (η/N) for c,
+
+    w ← κ (√Q, 0, 0) + unit (Σ c u, Σ c v, √(X Σ c²)),     ρ = w·w*/N,     Q = |w|²/N,
+
+where Σ c u = 0 for all students with a scale, whose steps are orthogonal to w.
 """
 
 from __future__ import annotations
@@ -36,6 +44,18 @@ weight, change, spun = sp.symbols("w change spun", real=True)
 """A component of w, of Σ c x, and of Σw."""
 decay = sp.Symbol("lambda", real=True)
 """λ/N."""
+rho, root, sine = sp.symbols("rho root sine", real=True)
+"""ρ, √Q and √(1−R²) before a step."""
+keep, unit, gamma_unit = sp.symbols("keep unit gamma_unit", real=True)
+"""κ, the unit of c in a step, and η_γ/N."""
+cu, cv = sp.symbols("cu cv", real=True)
+"""Σ c u and Σ c v."""
+rest = sp.Symbol("rest", nonnegative=True)
+"""X Σ c²."""
+WEIGHTS = (rho, root, sine, keep, unit, cu, cv, rest)
+"""What ρ and Q after a step of the chain are functions of."""
+SCALE = (scale, gamma_unit, zeta, pull)
+"""What γ after a step is a function of."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +95,49 @@ def gradient_step(rule: Normalization, value: sp.Expr, slope: sp.Expr) -> Step:
     delta*eta*gamma/(M*sqrt(s))
     """
     u = (field - centre) / sp.sqrt(variance)
-    phi = {z: scale * u}
-    error = slope.xreplace(phi) * (label - value.xreplace(phi))
-    passed = delta - average - normalized * along if rule.of_batch else delta
+    error = error_signal(value, slope, label, scale * u)
+    passed = passed_back() if rule.of_batch else delta
     gradient = eta * scale / (M * sp.sqrt(variance)) * passed
-    grown = scale + eta_gamma * (pull - 2 * zeta * scale) if rule.has_scale else scale
+    grown = scale_step().subs(gamma_unit, eta_gamma) if rule.has_scale else scale
     moved = (1 - eta * decay) * weight + change
     if rule.by_length:
         moved -= eta * scale / variance * pull * spun
     return Step(u, error, gradient, grown, moved)
+
+
+def error_signal(value: sp.Expr, slope: sp.Expr, target: sp.Expr, phi: sp.Expr) -> sp.Expr:
+    """Write δ for a label and an argument of g."""
+    return slope.xreplace({z: phi}) * (target - value.xreplace({z: phi}))
+
+
+def passed_back(error: sp.Expr = delta) -> sp.Expr:
+    """Write P δ, what of an error passes back through statistics of the samples."""
+    return error - average - normalized * along
+
+
+def chain_step(has_scale: bool) -> tuple[sp.Expr, sp.Expr]:
+    """Write ρ and Q after a step of the chain, as functions of `WEIGHTS`.
+
+    Parameters
+    ----------
+    has_scale : bool
+        Whether the step is orthogonal to w.
+
+    Returns
+    -------
+    tuple of sympy.Expr
+
+    Examples
+    --------
+    >>> chain_step(has_scale=True)[0]
+    cv*sine*unit + keep*rho
+    """
+    parallel = sp.S.Zero if has_scale else cu
+    weights = sp.Matrix([keep * root + unit * parallel, unit * cv, unit * sp.sqrt(rest)])
+    teacher = sp.Matrix([rho / root, sine, 0])
+    return sp.expand(weights.dot(teacher)), weights.dot(weights)
+
+
+def scale_step() -> sp.Expr:
+    """Write γ after a step, as a function of `SCALE`."""
+    return scale + gamma_unit * (pull - 2 * zeta * scale)

@@ -1,5 +1,8 @@
 /* The chain of statmech_bn/online/mesoscopic.py, which states its equations.
 
+   The expressions of a step are printed ahead of this text (statmech_bn/symbolic/step.py): what
+   passes back through the statistics, rho and Q, and gamma.
+
    LANES neighbouring threads of a warp simulate a replica together; each holds SLOTS of the
    BATCH_SIZE samples of the step in registers, and sums over the samples go through the warp. The
    threads of a replica may do so for several learners (learning rates), one after the other, for
@@ -110,7 +113,8 @@ __device__ inline void learn(
         for (int slot = 0; slot < SLOTS; ++slot) {
             if (!holds(worker, slot, group)) continue;
             double c = delta[slot];
-            if (OF_BATCH) c = narrowing * (c - (mean + student[slot] * along));
+            if (OF_BATCH) passed(c, mean, student[slot], along, &c);
+            c *= narrowing;
             cu += c * batch.u[slot];
             cv += c * batch.v[slot];
             cc += c * c;
@@ -121,17 +125,12 @@ __device__ inline void learn(
     cv = sum_over_lanes(worker, cv);
     cc = sum_over_lanes(worker, cc);
     const double keep = 1.0 - weight_decay * unit;
-    unit /= BATCH_SIZE;
-    if (SCALED) {
-        unit *= gamma / root;
-        rho = keep * rho + unit * sine * cv;
-        q = keep * keep * q + unit * unit * (cv * cv + batch.rest * cc);
-        gamma += gamma_unit * (pull - 2.0 * gamma_decay * gamma);
-    } else {
-        rho = keep * rho + unit * (cosine * cu + sine * cv);
-        q = keep * keep * q + 2.0 * keep * unit * root * cu +
-            unit * unit * (cu * cu + cv * cv + batch.rest * cc);
-    }
+    unit *= (SCALED ? gamma / root : 1.0) / BATCH_SIZE;
+    double next[2];
+    moved(rho, root, sine, keep, unit, cu, cv, batch.rest * cc, next);
+    rho = next[0];
+    q = next[1];
+    if (SCALED) grown(gamma, gamma_unit, gamma_decay, pull, &gamma);
 }
 
 /* Steps first_step ... last_step - 1 of all chains. Those of the times whose step is among them,

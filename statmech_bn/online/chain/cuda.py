@@ -33,6 +33,7 @@ from statmech_bn.online.arguments import LARGEST_LENGTH, Run
 from statmech_bn.online.schedules.pieces import value_at
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.random.device import SOURCE
+from statmech_bn.symbolic import step as s
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 SAMPLES_PER_THREAD = 4
@@ -82,6 +83,9 @@ def kernel_source(setup: TeacherStudent, lanes: int) -> str:
             f"constexpr double LARGEST_LENGTH = {LARGEST_LENGTH!r};",
             cuda_source([g.expression], [z], "value"),
             cuda_source([g.expression, g.derivative], [z], "value_and_slope"),
+            cuda_source([s.passed_back()], [s.delta, s.average, s.normalized, s.along], "passed"),
+            cuda_source(s.chain_step(setup.normalizer.has_scale), s.WEIGHTS, "moved"),
+            cuda_source([s.scale_step()], s.SCALE, "grown"),
             SOURCE,
             (files(__package__) / "chain.cu").read_text(),
         ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from statmech_bn.compile_cache import numba
 from statmech_bn.normalization.batch import rounding_of_fields
+from statmech_bn.normalization.compiled import grown, means, passed
 from statmech_bn.online.schedules.pieces import value_at_step
 
 DOUBLE, SINGLE = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
@@ -176,7 +177,7 @@ def learn(generator, samples, problem, pace, task, learners, done):
                 along[k] = unit * batch_size * pull / (root * variance[k])
             if problem.has_scale:
                 gamma_unit = pace.gamma_learning_rate[k] * factor / dimension
-                gamma[k] += gamma_unit * (pull - 2.0 * problem.gamma_decay * gamma[k])
+                gamma[k] = grown(gamma[k], gamma_unit, problem.gamma_decay, pull)
             if not (largest < limit and abs(gamma[k]) < limit):
                 if np.isnan(diverged_at[k]):
                     diverged_at[k] = (done + step + 1) / dimension
@@ -225,16 +226,10 @@ def longest_row(x):
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def project(c, normalized, unit, of_batch):
     """Turn the errors δ of a group into c, times `unit`; returns Σ δ û."""
-    total, along = 0.0, 0.0
+    average, along = means(c, normalized)
     for m in range(c.size):
-        total += c[m]
-        along += c[m] * normalized[m]
-    mean, pull = total / c.size, along / c.size
-    for m in range(c.size):
-        if of_batch:
-            c[m] -= mean + normalized[m] * pull
-        c[m] *= unit
-    return along
+        c[m] = unit * (passed(c[m], average, normalized[m], along) if of_batch else c[m])
+    return along * c.size
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
