@@ -36,6 +36,7 @@ if _TYPE_CHECKING:
     from statmech_bn.online.mesoscopic import mesoscopic
     from statmech_bn.online.microscopic import microscopic
     from statmech_bn.online.stationary_gamma import stationary_gamma
+    from statmech_bn.spectrum import Spectrum
     from statmech_bn.sweeps.run import sweep
     from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -45,6 +46,7 @@ _PLACES = {
     "Activation": "activations:Activation",
     "Inputs": "online.inputs:Inputs",
     "OrderParameters": "teacher_student:OrderParameters",
+    "Spectrum": "spectrum:Spectrum",
     "TeacherStudent": "teacher_student:TeacherStudent",
     "activation": "activations:activation",
     "batch_loss": "online.batch_loss:batch_loss",
@@ -77,6 +79,7 @@ __all__ = [
     "Activation",
     "Inputs",
     "OrderParameters",
+    "Spectrum",
     "TeacherStudent",
     "__version__",
     "activation",

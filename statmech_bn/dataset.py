@@ -209,7 +209,7 @@ def provenance(
     setup: TeacherStudent, start: OrderParameters, level: str, **more: Any
 ) -> dict[str, Any]:
     """Return the attributes that make a result reproducible; None values are left out."""
-    attributes = {**setup.to_attrs(), "start": json.dumps(vars(start)), "level": level, **more}
+    attributes = {**setup.to_attrs(), "start": json.dumps(start.to_dict()), "level": level, **more}
     attributes.setdefault("array_library", f"numpy {np.__version__}")
     return {name: value for name, value in attributes.items() if value is not None}
 

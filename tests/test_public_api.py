@@ -12,6 +12,7 @@ NAMES = {
     "Activation",
     "Inputs",
     "OrderParameters",
+    "Spectrum",
     "TeacherStudent",
     "__version__",
     "activation",
