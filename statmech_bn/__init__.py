@@ -28,6 +28,7 @@ if _TYPE_CHECKING:
     from statmech_bn.activations import Activation, activation
     from statmech_bn.dataset import open_dataset as open
     from statmech_bn.dataset import save
+    from statmech_bn.measurement import measure
     from statmech_bn.online import rates, schedules
     from statmech_bn.online.batch_loss import batch_loss, loss_minimum
     from statmech_bn.online.effective_decay import effective_gamma_decay
@@ -58,6 +59,7 @@ _PLACES = {
     "layers": "layers",
     "loss_minimum": "online.batch_loss:loss_minimum",
     "macroscopic": "online.macroscopic:macroscopic",
+    "measure": "measurement:measure",
     "mesoscopic": "online.mesoscopic:mesoscopic",
     "microscopic": "online.microscopic:microscopic",
     "networks": "networks",
@@ -92,6 +94,7 @@ __all__ = [
     "layers",
     "loss_minimum",
     "macroscopic",
+    "measure",
     "mesoscopic",
     "microscopic",
     "offline",

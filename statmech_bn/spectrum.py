@@ -26,18 +26,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import array, count, integers, positive, real
+from statmech_bn.checks import count, real
 from statmech_bn.errors import InputsWarning, InvalidStore, StatmechError, invalid
 from statmech_bn.spectrum_blocks import (
     MergeError,
+    checked_blocks,
     groups,
     largest_remainder,
     reordered_components,
 )
 from statmech_bn.untrusted import from_json
-
-ROUNDING = 1e-9
-"""By how much fractions and the teacher's parts may miss 1 in the sum."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -329,6 +327,36 @@ class Spectrum:
             cosine = covariance / np.sqrt(variance * self.teacher_variance)
         return np.clip(cosine, -1.0, 1.0)
 
+    def block_products(self, first: ArrayLike, second: ArrayLike) -> np.ndarray:
+        """Return a_i·b_i/N of vectors in each block, such as ρ_i of weights w and w*.
+
+        Parameters
+        ----------
+        first, second : array_like
+            Shape (…, N), of coordinates as the inputs that `basis` is of; without a basis, of
+            coordinates along the eigenvectors, block by block.
+
+        Returns
+        -------
+        ndarray
+            Shape (…, d).
+
+        Raises
+        ------
+        InvalidSetup
+            N is not the dimension of the spectrum.
+
+        Examples
+        --------
+        >>> Spectrum([2, 1], fractions=[0.5, 0.5]).block_products([1, 1, 1, 2], [1, 1, 2, 2])
+        array([0.5, 1.5])
+        """
+        a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+        counts = self.counts(a.shape[-1])
+        if self.basis is not None:
+            a, b = (v[..., self.basis] if self.basis.ndim == 1 else v @ self.basis for v in (a, b))
+        return np.add.reduceat(a * b, np.cumsum(counts) - counts, axis=-1) / a.shape[-1]
+
     def merged(self, tolerance: float) -> Spectrum:
         """Merge blocks of nearly equal eigenvalues.
 
@@ -420,41 +448,10 @@ class Spectrum:
         found._set(**more, merge_error=merge_error)
         return found
 
-    def _fill(
-        self,
-        eigenvalues: ArrayLike,
-        fractions: ArrayLike | None = None,
-        multiplicities: ArrayLike | None = None,
-        teacher: ArrayLike | None = None,
-    ) -> None:
+    def _fill(self, *arguments: Any, **more: Any) -> None:
         """Check the constructor's arguments and keep them."""
-        values = array("eigenvalues", eigenvalues, 1, 0.0)
-        if not values.any():
-            raise invalid("eigenvalues", "at least one > 0", eigenvalues, "Nothing is learned.")
-        if (fractions is None) == (multiplicities is None):
-            raise invalid(
-                "fractions, multiplicities", "one of them", (fractions, multiplicities),
-                "Give fractions for any dimension, or multiplicities for one.",
-            )  # fmt: skip
-        counted = None
-        if multiplicities is not None:
-            counted = np.array(integers("multiplicities", multiplicities, 1))
-            shares = counted / counted.sum()
-        else:
-            shares = _of_sum_one("fractions", positive("fractions", fractions))
-        parts = shares if teacher is None else array("teacher", teacher, 1, 0.0)
-        _of_sum_one("teacher", parts)
-        size = "fractions" if counted is None else "multiplicities"
-        for name, given in ((size, shares), ("teacher", parts)):
-            if given.shape != values.shape:
-                raise invalid(name, f"{values.size} numbers, one an eigenvalue", given.size)
-        if values @ parts == 0:
-            raise invalid(
-                "teacher", "a part where eigenvalues are > 0", parts,
-                "All labels would be the same: choose another teacher.",
-            )  # fmt: skip
-        self._set(eigenvalues=values, fractions=shares, multiplicities=counted, teacher=parts)
-        self._set(label_noise=0.0, label_scale=1.0, merge_error=MergeError(), basis=None)
+        blocks = checked_blocks(*arguments, **more)
+        self._set(**blocks, label_noise=0.0, label_scale=1.0, merge_error=MergeError(), basis=None)
 
     def _set(self, **values: Any) -> None:
         """Set attributes, arrays as copies that cannot be written to."""
@@ -500,13 +497,3 @@ class Spectrum:
         form: Any = {"precision": 4, "separator": ", ", "threshold": 6, "edgeitems": 2}
         texts = (f"{name}={np.array2string(values, **form)}" for name, values in shown.items())
         return f"Spectrum({', '.join(texts)})"
-
-
-def _of_sum_one(name: str, values: np.ndarray) -> np.ndarray:
-    """Refuse parts whose sum is not 1."""
-    if abs(values.sum() - 1) > ROUNDING:
-        raise invalid(
-            name, "numbers of sum 1", f"{values} of sum {values.sum():.12g}",
-            "Divide them by their sum.",
-        )  # fmt: skip
-    return values

@@ -25,6 +25,7 @@ NAMES = {
     "layers",
     "loss_minimum",
     "macroscopic",
+    "measure",
     "mesoscopic",
     "microscopic",
     "offline",

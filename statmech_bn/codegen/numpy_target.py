@@ -14,7 +14,6 @@ from sympy.printing.numpy import SciPyPrinter
 from statmech_bn.codegen.names import identifier
 from statmech_bn.codegen.program import Program, prepare, printed
 
-
 LARGEST_INTEGER = 2**53
 """Integers below are exact as floats."""
 

@@ -154,8 +154,8 @@ def batch_normalized(
     Returns
     -------
     ndarray
-        Infinite at α = 1 (the fraction of λ > 0 with a spectrum), unless Δ = 0. Fresh inputs are normalized by the statistics of the
-        training set.
+        Infinite at α = 1 (the fraction of λ > 0 with a spectrum), unless Δ = 0. Fresh inputs are
+        normalized by the statistics of the training set.
 
     Raises
     ------

@@ -11,6 +11,18 @@ through its cavity field ω, Gaussian with E ω² = q and E[ω h*] = m, and the 
 f jumps where two branches of the loss have equal costs. With ω = m h* + √(q − m²) η Stein's lemma
 needs no derivative, E[∂_ω f] = E[f η]/√(q − m²), and m̂ = α E[f h*] + m V̂.
 
+Inputs of a `statmech_bn.Spectrum` change the last three equations only. With D_i = λ + λ_i V̂,
+
+    V = Σ f_i λ_i/D_i,     ρ_i = λ_i m̂ T_i/D_i,     Q_i = (λ_i² m̂² T_i + λ_i q̂ f_i)/D_i²,
+    m = Σ λ_i ρ_i,         q = Σ λ_i Q_i,
+
+where m and q are the (co)variances of the fields. Here λ_i are divided by σ_*² = Σ λ_i T_i and the
+activation is g(σ_* z), a teacher of unit variance (`statmech_bn.online.structured_error`), and
+
+    q − m² = m̂² Var(λ_i/D_i) + q̂ Σ f_i λ_i²/D_i²,
+
+the variance over blocks that weigh λ_iT_i, is a sum of positive terms. (Loureiro et al. 2021.)
+
 A loss that is not convex in v (any activation but the linear one) may have many minima, and
 replica symmetry then only approximates the lowest: the stability condition α V² E[(∂_ω f)²] < 1
 (de Almeida & Thouless) fails as soon as f jumps. Gradient descent agrees where few samples sit near
@@ -24,7 +36,8 @@ carries what finer nodes would change.
 References
 ----------
 E. Gardner, B. Derrida, J. Phys. A 22 (1989) 1983; L. Zdeborová, F. Krzakala, Adv. Phys. 65 (2016)
-453; B. Aubin, F. Krzakala, Y. Lu, L. Zdeborová, NeurIPS 2020, arXiv:2006.06560.
+453; B. Aubin, F. Krzakala, Y. Lu, L. Zdeborová, NeurIPS 2020, arXiv:2006.06560; B. Loureiro et al.,
+NeurIPS 2021, arXiv:2102.08127.
 """
 
 from __future__ import annotations
@@ -40,7 +53,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
-from statmech_bn.checks import flag, positive
+from statmech_bn.checks import flag, instance, positive
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
@@ -49,6 +62,8 @@ from statmech_bn.offline.proximal import field_moments, workspace
 from statmech_bn.online.averages import Quadrature
 from statmech_bn.online.generalization import generalization_error
 from statmech_bn.online.quadrature import REACH, SPACING, panels, trapezoid
+from statmech_bn.online.structured_error import structured_error, with_unit_teacher
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, real
 
 TOLERANCE = 1e-8
@@ -74,6 +89,7 @@ GRID_SPACING = 0.1
 GRID_CORE = 4.0
 
 START = OrderParameters(overlap=0.9)
+ISOTROPIC = Spectrum([1.0], fractions=[1.0])
 
 
 def replica_symmetric(
@@ -83,6 +99,7 @@ def replica_symmetric(
     label_noise: float,
     start: OrderParameters = START,
     warm_start: bool = False,
+    spectrum: Spectrum | None = None,
 ) -> xr.Dataset:
     """Solve the replica-symmetric equations of a student without normalization.
 
@@ -104,6 +121,9 @@ def replica_symmetric(
         Start each load at the solution of the one before it in `load`, if that has converged: fewer
         iterations, and a branch of solutions is followed along α, up or down. By default each load
         is solved by itself, and does not depend on which others are asked for.
+    spectrum : Spectrum, optional
+        Of the inputs' covariance; by default λ = 1. The ridge is then at least 1e-8 of the largest
+        eigenvalue.
 
     Returns
     -------
@@ -112,7 +132,9 @@ def replica_symmetric(
         and how far to trust them: ``converged``, ``iterations``, ``residual`` (largest change of
         m, log(q − m²) and log V in one more step; converged below 1e-8) and ``quadrature_error``
         (by how much finer nodes change that step). Where it has not converged the last state is
-        kept, and the attribute ``warning`` names the loads.
+        kept, and the attribute ``warning`` names the loads. With a spectrum the overlap is that
+        of the fields, m and q are their moments, and there are ``block_student_teacher`` ρ_i and
+        ``block_student_student`` Q_i over block.
 
     Raises
     ------
@@ -133,25 +155,39 @@ def replica_symmetric(
     loads, penalty = positive("load", load, LARGEST), real("ridge", ridge, 0.0, LARGEST)
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
-    sample = _sample(setup.activation, setup.label_noise)
-    spread = start.length**2 * (1 - start.overlap**2)
-    first = np.array([start.overlap * start.length, np.log(spread), -np.log(penalty + loads[0])])
+    structured = spectrum is not None and not instance("spectrum", spectrum, Spectrum).isotropic
+    inputs = spectrum if spectrum is not None and structured else ISOTROPIC
+    prior = _Prior.of(inputs, penalty)
+    sample = _sample(with_unit_teacher(setup.activation, inputs), setup.label_noise)
+    first = prior.first(start, inputs)
     solutions: list[_Solution] = []
     for value in loads:
         follows = warm_start and solutions and solutions[-1].residual < TOLERANCE
         first[2] = -np.log(penalty + value)
         begin = solutions[-1].state if follows else first
-        solutions.append(_solve(sample, begin, value, penalty))
+        solutions.append(_solve(sample, prior, begin, value))
     state = np.array([solution.state for solution in solutions])
     m, q, susceptibility = state[:, 0], state[:, 0] ** 2 + np.exp(state[:, 1]), np.exp(state[:, 2])
-    length = np.sqrt(q)
+    root, length = np.sqrt(q), np.sqrt(q)
+    blocks: dict[str, Any] = {}
+    if structured:
+        rho, squares = (
+            np.array(found) for found in zip(*(s.blocks for s in solutions), strict=True)
+        )
+        length = np.sqrt(squares.sum(axis=1))
+        error = structured_error(setup, inputs, rho, squares, np.ones(m.size))
+        dims = ("load", "block")
+        blocks = {"block_student_teacher": (dims, rho), "block_student_student": (dims, squares)}
+    else:
+        error = generalization_error(setup, m / root, root, np.ones(m.size))
+    variance = inputs.teacher_variance
     variables = {
-        "generalization_error": generalization_error(setup, m / length, length, np.ones(m.size)),
-        "overlap": m / length,
+        "generalization_error": error,
+        "overlap": m / root,
         "length": length,
-        "m": m,
-        "q": q,
-        "V": susceptibility,
+        "m": variance * m,
+        "q": variance * q,
+        "V": variance * susceptibility,
         "iterations": [solution.iterations for solution in solutions],
         "residual": [solution.residual for solution in solutions],
         "converged": [solution.residual < TOLERANCE for solution in solutions],
@@ -159,6 +195,7 @@ def replica_symmetric(
     }
     attributes = {
         **setup.to_attrs(),
+        **(inputs.to_attrs() if structured else {}),
         "level": "replica symmetric",
         "ridge": penalty,
         "version": version("statmech_bn"),
@@ -166,8 +203,12 @@ def replica_symmetric(
     if not all(variables["converged"]):
         failed = loads[~np.array(variables["converged"])]
         attributes["warning"] = f"not converged at load {', '.join(f'{a:g}' for a in failed)}"
+    coordinates: dict[str, Any] = {"load": loads}
+    if structured:
+        coordinates["block"] = np.arange(inputs.blocks)
+        coordinates["block_eigenvalue"] = ("block", inputs.eigenvalues)
     data = {name: ("load", np.asarray(values)) for name, values in variables.items()}
-    return describe(xr.Dataset(data, {"load": loads}, attributes))
+    return describe(xr.Dataset({**data, **blocks}, coordinates, attributes))
 
 
 @dataclass(frozen=True)
@@ -176,9 +217,59 @@ class _Solution:
     iterations: int
     residual: float
     quadrature_error: float
+    blocks: tuple[np.ndarray, np.ndarray]
+    """ρ_i and Q_i"""
 
 
-def _solve(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> _Solution:
+@dataclass(frozen=True)
+class _Prior:
+    """The penalty, and what the inputs' spectrum makes of the averages over a sample.
+
+    The eigenvalues are divided by σ_*².
+    """
+
+    eigenvalues: np.ndarray
+    fractions: np.ndarray
+    teacher: np.ndarray
+    ridge: float
+
+    @classmethod
+    def of(cls, spectrum: Spectrum, ridge: float) -> _Prior:
+        values = spectrum.eigenvalues / spectrum.teacher_variance
+        if values.size > 1:
+            ridge = max(ridge, values.max() / LARGEST_SUSCEPTIBILITY)
+        return cls(values, spectrum.fractions, spectrum.teacher, ridge)
+
+    def first(self, start: OrderParameters, spectrum: Spectrum) -> np.ndarray:
+        """Return the state (m, log(q − m²), log V = 0) of a start."""
+        rho, q = start.blocks(spectrum)
+        m = self.eigenvalues @ rho
+        spread = self.eigenvalues @ q - m**2
+        return np.array([m, np.log(max(spread, LEAST_SPREAD)), 0.0])
+
+    def state(self, m_hat: float, q_hat: float, v_hat: float) -> tuple[float, float, float]:
+        """Return (m, q − m², V)."""
+        values, shares = self.eigenvalues, self.fractions
+        ratio = values / self._stiffness(v_hat)
+        weights = values * self.teacher
+        mean = float(weights @ ratio)
+        variance = float(weights @ (ratio - mean) ** 2)
+        spread = m_hat**2 * variance + q_hat * float(shares @ ratio**2)
+        return m_hat * mean, spread, float(shares @ ratio)
+
+    def blocks(self, m_hat: float, q_hat: float, v_hat: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return ρ_i and Q_i."""
+        values, stiffness = self.eigenvalues, self._stiffness(v_hat)
+        rho = values * m_hat * self.teacher / stiffness
+        noise = values * q_hat * self.fractions / stiffness**2
+        return rho, (values * m_hat / stiffness) ** 2 * self.teacher + noise
+
+    def _stiffness(self, v_hat: float) -> np.ndarray:
+        """D_i, at least what keeps V below its bound; it is not used where λ_i = 0."""
+        return np.maximum(self.ridge + self.eigenvalues * v_hat, 1.0 / LARGEST_SUSCEPTIBILITY)
+
+
+def _solve(sample: _Sample, prior: _Prior, state: np.ndarray, load: float) -> _Solution:
     """Iterate on (m, log(q − m²), log V): damped steps, extrapolated by Anderson's mixing.
 
     D. G. Anderson, J. ACM 12 (1965) 547.
@@ -187,7 +278,7 @@ def _solve(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> _So
     residuals: list[np.ndarray] = []
     iterations = 0
     while True:
-        residual = _following(sample, state, load, ridge) - state
+        residual = _following(sample, prior, state, load) - state
         size = float(np.abs(residual).max())
         if size < TOLERANCE or iterations == MOST_ITERATIONS:
             break
@@ -195,8 +286,9 @@ def _solve(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> _So
         states = [*states[-MEMORY:], state]
         residuals = [*residuals[-MEMORY:], residual]
         state = state + _move(np.array(states), np.array(residuals))
-    finer = _following(sample.finer(), state, load, ridge) - state - residual
-    return _Solution(state, iterations, size, float(np.abs(finer).max()))
+    finer = _following(sample.finer(), prior, state, load) - state - residual
+    blocks = prior.blocks(*_conjugates(sample, state, load))
+    return _Solution(state, iterations, size, float(np.abs(finer).max()), blocks)
 
 
 def _move(states: np.ndarray, residuals: np.ndarray) -> np.ndarray:
@@ -210,15 +302,18 @@ def _move(states: np.ndarray, residuals: np.ndarray) -> np.ndarray:
     return np.clip(DAMPING * residuals[-1], -LONGEST_STEP, LONGEST_STEP)
 
 
-def _following(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> np.ndarray:
+def _following(sample: _Sample, prior: _Prior, state: np.ndarray, load: float) -> np.ndarray:
     """Return the state after one undamped iteration."""
+    m, spread, susceptibility = prior.state(*_conjugates(sample, state, load))
+    return np.array([m, np.log(max(spread, LEAST_SPREAD)), np.log(susceptibility)])
+
+
+def _conjugates(sample: _Sample, state: np.ndarray, load: float) -> tuple[float, float, float]:
+    """Return (m̂, q̂, V̂)."""
     m, width, susceptibility = state[0], np.exp(0.5 * state[1]), np.exp(state[2])
     square, teacher, slope = sample.averages(m, width, susceptibility)
     v_hat = -load * slope
-    m_hat = load * teacher + m * v_hat
-    susceptibility = 1.0 / max(ridge + v_hat, 1.0 / LARGEST_SUSCEPTIBILITY)
-    spread = max(susceptibility**2 * load * square, LEAST_SPREAD)
-    return np.array([susceptibility * m_hat, np.log(spread), np.log(susceptibility)])
+    return load * teacher + m * v_hat, load * square, v_hat
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 r"""ε_g on inputs with a covariance, where the teacher's field has another variance than 1.
 
-With σ_*² = Σλ_iT_i the labels are g(h*) = G(h*/σ_*), G(z) = g(σ_* z): a unit teacher's, with another
-activation. The student's g(φ) = G(φ/σ_*) has the scale σ_φ/σ_*, and the correlation of the fields is
-R = Σλ_iρ_i/(σ_hσ_*). So ε_g = ½E[(G(h*/σ_*) − G(φ/σ_*))²] is that of isotropic inputs at (R, σ_φ/σ_*),
+With σ_*² = Σλ_iT_i the labels are g(h*) = G(h*/σ_*), G(z) = g(σ_* z): those of a unit teacher with
+another activation. The student's g(φ) = G(φ/σ_*) has the scale σ_φ/σ_*, and the fields have the
+correlation R = Σλ_iρ_i/(σ_hσ_*). So ε_g = ½E[(G(h*/σ_*) − G(φ/σ_*))²] is the average over isotropic
+inputs at R and the scale σ_φ/σ_*, where
+
 
     none                 σ_φ = σ_h = √Σλ_iQ_i
     weight               σ_φ = |γ| σ_h/L,   L² = ΣQ_i
