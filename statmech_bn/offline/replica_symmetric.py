@@ -11,17 +11,8 @@ through its cavity field ω, Gaussian with E ω² = q and E[ω h*] = m, and the 
 f jumps where two branches of the loss have equal costs. With ω = m h* + √(q − m²) η Stein's lemma
 needs no derivative, E[∂_ω f] = E[f η]/√(q − m²), and m̂ = α E[f h*] + m V̂.
 
-Inputs of a `statmech_bn.Spectrum` change the last three equations only. With D_i = λ + λ_i V̂,
-
-    V = Σ f_i λ_i/D_i,     ρ_i = λ_i m̂ T_i/D_i,     Q_i = (λ_i² m̂² T_i + λ_i q̂ f_i)/D_i²,
-    m = Σ λ_i ρ_i,         q = Σ λ_i Q_i,
-
-where m and q are the (co)variances of the fields. Here λ_i are divided by σ_*² = Σ λ_i T_i and the
-activation is g(σ_* z), a teacher of unit variance (`statmech_bn.online.structured_error`), and
-
-    q − m² = m̂² Var(λ_i/D_i) + q̂ Σ f_i λ_i²/D_i²,
-
-the variance over blocks that weigh λ_iT_i, is a sum of positive terms. (Loureiro et al. 2021.)
+Inputs of a `statmech_bn.Spectrum` change the last three equations only, see
+`statmech_bn.offline.prior`.
 
 A loss that is not convex in v (any activation but the linear one) may have many minima, and
 replica symmetry then only approximates the lowest: the stability condition α V² E[(∂_ω f)²] < 1
@@ -36,8 +27,7 @@ carries what finer nodes would change.
 References
 ----------
 E. Gardner, B. Derrida, J. Phys. A 22 (1989) 1983; L. Zdeborová, F. Krzakala, Adv. Phys. 65 (2016)
-453; B. Aubin, F. Krzakala, Y. Lu, L. Zdeborová, NeurIPS 2020, arXiv:2006.06560; B. Loureiro et al.,
-NeurIPS 2021, arXiv:2102.08127.
+453; B. Aubin, F. Krzakala, Y. Lu, L. Zdeborová, NeurIPS 2020, arXiv:2006.06560.
 """
 
 from __future__ import annotations
@@ -58,6 +48,7 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.offline.prior import LEAST_SPREAD, Prior
 from statmech_bn.offline.proximal import field_moments, workspace
 from statmech_bn.online.averages import Quadrature
 from statmech_bn.online.generalization import generalization_error
@@ -75,9 +66,6 @@ MEMORY = 3
 """Earlier steps from which the next is extrapolated."""
 LONGEST_STEP = 1.0
 """Longer extrapolations are not trusted, longer steps are cut."""
-LEAST_SPREAD = 1e-14
-"""Smallest q − m²; a teacher that is found exactly counts as found to this accuracy."""
-LARGEST_SUSCEPTIBILITY = 1e8
 LARGEST = 1e100
 """Largest load and ridge: products of them are floats."""
 LARGEST_NOISE = 1e6
@@ -157,7 +145,7 @@ def replica_symmetric(
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
     structured = spectrum is not None and not instance("spectrum", spectrum, Spectrum).isotropic
     inputs = spectrum if spectrum is not None and structured else ISOTROPIC
-    prior = _Prior.of(inputs, penalty)
+    prior = Prior.of(inputs, penalty)
     sample = _sample(with_unit_teacher(setup.activation, inputs), setup.label_noise)
     first = prior.first(start, inputs)
     solutions: list[_Solution] = []
@@ -221,55 +209,7 @@ class _Solution:
     """ρ_i and Q_i"""
 
 
-@dataclass(frozen=True)
-class _Prior:
-    """The penalty, and what the inputs' spectrum makes of the averages over a sample.
-
-    The eigenvalues are divided by σ_*².
-    """
-
-    eigenvalues: np.ndarray
-    fractions: np.ndarray
-    teacher: np.ndarray
-    ridge: float
-
-    @classmethod
-    def of(cls, spectrum: Spectrum, ridge: float) -> _Prior:
-        values = spectrum.eigenvalues / spectrum.teacher_variance
-        if values.size > 1:
-            ridge = max(ridge, values.max() / LARGEST_SUSCEPTIBILITY)
-        return cls(values, spectrum.fractions, spectrum.teacher, ridge)
-
-    def first(self, start: OrderParameters, spectrum: Spectrum) -> np.ndarray:
-        """Return the state (m, log(q − m²), log V = 0) of a start."""
-        rho, q = start.blocks(spectrum)
-        m = self.eigenvalues @ rho
-        spread = self.eigenvalues @ q - m**2
-        return np.array([m, np.log(max(spread, LEAST_SPREAD)), 0.0])
-
-    def state(self, m_hat: float, q_hat: float, v_hat: float) -> tuple[float, float, float]:
-        """Return (m, q − m², V)."""
-        values, shares = self.eigenvalues, self.fractions
-        ratio = values / self._stiffness(v_hat)
-        weights = values * self.teacher
-        mean = float(weights @ ratio)
-        variance = float(weights @ (ratio - mean) ** 2)
-        spread = m_hat**2 * variance + q_hat * float(shares @ ratio**2)
-        return m_hat * mean, spread, float(shares @ ratio)
-
-    def blocks(self, m_hat: float, q_hat: float, v_hat: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return ρ_i and Q_i."""
-        values, stiffness = self.eigenvalues, self._stiffness(v_hat)
-        rho = values * m_hat * self.teacher / stiffness
-        noise = values * q_hat * self.fractions / stiffness**2
-        return rho, (values * m_hat / stiffness) ** 2 * self.teacher + noise
-
-    def _stiffness(self, v_hat: float) -> np.ndarray:
-        """D_i, at least what keeps V below its bound; it is not used where λ_i = 0."""
-        return np.maximum(self.ridge + self.eigenvalues * v_hat, 1.0 / LARGEST_SUSCEPTIBILITY)
-
-
-def _solve(sample: _Sample, prior: _Prior, state: np.ndarray, load: float) -> _Solution:
+def _solve(sample: _Sample, prior: Prior, state: np.ndarray, load: float) -> _Solution:
     """Iterate on (m, log(q − m²), log V): damped steps, extrapolated by Anderson's mixing.
 
     D. G. Anderson, J. ACM 12 (1965) 547.
@@ -302,7 +242,7 @@ def _move(states: np.ndarray, residuals: np.ndarray) -> np.ndarray:
     return np.clip(DAMPING * residuals[-1], -LONGEST_STEP, LONGEST_STEP)
 
 
-def _following(sample: _Sample, prior: _Prior, state: np.ndarray, load: float) -> np.ndarray:
+def _following(sample: _Sample, prior: Prior, state: np.ndarray, load: float) -> np.ndarray:
     """Return the state after one undamped iteration."""
     m, spread, susceptibility = prior.state(*_conjugates(sample, state, load))
     return np.array([m, np.log(max(spread, LEAST_SPREAD)), np.log(susceptibility)])
