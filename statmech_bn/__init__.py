@@ -28,6 +28,7 @@ if _TYPE_CHECKING:
     from statmech_bn.activations import Activation, activation
     from statmech_bn.dataset import open_dataset as open
     from statmech_bn.dataset import save
+    from statmech_bn.measurement import measure
     from statmech_bn.online import rates, schedules
     from statmech_bn.online.gamma.batch_loss import batch_loss, loss_minimum
     from statmech_bn.online.gamma.effective_decay import effective_gamma_decay
@@ -36,6 +37,7 @@ if _TYPE_CHECKING:
     from statmech_bn.online.macroscopic import macroscopic
     from statmech_bn.online.mesoscopic import mesoscopic
     from statmech_bn.online.microscopic import microscopic
+    from statmech_bn.spectrum import Spectrum
     from statmech_bn.sweeps.run import sweep
     from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -45,6 +47,7 @@ _PLACES = {
     "Activation": "activations:Activation",
     "Inputs": "online.inputs:Inputs",
     "OrderParameters": "teacher_student:OrderParameters",
+    "Spectrum": "spectrum:Spectrum",
     "TeacherStudent": "teacher_student:TeacherStudent",
     "activation": "activations:activation",
     "batch_loss": "online.gamma.batch_loss:batch_loss",
@@ -56,6 +59,7 @@ _PLACES = {
     "layers": "layers",
     "loss_minimum": "online.gamma.batch_loss:loss_minimum",
     "macroscopic": "online.macroscopic:macroscopic",
+    "measure": "measurement:measure",
     "mesoscopic": "online.mesoscopic:mesoscopic",
     "microscopic": "online.microscopic:microscopic",
     "networks": "networks",
@@ -77,6 +81,7 @@ __all__ = [
     "Activation",
     "Inputs",
     "OrderParameters",
+    "Spectrum",
     "TeacherStudent",
     "__version__",
     "activation",
@@ -89,6 +94,7 @@ __all__ = [
     "layers",
     "loss_minimum",
     "macroscopic",
+    "measure",
     "mesoscopic",
     "microscopic",
     "offline",

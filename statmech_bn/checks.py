@@ -20,6 +20,8 @@ from statmech_bn.errors import closest, invalid
 
 LARGEST_COUNT = 2**31 - 1
 """More replicas, layers or samples than this fit into no memory."""
+UNSYMMETRIC = 1e-10
+"""How asymmetric, or negative in its eigenvalues, a covariance may be, by its largest entry."""
 UNREADABLE = (TypeError, ValueError, OverflowError, RuntimeError)
 """What ``float(value)`` and ``numpy.asarray(value)`` raise for something that is no number."""
 
@@ -110,6 +112,20 @@ def positive(name: str, value: Any, maximum: float = math.inf, hint: str = "") -
     if not (numbers > 0).all():
         raise invalid(name, "finite numbers > 0 in one dimension", value, hint)
     return numbers
+
+
+def covariance(name: str, value: Any, hint: str = "") -> np.ndarray:
+    """Return a symmetric, positive semidefinite matrix, or the diagonal of one; not all zero."""
+    matrix = array(name, value, hint=hint)
+    if matrix.ndim > 2 or matrix.ndim == 0 or len(set(matrix.shape)) != 1:
+        raise invalid(name, "shape (N, N), or (N,) if it is diagonal", matrix.shape, hint)
+    largest = np.abs(matrix).max()
+    if matrix.ndim == 2 and np.abs(matrix - matrix.T).max() > UNSYMMETRIC * largest:
+        raise invalid(name, "a symmetric matrix", value, hint)
+    least = float(matrix.min() if matrix.ndim == 1 else np.linalg.eigvalsh(matrix)[0])
+    if least < -UNSYMMETRIC * largest or not largest:
+        raise invalid(name, "a positive semidefinite matrix, not all zero", value, hint)
+    return matrix
 
 
 def integers(name: str, value: Any, minimum: int, hint: str = "") -> list[int]:

@@ -137,6 +137,11 @@ DESCRIPTIONS = {
     "residual": ("change in one more iteration", "", "1"),
     "converged": ("converged", "", "1"),
     "quadrature_error": ("error of the quadrature in one iteration", "", "1"),
+    "block": ("block of the spectrum", "$i$", "1"),
+    "block_eigenvalue": ("eigenvalue of the inputs' covariance", r"$\lambda_i$", "1"),
+    "block_student_teacher": ("overlap in a block", r"$\rho_i$", "1"),
+    "block_student_student": ("squared length in a block", "$Q_i$", "1"),
+    "block_teacher": ("the teacher's part in a block", "$T_i$", "1"),
     "diverged_at": ("time of divergence", r"$t_\infty$", "steps / N"),
     "maximum_rate": ("maximum learning rate", r"$\eta_\mathrm{max}$", "1"),
     "effective_rate": ("effective learning rate", r"$\eta_\mathrm{eff}$", "1"),
@@ -209,7 +214,7 @@ def provenance(
     setup: TeacherStudent, start: OrderParameters, level: str, **more: Any
 ) -> dict[str, Any]:
     """Return the attributes that make a result reproducible; None values are left out."""
-    attributes = {**setup.to_attrs(), "start": json.dumps(vars(start)), "level": level, **more}
+    attributes = {**setup.to_attrs(), "start": json.dumps(start.to_dict()), "level": level, **more}
     attributes.setdefault("array_library", f"numpy {np.__version__}")
     return {name: value for name, value in attributes.items() if value is not None}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "CompileCacheWarning",
+    "InputsWarning",
     "InvalidSetup",
     "InvalidStore",
     "MissingLibrary",
@@ -59,6 +60,10 @@ class SweepStopped(StatmechError, RuntimeError):
 
 class CompileCacheWarning(UserWarning):
     """Compiled code is not kept: there is no folder that this user, and nobody else, writes to."""
+
+
+class InputsWarning(UserWarning):
+    """The inputs have a property that changes what can be learned; the message says what to do."""
 
 
 def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSetup:

@@ -15,17 +15,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import sympy as sp
+from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import integer, real
+from statmech_bn.checks import array, integer, real
 from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.normalization import Normalization
 from statmech_bn.normalization import normalization as as_normalization
 from statmech_bn.untrusted import from_json
+
+if TYPE_CHECKING:
+    from statmech_bn.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
@@ -140,11 +145,18 @@ class OrderParameters:
     Parameters
     ----------
     overlap : float
-        R in [−1, 1], cosine between student and teacher.
+        R in [−1, 1], cosine between the weights of student and teacher.
     length : float
         L > 0, |w|/√N.
     gamma : float
         γ, scale of the normalization; leave at 1 for "none".
+    block_student_teacher, block_student_student : sequence of float, optional
+        What :meth:`of_blocks` gives; by default the direction is random at the given overlap.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
 
     Examples
     --------
@@ -155,6 +167,8 @@ class OrderParameters:
     overlap: float = 0.05
     length: float = 1.0
     gamma: float = 1.0
+    block_student_teacher: tuple[float, ...] | None = field(default=None, kw_only=True)
+    block_student_student: tuple[float, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         overlap = real("overlap", self.overlap, minimum=-1.0, maximum=1.0)
@@ -164,3 +178,125 @@ class OrderParameters:
         object.__setattr__(self, "overlap", overlap)
         object.__setattr__(self, "length", length)
         object.__setattr__(self, "gamma", real("gamma", self.gamma))
+        if self.block_student_teacher is None and self.block_student_student is None:
+            return
+        rho, q = _block_arrays(self.block_student_teacher, self.block_student_student)
+        if not np.allclose(_cosine_and_length(rho, q), (overlap, length), rtol=0, atol=1e-9):
+            raise invalid(
+                "overlap, length", "those of the blocks", (overlap, length),
+                "Use OrderParameters.of_blocks(student_teacher, student_student, gamma).",
+            )  # fmt: skip
+        object.__setattr__(self, "block_student_teacher", tuple(rho.tolist()))
+        object.__setattr__(self, "block_student_student", tuple(q.tolist()))
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self.to_dict().items())
+        return f"OrderParameters({', '.join(shown)})"
+
+    @classmethod
+    def of_blocks(
+        cls, student_teacher: ArrayLike, student_student: ArrayLike, gamma: float = 1.0
+    ) -> OrderParameters:
+        """Start from order parameters that are given block by block of a `Spectrum`.
+
+        Parameters
+        ----------
+        student_teacher : array_like
+            ρ_i = w_i·w*_i/N, shape (d,).
+        student_student : array_like
+            Q_i = |w_i|²/N ≥ 0, shape (d,), not all zero; ρ_i² ≤ Q_i T_i.
+        gamma : float
+            γ.
+
+        Returns
+        -------
+        OrderParameters
+            Its `overlap` is the cosine of the weights, Σρ_i/√ΣQ_i, and its `length` √ΣQ_i.
+
+        Raises
+        ------
+        InvalidSetup
+            An argument is outside of its range.
+
+        Examples
+        --------
+        >>> start = OrderParameters.of_blocks([0.1, 0.05, 0.2], [0.4, 0.3, 0.5], gamma=0.9)
+        >>> round(start.overlap, 4), round(start.length, 4)
+        (0.3195, 1.0954)
+        """
+        rho, q = _block_arrays(student_teacher, student_student)
+        overlap, length = _cosine_and_length(rho, q)
+        if abs(overlap) > 1 + 1e-9:
+            raise invalid(
+                "student_teacher", f"a sum of at most √Σ student_student = {length:g}", rho,
+                "The teacher has |w*|² = N.",
+            )  # fmt: skip
+        return cls(
+            float(np.clip(overlap, -1.0, 1.0)), length, gamma,
+            block_student_teacher=tuple(rho), block_student_student=tuple(q),
+        )  # fmt: skip
+
+    def blocks(self, spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray]:
+        """Return ρ_i and Q_i in the blocks of a spectrum.
+
+        Without blocks of its own, this is a student of random direction at the given cosine,
+        w = L(R w* + √(1−R²) ŵ), with ŵ ⟂ w* spread over all directions alike: ρ_i = L R T_i and
+        Q_i = L²(R² T_i + (1−R²) f_i). These are means over ŵ for large N; one random ŵ of N
+        components misses them by O(1/√N_i).
+
+        Parameters
+        ----------
+        spectrum : Spectrum
+
+        Returns
+        -------
+        tuple of ndarray
+            ρ_i and Q_i, shape (d,) each.
+
+        Raises
+        ------
+        InvalidSetup
+            The start has another number of blocks, or has ρ_i² > Q_i T_i in one.
+
+        Examples
+        --------
+        >>> from statmech_bn import Spectrum
+        >>> OrderParameters(0.5, 2.0).blocks(Spectrum([2, 1], fractions=[0.5, 0.5]))
+        (array([0.5, 0.5]), array([2., 2.]))
+        """
+        if self.block_student_teacher is None:
+            parts, shares = spectrum.teacher, spectrum.fractions
+            square = self.overlap**2 * parts + (1 - self.overlap**2) * shares
+            return self.length * self.overlap * parts, self.length**2 * square
+        rho, q = np.array(self.block_student_teacher), np.array(self.block_student_student)
+        if rho.size != spectrum.blocks:
+            raise invalid("start", f"{spectrum.blocks} blocks, those of the spectrum", rho.size)
+        beyond = rho**2 > q * spectrum.teacher * (1 + 1e-9)
+        if beyond.any():
+            worst = int(np.argmax(beyond))
+            raise invalid(
+                "start", "student_teacher² ≤ student_student · teacher in each block",
+                f"{rho[worst]:g}² > {q[worst]:g} · {spectrum.teacher[worst]:g} in block {worst}",
+                "No weights have such products.",
+            )  # fmt: skip
+        return rho, q
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the constructor takes, without blocks if there are none."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def _block_arrays(rho: Any, q: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Check ρ_i and Q_i without a spectrum."""
+    products, squares = array("student_teacher", rho, 1), array("student_student", q, 1, 0.0)
+    if products.shape != squares.shape:
+        sizes = (products.size, squares.size)
+        raise invalid("student_teacher, student_student", "as many of each", sizes)
+    if not squares.any():
+        raise invalid("student_student", "one number > 0 at least", q, "Start from a small length.")
+    return products, squares
+
+
+def _cosine_and_length(rho: np.ndarray, q: np.ndarray) -> tuple[float, float]:
+    length = float(np.sqrt(q.sum()))
+    return float(rho.sum()) / length, length

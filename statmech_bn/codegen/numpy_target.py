@@ -14,9 +14,17 @@ from sympy.printing.numpy import SciPyPrinter
 from statmech_bn.codegen.names import identifier
 from statmech_bn.codegen.program import Program, prepare, printed
 
+LARGEST_INTEGER = 2**53
+"""Integers below are exact as floats."""
+
 
 class NumPyPrinter(SciPyPrinter):
     """Prints what NumPy and SciPy evaluate elementwise."""
+
+    def _print_Integer(self, expr: sp.Integer) -> str:
+        # NumPy has no functions of integers beyond 64 bits; rational coefficients make such.
+        text = str(super()._print_Integer(expr))
+        return text if abs(int(expr)) < LARGEST_INTEGER else f"{float(expr)!r}"
 
     def _print_Max(self, expr: sp.Max) -> str:
         return reduce(lambda a, b: f"numpy.maximum({a}, {b})", map(self._print, expr.args))

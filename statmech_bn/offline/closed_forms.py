@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeGuard
 
 import numpy as np
 import sympy as sp
@@ -20,9 +21,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import poch
 
-from statmech_bn.checks import UNREADABLE, flag
+from statmech_bn.checks import UNREADABLE, flag, instance
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
+from statmech_bn.offline import structured
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import Delta, M, offline
 
 LARGEST = 1e100
@@ -32,7 +35,12 @@ TERMS = 60
 """Number of terms of the series for uneven weights, which fall by (1 − 1/M)² and faster."""
 
 
-def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarray:
+def ridge(
+    load: ArrayLike,
+    ridge: ArrayLike,
+    label_noise: ArrayLike,
+    spectrum: Spectrum | None = None,
+) -> np.ndarray:
     """Return ε_g of ridge regression, ½Σ(y − v·x/√N)² + (λ_r/2)|v|².
 
     A population-normalized student with gamma decay ζ is ridge regression with λ_r = 2αζ.
@@ -45,6 +53,8 @@ def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarr
         λ_r ≥ 0; 0 is the limit of least squares.
     label_noise : array_like
         Δ ≥ 0.
+    spectrum : Spectrum, optional
+        Of the inputs' covariance, see `statmech_bn.offline.structured`; by default λ = 1.
 
     Returns
     -------
@@ -68,6 +78,8 @@ def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarr
     alpha, penalty, noise = _broadcast(
         ("load", load, 0.0), ("ridge", ridge, 0.0), ("label_noise", label_noise, 0.0)
     )
+    if _structured(spectrum):
+        return structured.ridge_error(spectrum, alpha, penalty, noise)
     gap = 1.0 - alpha
     root = np.hypot(np.hypot(gap, penalty), np.sqrt(2.0 * penalty * (1.0 + alpha)))
     larger = 0.5 * (root + np.abs(gap + penalty))
@@ -78,18 +90,22 @@ def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarr
     return _at_peak(error, (alpha == 1) & (penalty == 0), noise, (np.inf, 0.0))
 
 
-def least_squares(load: ArrayLike, label_noise: ArrayLike) -> np.ndarray:
+def least_squares(
+    load: ArrayLike, label_noise: ArrayLike, spectrum: Spectrum | None = None
+) -> np.ndarray:
     """Return ε_g of least squares, of the smallest |v| where α < 1 leaves a choice.
 
     Parameters
     ----------
     load, label_noise : array_like
         α > 0 and Δ ≥ 0.
+    spectrum : Spectrum, optional
+        Of the inputs' covariance, see `statmech_bn.offline.structured`; by default λ = 1.
 
     Returns
     -------
     ndarray
-        Infinite at α = 1, unless Δ = 0.
+        Infinite at α = 1 (the fraction of λ > 0 with a spectrum), unless Δ = 0.
 
     Raises
     ------
@@ -102,6 +118,8 @@ def least_squares(load: ArrayLike, label_noise: ArrayLike) -> np.ndarray:
     array([0.375,   inf, 0.125])
     """
     alpha, noise = _broadcast(("load", load, 0.0), ("label_noise", label_noise, 0.0))
+    if _structured(spectrum):
+        return structured.ridge_error(spectrum, alpha, np.zeros_like(alpha), noise)
     return _on_both_sides(_least_squares_errors(), alpha, noise, (np.inf, 0.0), alpha, noise)
 
 
@@ -111,6 +129,7 @@ def batch_normalized(
     label_noise: ArrayLike,
     growth: ArrayLike = 1.0,
     uneven_weights: bool = False,
+    spectrum: Spectrum | None = None,
 ) -> np.ndarray:
     """Return ε_g of batch normalization trained at small learning rates.
 
@@ -129,12 +148,14 @@ def batch_normalized(
         Count what batches lose for α > 1 by weighting samples unevenly, an error of order M⁻²
         (`statmech_bn.symbolic.offline.uneven_weights_error`, to first order in the variance of the
         weights); otherwise it is least squares shrunken by s_M.
+    spectrum : Spectrum, optional
+        Of the inputs' covariance, see `statmech_bn.offline.structured`; by default λ = 1.
 
     Returns
     -------
     ndarray
-        Infinite at α = 1, unless Δ = 0. Fresh inputs are normalized by the statistics of the
-        training set.
+        Infinite at α = 1 (the fraction of λ > 0 with a spectrum), unless Δ = 0. Fresh inputs are
+        normalized by the statistics of the training set.
 
     Raises
     ------
@@ -156,22 +177,28 @@ def batch_normalized(
         ("label_noise", label_noise, 0.0),
         ("growth", growth, 1.0),
     )
-    shrinkage = _shrinkage(size)
-    error = _on_both_sides(
-        _batch_errors(),
-        alpha,
-        noise,
-        (np.inf, 0.5 * (1 - shrinkage) ** 2),
-        alpha,
-        shrinkage,
-        noise,
-        chi,
-    )
+    shrinkage, full = _shrinkage(size), 1.0
+    if _structured(spectrum):
+        full = structured.full_rank(spectrum)
+        error = structured.batch_normalized_error(spectrum, alpha, shrinkage, noise, chi)
+    else:
+        error = _on_both_sides(
+            _batch_errors(),
+            alpha,
+            noise,
+            (np.inf, 0.5 * (1 - shrinkage) ** 2),
+            alpha,
+            shrinkage,
+            noise,
+            chi,
+        )
     if not flag("uneven_weights", uneven_weights):
         return error
     with np.errstate(divide="ignore", invalid="ignore"):
-        more = _uneven_weights_error()(alpha, shrinkage, noise, _weight_variance(size))[0]
-    return error + np.where(alpha > 1, more, 0.0)
+        # the residuals of least squares are those of α/f_+ samples for each direction that varies
+        variance = _weight_variance(size)
+        more = _uneven_weights_error()(alpha / full, shrinkage, noise, variance)[0]
+    return error + np.where(alpha > full, more, 0.0)
 
 
 def best_batch_size(load: ArrayLike, label_noise: ArrayLike, growth: ArrayLike = 1.0) -> np.ndarray:
@@ -205,6 +232,13 @@ def best_batch_size(load: ArrayLike, label_noise: ArrayLike, growth: ArrayLike =
     )
     best = _on_both_sides(_best_scales(), alpha, noise, (0.0, 1.0), alpha, noise, chi)
     return np.vectorize(_size_of_shrinkage, otypes=[float])(best)
+
+
+def _structured(spectrum: Spectrum | None) -> TypeGuard[Spectrum]:
+    """Say whether inputs have another spectrum than λ = 1."""
+    if spectrum is None:
+        return False
+    return not instance("spectrum", spectrum, Spectrum, "sbn.Spectrum(...)").isotropic
 
 
 def _shrinkage(size: np.ndarray) -> np.ndarray:

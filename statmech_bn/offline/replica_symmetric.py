@@ -11,6 +11,9 @@ through its cavity field ω, Gaussian with E ω² = q and E[ω h*] = m, and the 
 f jumps where two branches of the loss have equal costs. With ω = m h* + √(q − m²) η Stein's lemma
 needs no derivative, E[∂_ω f] = E[f η]/√(q − m²), and m̂ = α E[f h*] + m V̂.
 
+Inputs of a `statmech_bn.Spectrum` change the last three equations only, see
+`statmech_bn.offline.prior`.
+
 A loss that is not convex in v (any activation but the linear one) may have many minima, and
 replica symmetry then only approximates the lowest: the stability condition α V² E[(∂_ω f)²] < 1
 (de Almeida & Thouless) fails as soon as f jumps. Gradient descent agrees where few samples sit near
@@ -43,12 +46,15 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.averages.quadrature import REACH, SPACING, panels, trapezoid
-from statmech_bn.checks import flag, positive
+from statmech_bn.averages.structured import structured_error, with_unit_teacher
+from statmech_bn.checks import flag, instance, positive
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.offline.prior import LEAST_SPREAD, Prior
 from statmech_bn.offline.proximal import field_moments, workspace
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, real
 
 TOLERANCE = 1e-8
@@ -60,9 +66,6 @@ MEMORY = 3
 """Earlier steps from which the next is extrapolated."""
 LONGEST_STEP = 1.0
 """Longer extrapolations are not trusted, longer steps are cut."""
-LEAST_SPREAD = 1e-14
-"""Smallest q − m²; a teacher that is found exactly counts as found to this accuracy."""
-LARGEST_SUSCEPTIBILITY = 1e8
 LARGEST = 1e100
 """Largest load and ridge: products of them are floats."""
 LARGEST_NOISE = 1e6
@@ -74,6 +77,7 @@ GRID_SPACING = 0.1
 GRID_CORE = 4.0
 
 START = OrderParameters(overlap=0.9)
+ISOTROPIC = Spectrum([1.0], fractions=[1.0])
 
 
 def replica_symmetric(
@@ -83,6 +87,7 @@ def replica_symmetric(
     label_noise: float,
     start: OrderParameters = START,
     warm_start: bool = False,
+    spectrum: Spectrum | None = None,
 ) -> xr.Dataset:
     """Solve the replica-symmetric equations of a student without normalization.
 
@@ -104,6 +109,9 @@ def replica_symmetric(
         Start each load at the solution of the one before it in `load`, if that has converged: fewer
         iterations, and a branch of solutions is followed along α, up or down. By default each load
         is solved by itself, and does not depend on which others are asked for.
+    spectrum : Spectrum, optional
+        Of the inputs' covariance; by default λ = 1. The ridge is then at least 1e-8 of the largest
+        eigenvalue.
 
     Returns
     -------
@@ -112,7 +120,9 @@ def replica_symmetric(
         and how far to trust them: ``converged``, ``iterations``, ``residual`` (largest change of
         m, log(q − m²) and log V in one more step; converged below 1e-8) and ``quadrature_error``
         (by how much finer nodes change that step). Where it has not converged the last state is
-        kept, and the attribute ``warning`` names the loads.
+        kept, and the attribute ``warning`` names the loads. With a spectrum the overlap is that
+        of the fields, m and q are their moments, and there are ``block_student_teacher`` ρ_i and
+        ``block_student_student`` Q_i over block.
 
     Raises
     ------
@@ -133,25 +143,39 @@ def replica_symmetric(
     loads, penalty = positive("load", load, LARGEST), real("ridge", ridge, 0.0, LARGEST)
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
-    sample = _sample(setup.activation, setup.label_noise)
-    spread = start.length**2 * (1 - start.overlap**2)
-    first = np.array([start.overlap * start.length, np.log(spread), -np.log(penalty + loads[0])])
+    structured = spectrum is not None and not instance("spectrum", spectrum, Spectrum).isotropic
+    inputs = spectrum if spectrum is not None and structured else ISOTROPIC
+    prior = Prior.of(inputs, penalty)
+    sample = _sample(with_unit_teacher(setup.activation, inputs), setup.label_noise)
+    first = prior.first(start, inputs)
     solutions: list[_Solution] = []
     for value in loads:
         follows = warm_start and solutions and solutions[-1].residual < TOLERANCE
         first[2] = -np.log(penalty + value)
         begin = solutions[-1].state if follows else first
-        solutions.append(_solve(sample, begin, value, penalty))
+        solutions.append(_solve(sample, prior, begin, value))
     state = np.array([solution.state for solution in solutions])
     m, q, susceptibility = state[:, 0], state[:, 0] ** 2 + np.exp(state[:, 1]), np.exp(state[:, 2])
-    length = np.sqrt(q)
+    root, length = np.sqrt(q), np.sqrt(q)
+    blocks: dict[str, Any] = {}
+    if structured:
+        rho, squares = (
+            np.array(found) for found in zip(*(s.blocks for s in solutions), strict=True)
+        )
+        length = np.sqrt(squares.sum(axis=1))
+        error = structured_error(setup, inputs, rho, squares, np.ones(m.size))
+        dims = ("load", "block")
+        blocks = {"block_student_teacher": (dims, rho), "block_student_student": (dims, squares)}
+    else:
+        error = generalization_error(setup, m / root, root, np.ones(m.size))
+    variance = inputs.teacher_variance
     variables = {
-        "generalization_error": generalization_error(setup, m / length, length, np.ones(m.size)),
-        "overlap": m / length,
+        "generalization_error": error,
+        "overlap": m / root,
         "length": length,
-        "m": m,
-        "q": q,
-        "V": susceptibility,
+        "m": variance * m,
+        "q": variance * q,
+        "V": variance * susceptibility,
         "iterations": [solution.iterations for solution in solutions],
         "residual": [solution.residual for solution in solutions],
         "converged": [solution.residual < TOLERANCE for solution in solutions],
@@ -159,6 +183,7 @@ def replica_symmetric(
     }
     attributes = {
         **setup.to_attrs(),
+        **(inputs.to_attrs() if structured else {}),
         "level": "replica symmetric",
         "ridge": penalty,
         "version": version("statmech_bn"),
@@ -166,8 +191,12 @@ def replica_symmetric(
     if not all(variables["converged"]):
         failed = loads[~np.array(variables["converged"])]
         attributes["warning"] = f"not converged at load {', '.join(f'{a:g}' for a in failed)}"
+    coordinates: dict[str, Any] = {"load": loads}
+    if structured:
+        coordinates["block"] = np.arange(inputs.blocks)
+        coordinates["block_eigenvalue"] = ("block", inputs.eigenvalues)
     data = {name: ("load", np.asarray(values)) for name, values in variables.items()}
-    return describe(xr.Dataset(data, {"load": loads}, attributes))
+    return describe(xr.Dataset({**data, **blocks}, coordinates, attributes))
 
 
 @dataclass(frozen=True)
@@ -176,9 +205,11 @@ class _Solution:
     iterations: int
     residual: float
     quadrature_error: float
+    blocks: tuple[np.ndarray, np.ndarray]
+    """ρ_i and Q_i"""
 
 
-def _solve(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> _Solution:
+def _solve(sample: _Sample, prior: Prior, state: np.ndarray, load: float) -> _Solution:
     """Iterate on (m, log(q − m²), log V): damped steps, extrapolated by Anderson's mixing.
 
     D. G. Anderson, J. ACM 12 (1965) 547.
@@ -187,7 +218,7 @@ def _solve(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> _So
     residuals: list[np.ndarray] = []
     iterations = 0
     while True:
-        residual = _following(sample, state, load, ridge) - state
+        residual = _following(sample, prior, state, load) - state
         size = float(np.abs(residual).max())
         if size < TOLERANCE or iterations == MOST_ITERATIONS:
             break
@@ -195,8 +226,9 @@ def _solve(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> _So
         states = [*states[-MEMORY:], state]
         residuals = [*residuals[-MEMORY:], residual]
         state = state + _move(np.array(states), np.array(residuals))
-    finer = _following(sample.finer(), state, load, ridge) - state - residual
-    return _Solution(state, iterations, size, float(np.abs(finer).max()))
+    finer = _following(sample.finer(), prior, state, load) - state - residual
+    blocks = prior.blocks(*_conjugates(sample, state, load))
+    return _Solution(state, iterations, size, float(np.abs(finer).max()), blocks)
 
 
 def _move(states: np.ndarray, residuals: np.ndarray) -> np.ndarray:
@@ -210,15 +242,18 @@ def _move(states: np.ndarray, residuals: np.ndarray) -> np.ndarray:
     return np.clip(DAMPING * residuals[-1], -LONGEST_STEP, LONGEST_STEP)
 
 
-def _following(sample: _Sample, state: np.ndarray, load: float, ridge: float) -> np.ndarray:
+def _following(sample: _Sample, prior: Prior, state: np.ndarray, load: float) -> np.ndarray:
     """Return the state after one undamped iteration."""
+    m, spread, susceptibility = prior.state(*_conjugates(sample, state, load))
+    return np.array([m, np.log(max(spread, LEAST_SPREAD)), np.log(susceptibility)])
+
+
+def _conjugates(sample: _Sample, state: np.ndarray, load: float) -> tuple[float, float, float]:
+    """Return (m̂, q̂, V̂)."""
     m, width, susceptibility = state[0], np.exp(0.5 * state[1]), np.exp(state[2])
     square, teacher, slope = sample.averages(m, width, susceptibility)
     v_hat = -load * slope
-    m_hat = load * teacher + m * v_hat
-    susceptibility = 1.0 / max(ridge + v_hat, 1.0 / LARGEST_SUSCEPTIBILITY)
-    spread = max(susceptibility**2 * load * square, LEAST_SPREAD)
-    return np.array([susceptibility * m_hat, np.log(spread), np.log(susceptibility)])
+    return load * teacher + m * v_hat, load * square, v_hat
 
 
 @dataclass(frozen=True)

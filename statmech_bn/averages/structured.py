@@ -1,0 +1,75 @@
+r"""ε_g on inputs with a covariance, where the teacher's field has another variance than 1.
+
+With σ_*² = Σλ_iT_i the labels are g(h*) = G(h*/σ_*), G(z) = g(σ_* z): those of a unit teacher with
+another activation. The student's g(φ) = G(φ/σ_*) has the scale σ_φ/σ_*, and the fields have the
+correlation R = Σλ_iρ_i/(σ_hσ_*). So ε_g = ½E[(G(h*/σ_*) − G(φ/σ_*))²] is the average over isotropic
+inputs at R and the scale σ_φ/σ_*, where
+
+
+    none                 σ_φ = σ_h = √Σλ_iQ_i
+    weight               σ_φ = |γ| σ_h/L,   L² = ΣQ_i
+    population, batch    σ_φ = |γ|
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy as sp
+
+from statmech_bn.activations import Activation, activation, z
+from statmech_bn.averages.choice import Quadrature
+from statmech_bn.spectrum import Spectrum
+from statmech_bn.teacher_student import TeacherStudent
+
+
+def with_unit_teacher(given: Activation, spectrum: Spectrum) -> Activation:
+    """Return G(z) = g(σ_* z)."""
+    if spectrum.teacher_variance == 1.0:
+        return given
+    spread = sp.Float(np.sqrt(spectrum.teacher_variance))
+    return activation(given.expression.subs(z, spread * z))
+
+
+def structured_error(
+    setup: TeacherStudent,
+    spectrum: Spectrum,
+    student_teacher: np.ndarray,
+    student_student: np.ndarray,
+    gamma: np.ndarray,
+) -> np.ndarray:
+    """Return ε_g on fresh Gaussian inputs of a spectrum, without label noise.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+        At test time statistics of a batch are the population's.
+    spectrum : Spectrum
+        Its teacher is the one of the states.
+    student_teacher, student_student : ndarray
+        ρ_i and Q_i, shape (…, d); infinite where a run has diverged.
+    gamma : ndarray
+        Shape (…).
+
+    Returns
+    -------
+    ndarray
+        Shape (…), infinite where the state is.
+    """
+    finite = np.isfinite(student_student).all(axis=-1) & np.isfinite(gamma)
+    rho = np.where(finite[..., None], student_teacher, 0.0)
+    q = np.where(finite[..., None], student_student, 1.0)
+    spread = np.sqrt(q @ spectrum.eigenvalues)
+    if not setup.normalizer.has_scale:
+        scale = spread
+    elif setup.normalizer.by_length and not setup.normalizer.by_covariance:
+        scale = gamma * spread / np.sqrt(q.sum(axis=-1))
+    else:
+        scale = gamma
+    scale = scale / np.sqrt(spectrum.teacher_variance)
+    # (u, κ, R) and (−u, −κ, −R) are the same system
+    cosine = spectrum.field_cosine(rho, q) * np.where(scale < 0, -1.0, 1.0)
+    rule = Quadrature.for_activation(with_unit_teacher(setup.activation, spectrum))
+    found = rule.errors(cosine[finite], np.abs(scale[finite]))
+    errors = np.full(finite.shape, np.inf)
+    errors[finite] = np.maximum(found, 0.0)
+    return errors
