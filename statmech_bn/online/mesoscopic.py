@@ -44,8 +44,9 @@ from statmech_bn.online.arguments import (
     check_run,
     check_work,
 )
-from statmech_bn.online.chain.cpu import Origin, error_function, simulate
+from statmech_bn.online.chain.cpu import Origin, simulate
 from statmech_bn.online.chain.cuda import simulate_on_device
+from statmech_bn.online.chain.samples import error_function
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.random import stream
