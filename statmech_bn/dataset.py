@@ -22,6 +22,7 @@ import xarray as xr
 
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import recover, replacing, settled, user_path
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.storable import check_kept, check_storable
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 from statmech_bn.untrusted import check_store, from_json
@@ -180,24 +181,27 @@ def order_parameter_dataset(
     gamma_learning_rate: np.ndarray,
     time: np.ndarray,
     attributes: Mapping[str, Any],
+    spectrum: Spectrum | None = None,
 ) -> xr.Dataset:
     """Assemble a result.
 
     Parameters
     ----------
     variables : mapping from name to ndarray
-        Shape (learning rates, [replicas,] times), or without times for `diverged_at`.
+        Shape (learning rates, [replicas,] times[, blocks]), or without times for `diverged_at`.
     learning_rate, gamma_learning_rate, time : ndarray
         Coordinates; η_γ is one of the learning rate's dimension.
     attributes : mapping
         Attributes besides the package version.
+    spectrum : Spectrum, optional
+        Blocks of the inputs, which become coordinates.
 
     Returns
     -------
     xarray.Dataset
     """
     replicated = variables["overlap"].ndim == 3
-    dims = ("learning_rate", "replica", "time") if replicated else ("learning_rate", "time")
+    dims = ("learning_rate", *(["replica"] if replicated else []), "time", "block")
     data = {name: (dims[: value.ndim], value) for name, value in variables.items()}
     coordinates: dict[str, Any] = {
         "learning_rate": learning_rate,
@@ -207,6 +211,11 @@ def order_parameter_dataset(
     if replicated:
         coordinates["replica"] = np.arange(variables["overlap"].shape[1])
     attributes = {**attributes, "version": version("statmech_bn")}
+    if spectrum is not None:
+        coordinates["block"] = np.arange(spectrum.blocks)
+        coordinates["block_eigenvalue"] = ("block", spectrum.eigenvalues)
+        coordinates["block_teacher"] = ("block", spectrum.teacher)
+        attributes.update(spectrum.to_attrs())
     return describe(xr.Dataset(data, coordinates, attributes))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.checks import choice, count, instance, integer, positive, vector
 from statmech_bn.errors import invalid
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 MOST_STEPS = 2.0**53
@@ -94,15 +95,24 @@ def check_finite_dimension(dimension: Any, replicas: Any, seed: Any) -> tuple[in
     )
 
 
-def check_gaussian(inputs: None) -> None:
-    """Refuse inputs of one's own where order parameters alone describe the students."""
-    if inputs is not None:
+def check_gaussian(inputs: Any, start: OrderParameters) -> None:
+    """Refuse inputs of one's own where order parameters alone describe the students.
+
+    Raises
+    ------
+    InvalidSetup
+        The inputs are no spectrum, or the start is given by blocks that there are not.
+    """
+    if inputs is not None and not isinstance(inputs, Spectrum):
         raise invalid(
             "inputs",
-            "None: this level is for Gaussian inputs",
+            "None or a Spectrum: this level is for Gaussian inputs",
             inputs,
-            "Inputs of one's own need N weights: use `microscopic` or `offline.train`.",
+            "Inputs of one's own need N weights: use `microscopic` or `offline.train`, or their "
+            "covariance: `sbn.Spectrum.from_data`.",
         )
+    if inputs is None and start.block_student_teacher is not None:
+        raise invalid("inputs", "the Spectrum whose blocks the start has", inputs)
 
 
 def check_work(

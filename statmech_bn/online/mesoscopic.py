@@ -29,6 +29,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -38,18 +39,23 @@ from statmech_bn.arrays import namespace
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
+from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
+    Run,
     check_finite_dimension,
     check_gaussian,
     check_run,
     check_work,
 )
+from statmech_bn.online.chain import structured
 from statmech_bn.online.chain.cpu import Origin, simulate
 from statmech_bn.online.chain.cuda import simulate_on_device
 from statmech_bn.online.chain.samples import error_function
 from statmech_bn.online.problem import Pace, Problem
-from statmech_bn.online.schedules.schedule import Schedule, prepare
+from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
+from statmech_bn.online.structured import structured_dataset
 from statmech_bn.random import stream
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 SHARES = 32
@@ -70,7 +76,7 @@ def mesoscopic(
     device: str = "cpu",
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
-    inputs: None = None,
+    inputs: Spectrum | None = None,
 ) -> xr.Dataset:
     """Simulate the exact finite-N chain of the order parameters.
 
@@ -98,8 +104,9 @@ def mesoscopic(
         Threads of the processor, by default one a core. The result does not depend on it.
     schedule : Schedule or callable, optional
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
-    inputs : None
-        Inputs are Gaussian at this level; others are refused with the level that takes them.
+    inputs : Spectrum, optional
+        Covariance of the Gaussian inputs, by default 1; the chain then has a pair of order
+        parameters for each block (`statmech_bn.online.chain.blocks`). On the processor only.
 
     Returns
     -------
@@ -124,17 +131,25 @@ def mesoscopic(
     >>> run["overlap"].mean("replica").values.round(1)
     array([[0.1, 1. , 1. ]])
     """
-    check_gaussian(inputs)
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    check_gaussian(inputs, start)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
-    numbers = COST * setup.batch_size * (2 + learners)
-    held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
+    blocks = 0 if inputs is None else inputs.counts(dimension).size
+    if inputs is not None and device != "cpu":
+        raise invalid("device", "'cpu' for inputs with a covariance", device)
+    numbers = COST * (setup.batch_size + blocks) * (2 + learners)
+    held = (4 + 2 * blocks) * replicas * learners * steps.size
+    held += (7 * setup.batch_size + 5 * blocks) * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)
     factors, described = prepare(schedule, run.time)
 
+    if inputs is not None:
+        return _on_blocks(
+            setup, run, inputs, start, (dimension, replicas), seed, (factors, described), threads
+        )
     problem = Problem.of(setup, dimension)
     pace = Pace(run.learning_rate, run.gamma_learning_rate, *factors)
     origin = Origin(start.overlap, start.length, start.gamma)
@@ -181,3 +196,37 @@ def mesoscopic(
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
+
+
+def _on_blocks(
+    setup: TeacherStudent,
+    run: Run,
+    spectrum: Spectrum,
+    start: OrderParameters,
+    size: tuple[int, int],
+    seed: int,
+    schedule: tuple[Pieces, str | None],
+    threads: int,
+) -> xr.Dataset:
+    """Simulate chains of blocks; `size` is N and the number of replicas."""
+    dimension, replicas = size
+    found = structured.simulate(
+        setup,
+        run,
+        partial(structured.chain_of_blocks, spectrum, start, dimension),
+        lambda index: (stream(seed, 1, index, 0), stream(seed, 1, index, 1)),
+        (dimension, replicas, spectrum.blocks),
+        start.gamma,
+        schedule[0],
+        threads,
+    )
+    attributes = provenance(
+        setup,
+        start,
+        "mesoscopic",
+        dimension=dimension,
+        seed=seed,
+        schedule=schedule[1],
+        array_library=f"numba {numba.__version__}",
+    )
+    return structured_dataset(setup, spectrum, run, *found, attributes)

@@ -14,8 +14,8 @@ class Problem(NamedTuple):
 
     Attributes
     ----------
-    has_scale, of_batch : bool
-        Of the normalization (`statmech_bn.normalization`).
+    has_scale, of_batch, by_length, by_covariance : bool
+        What the normalization does (`statmech_bn.normalization.base`).
     group, batch_size : int
         Samples that share statistics (all of them, where statistics are not drawn), and M.
     dimension : float
@@ -26,6 +26,8 @@ class Problem(NamedTuple):
 
     has_scale: bool
     of_batch: bool
+    by_length: bool
+    by_covariance: bool
     group: int
     batch_size: int
     dimension: float
@@ -36,9 +38,12 @@ class Problem(NamedTuple):
     @classmethod
     def of(cls, setup: TeacherStudent, dimension: int) -> Problem:
         """Read a setup."""
+        rule = setup.normalizer
         return cls(
-            setup.normalizer.has_scale,
-            setup.normalizer.of_batch,
+            rule.has_scale,
+            rule.of_batch,
+            rule.by_length,
+            rule.by_covariance,
             setup.group or setup.batch_size,
             setup.batch_size,
             float(dimension),

@@ -1,0 +1,181 @@
+r"""Chains of blocks: their start, their replicas, and what is recorded of them.
+
+A start that is given block by block has these b_i and r_i exactly. One that is given by a cosine R
+has a random direction: x = L(R τ + √(1−R²) ŵ) with ŵ ⟂ τ uniform on the sphere in N dimensions,
+of which a block of N_i components shows N(0, 1) along the teacher and χ(N_i−1) across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from statmech_bn.errors import invalid
+from statmech_bn.online.arguments import Run
+from statmech_bn.online.chain.blocks import Components, Students, learn
+from statmech_bn.online.chain.samples import error_function
+from statmech_bn.online.problem import Pace, Problem
+from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.spectrum import Spectrum
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One replica at its start.
+
+    Attributes
+    ----------
+    components : Components
+    block : ndarray of int, (components,)
+        Block of each component.
+    first : ndarray, (components,)
+        x at the start.
+    """
+
+    components: Components
+    block: np.ndarray
+    first: np.ndarray
+
+
+def chain_of_blocks(
+    spectrum: Spectrum, start: OrderParameters, dimension: int, generator: np.random.Generator
+) -> Chain:
+    """Lay out a chain of d blocks, with its start.
+
+    Raises
+    ------
+    InvalidSetup
+        The start is none of N weights: a block of one component has Q_i ≠ ρ_i²/T_i.
+    """
+    counts = spectrum.counts(dimension)
+    wide = counts > 1
+    block = np.concatenate([np.arange(counts.size), np.flatnonzero(wide)])
+    components = Components.of(spectrum, dimension)
+    rho, q = start.blocks(spectrum)
+    if start.block_student_student is None:
+        return Chain(components, block, _random(components, counts.size, start, generator))
+    along = np.divide(rho, np.sqrt(spectrum.teacher), np.zeros(rho.size), where=rho != 0)
+    lone_without_teacher = ~wide & (spectrum.teacher == 0)
+    along[lone_without_teacher] = np.sqrt(q[lone_without_teacher])
+    rest = np.maximum(q - along**2, 0.0)
+    if (rest[~wide] > 1e-9 * q[~wide]).any():
+        raise invalid(
+            "start", "student_student = student_teacher²/teacher in blocks of one component",
+            f"student_student = {q[~wide]}, student_teacher = {rho[~wide]}",
+            "One weight has no direction across the teacher. Start from a cosine, "
+            "OrderParameters(overlap, length), which draws the weights.",
+        )  # fmt: skip
+    return Chain(components, block, np.concatenate([along, np.sqrt(rest[wide])]))
+
+
+def chain_of_weights(
+    spectrum: Spectrum, start: OrderParameters, dimension: int, generator: np.random.Generator
+) -> Chain:
+    """Lay out N weights in the eigenbasis, each along the sign of the teacher's, with its start."""
+    counts = spectrum.counts(dimension)
+    block = np.repeat(np.arange(counts.size), counts)
+    teacher, other = generator.standard_normal((2, dimension))
+    teacher = np.abs(teacher) * np.sqrt(spectrum.teacher / _sums(block, teacher**2))[block]
+    roots = np.sqrt(spectrum.eigenvalues)[block]
+    components = Components(roots, teacher, np.zeros(dimension))
+    if start.block_student_student is None:
+        first = _direction(start, teacher, other)
+        return Chain(components, block, first)
+    rho, q = start.blocks(spectrum)
+    share = np.divide(rho, spectrum.teacher, np.zeros(rho.size), where=spectrum.teacher > 0)
+    norm = np.where(spectrum.teacher > 0, spectrum.teacher, 1.0)
+    other -= (_sums(block, other * teacher) / norm)[block] * teacher
+    rest = np.maximum(q - share * rho, 0.0)
+    square = _sums(block, other**2)
+    if (rest[counts == 1] > 1e-9 * q[counts == 1])[spectrum.teacher[counts == 1] > 0].any():
+        chain_of_blocks(spectrum, start, dimension, generator)  # says what is wrong
+    across = np.sqrt(rest / np.where(square > 0, square, 1.0))
+    return Chain(components, block, share[block] * teacher + across[block] * other)
+
+
+def simulate(
+    setup: TeacherStudent,
+    run: Run,
+    chain_of: Callable[[np.random.Generator], Chain],
+    streams: Callable[[int], tuple[np.random.Generator, np.random.Generator]],
+    size: tuple[int, int, int],
+    gamma: float,
+    factors: Pieces,
+    threads: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Run all replicas.
+
+    Parameters
+    ----------
+    chain_of : callable
+        Lays out a replica, by a generator.
+    streams : callable
+        Index of a replica ↦ the generators of its layout and of its samples.
+    size : tuple of int
+        N, replicas and blocks.
+    gamma : float
+        γ at the start.
+    factors : tuple of ndarray
+        The schedule.
+    threads : int
+
+    Returns
+    -------
+    student_teacher, student_student : ndarray, (learners, replicas, times, blocks)
+    gamma : ndarray, (learners, replicas, times)
+    diverged_at : ndarray, (learners, replicas)
+        The others are infinite from then on; NaN without a divergence.
+    """
+    dimension, replicas, blocks = size
+    steps, learners = run.record_steps(dimension), run.learning_rate.size
+    problem, signal = Problem.of(setup, dimension), error_function(setup.activation)
+    pace = Pace(run.learning_rate, run.gamma_learning_rate, *factors)
+    rho = np.full((learners, replicas, steps.size, blocks), np.inf)
+    q, scale = np.full_like(rho, np.inf), np.full(rho.shape[:3], np.inf)
+    diverged_at = np.full((learners, replicas), np.nan)
+
+    def one(index: int) -> None:
+        layout, samples = streams(index)
+        chain = chain_of(layout)
+        teacher, done = chain.components.teacher, 0
+        weights = np.tile(chain.first, (learners, 1))
+        students = Students(weights, np.full(learners, gamma), np.full(learners, np.nan))
+        for recorded, target in enumerate(steps.tolist()):
+            learn(samples, signal, problem, pace, chain.components, students, done, target)
+            done = target
+            for k in np.flatnonzero(np.isnan(students.diverged_at)).tolist():
+                rho[k, index, recorded] = _sums(chain.block, weights[k] * teacher, blocks)
+                q[k, index, recorded] = _sums(chain.block, weights[k] ** 2, blocks)
+                scale[k, index, recorded] = students.scale[k]
+        diverged_at[:, index] = students.diverged_at
+
+    with ThreadPoolExecutor(min(threads, replicas)) as pool:
+        list(pool.map(one, range(replicas)))
+    return rho, q, scale, diverged_at
+
+
+def _sums(block: np.ndarray, values: np.ndarray, blocks: int = 0) -> np.ndarray:
+    """Sum over the components of each block."""
+    return np.bincount(block, values, blocks)
+
+
+def _random(
+    components: Components, blocks: int, start: OrderParameters, generator: np.random.Generator
+) -> np.ndarray:
+    """Draw a start of random direction; the rest of a block has N_i − 1 components."""
+    other = generator.standard_normal(components.teacher.size)
+    rest = np.arange(components.teacher.size) >= blocks
+    other[rest] = np.sqrt(2 * generator.standard_gamma((components.others[rest] + 1) / 2))
+    return _direction(start, components.teacher, other)
+
+
+def _direction(start: OrderParameters, teacher: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return x of the cosine and the length of a start."""
+    unit = teacher / np.linalg.norm(teacher)
+    other = other - (other @ unit) * unit
+    other /= np.linalg.norm(other)
+    return start.length * (start.overlap * unit + np.sqrt(1 - start.overlap**2) * other)

@@ -1,0 +1,58 @@
+"""Results on inputs with a covariance, at every level: what follows from ρ_i, Q_i and γ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from statmech_bn.averages.structured import structured_error
+from statmech_bn.dataset import order_parameter_dataset
+from statmech_bn.online.arguments import Run
+from statmech_bn.spectrum import Spectrum
+from statmech_bn.teacher_student import TeacherStudent
+
+
+def structured_dataset(
+    setup: TeacherStudent,
+    spectrum: Spectrum,
+    run: Run,
+    student_teacher: np.ndarray,
+    student_student: np.ndarray,
+    gamma: np.ndarray,
+    diverged_at: np.ndarray,
+    attributes: dict[str, Any],
+) -> xr.Dataset:
+    """Assemble a result.
+
+    Parameters
+    ----------
+    student_teacher, student_student : ndarray
+        ρ_i and Q_i, shape (learning rates, [replicas,] times, blocks).
+    gamma : ndarray
+        Shape (learning rates, [replicas,] times).
+    diverged_at : ndarray
+        Shape (learning rates[, replicas]).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``overlap`` is the cosine of the fields, ``length`` that of the weights.
+    """
+    alive = np.isfinite(student_student).all(axis=-1)
+    rho, q = (np.where(alive[..., None], a, 1.0) for a in (student_teacher, student_student))
+    variables = {
+        "overlap": np.where(alive, spectrum.field_cosine(rho, q), np.inf),
+        "length": np.where(alive, np.sqrt(q.sum(axis=-1)), np.inf),
+        "gamma": gamma,
+        "block_student_teacher": student_teacher,
+        "block_student_student": student_student,
+        "generalization_error": structured_error(
+            setup, spectrum, student_teacher, student_student, gamma
+        ),
+        "diverged_at": diverged_at,
+    }
+    return order_parameter_dataset(
+        variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes, spectrum
+    )
