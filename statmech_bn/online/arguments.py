@@ -18,6 +18,8 @@ MOST_STEPS = 2.0**53
 """A float counts steps exactly up to here."""
 NUMBERS_A_SECOND = 1e9
 """A core draws or computes no more numbers than about this in a second."""
+COST = 10
+"""A normal number, or a sample's error, takes as long as about so many additions."""
 CORES_OF_A_GPU = 10_000
 """A GPU is taken to be as fast as this many cores."""
 LARGEST_LENGTH = 1e150

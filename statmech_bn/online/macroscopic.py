@@ -87,8 +87,8 @@ def macroscopic(
     array([[0.1  , 0.918, 0.996],
            [0.1  , 0.994, 0.995]])
     """
-    check_gaussian(inputs)
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    check_gaussian(inputs, start)
     setup.normalizer.check_flow(setup.batch_size)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     factors, described = prepare(schedule, run.time)

@@ -28,10 +28,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
@@ -41,27 +39,19 @@ from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
-    Run,
+    COST,
     check_finite_dimension,
     check_gaussian,
     check_run,
     check_work,
 )
 from statmech_bn.online.chain import structured
-from statmech_bn.online.chain.cpu import Origin, simulate
+from statmech_bn.online.chain.cpu import simulate_on_processor
 from statmech_bn.online.chain.cuda import simulate_on_device
-from statmech_bn.online.chain.samples import error_function
-from statmech_bn.online.problem import Pace, Problem
-from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
+from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
-from statmech_bn.random import stream
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
-
-SHARES = 32
-"""Tasks of each thread. Many tasks make the loads of threads equal; a task costs 40 µs."""
-COST = 10
-"""A normal number, or a sample's error, takes as long as about so many additions."""
 
 
 def mesoscopic(
@@ -137,39 +127,34 @@ def mesoscopic(
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
-    blocks = 0 if inputs is None else inputs.counts(dimension).size
     if inputs is not None and device != "cpu":
         raise invalid("device", "'cpu' for inputs with a covariance", device)
-    numbers = COST * (setup.batch_size + blocks) * (2 + learners)
-    held = (4 + 2 * blocks) * replicas * learners * steps.size
-    held += (7 * setup.batch_size + 5 * blocks) * min(threads, replicas)
+    numbers = COST * setup.batch_size * (2 + learners)
+    held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)
     factors, described = prepare(schedule, run.time)
-
+    attributes = provenance(
+        setup,
+        start,
+        "mesoscopic",
+        dimension=dimension,
+        seed=seed,
+        schedule=described,
+        array_library=(
+            f"numba {numba.__version__}" if device == "cpu" else f"cupy {xp.__version__}"
+        ),
+    )
     if inputs is not None:
-        return _on_blocks(
-            setup, run, inputs, start, (dimension, replicas), seed, (factors, described), threads
+        chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
+        size = dimension, replicas, inputs.blocks
+        found = structured.simulate(
+            setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads
         )
-    problem = Problem.of(setup, dimension)
-    pace = Pace(run.learning_rate, run.gamma_learning_rate, *factors)
-    origin = Origin(start.overlap, start.length, start.gamma)
-
-    def some_replicas(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        states = np.full((len(indices), 3, run.learning_rate.size, steps.size), np.inf)
-        diverged_at = np.full((len(indices), run.learning_rate.size), np.nan)
-        generator = stream(seed, 1, 0)  # one for all: compiled code is slow to take a new one
-        for index, *found in zip(indices, states, diverged_at, strict=True):
-            generator.bit_generator.state = stream(seed, 1, index).bit_generator.state
-            simulate(generator, signal, problem, pace, origin, steps, *found)
-        return states, diverged_at
-
+        return structured_dataset(setup, inputs, run, *found, attributes)
     if device == "cpu":
-        signal = error_function(setup.activation)
-        with ThreadPoolExecutor(min(threads, replicas)) as pool:
-            shares = np.array_split(np.arange(replicas), min(SHARES * threads, replicas))
-            found = zip(*pool.map(some_replicas, shares), strict=True)
-        states, diverged_at = map(np.concatenate, found)
-        states, diverged_at = np.moveaxis(states, 0, 2), diverged_at.T
+        states, diverged_at = simulate_on_processor(
+            setup, run, start, dimension, replicas, seed, factors, threads
+        )
     else:
         states, diverged_at = simulate_on_device(
             xp, setup, run, start, dimension, replicas, seed, factors
@@ -182,51 +167,6 @@ def mesoscopic(
         "generalization_error": generalization_error(setup, overlap, length, gamma),
         "diverged_at": diverged_at,
     }
-    attributes = provenance(
-        setup,
-        start,
-        "mesoscopic",
-        dimension=dimension,
-        seed=seed,
-        schedule=described,
-        array_library=(
-            f"numba {numba.__version__}" if device == "cpu" else f"cupy {xp.__version__}"
-        ),
-    )
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
-
-
-def _on_blocks(
-    setup: TeacherStudent,
-    run: Run,
-    spectrum: Spectrum,
-    start: OrderParameters,
-    size: tuple[int, int],
-    seed: int,
-    schedule: tuple[Pieces, str | None],
-    threads: int,
-) -> xr.Dataset:
-    """Simulate chains of blocks; `size` is N and the number of replicas."""
-    dimension, replicas = size
-    found = structured.simulate(
-        setup,
-        run,
-        partial(structured.chain_of_blocks, spectrum, start, dimension),
-        lambda index: (stream(seed, 1, index, 0), stream(seed, 1, index, 1)),
-        (dimension, replicas, spectrum.blocks),
-        start.gamma,
-        schedule[0],
-        threads,
-    )
-    attributes = provenance(
-        setup,
-        start,
-        "mesoscopic",
-        dimension=dimension,
-        seed=seed,
-        schedule=schedule[1],
-        array_library=f"numba {numba.__version__}",
-    )
-    return structured_dataset(setup, spectrum, run, *found, attributes)

@@ -11,23 +11,26 @@ with κ = 1 − ηλ/N, h = w·x/√N, δ = g'(φ)(y − g(φ)) and γ ← γ + 
 "population" knows the inputs' mean m and covariance Σ, μ_P = w·m/√N and σ_P² = w'Σw/N; "weight"
 puts m = 0 and Σ = 1, that is σ_P = L.
 
-All learning rates of a call learn from the same samples: one block of them is in memory at a
-time, and the fields and updates of all learners are two matrix products. On the CPU a replica is a
-compiled loop in a thread (`statmech_bn.online.network.step`), on a GPU all replicas make their
-steps together (`statmech_bn.online.network.arrays`).
+On Gaussian inputs the samples themselves are not needed: the 2M fields of a step, and the sum Σ c x
+given them, are N + 2M random numbers instead of NM, and have the same law
+(`statmech_bn.online.chain.blocks` with N blocks of one weight). All learning rates of a call share
+these numbers. The floor of a step is the time to draw them.
+
+Other inputs, float32 and GPUs take samples: all learning rates learn from the same, one block of
+which is in memory at a time, and the fields and updates of all learners are two matrix products. On
+the CPU a replica is a compiled loop in a thread (`statmech_bn.online.network.step`), on a GPU all
+replicas make their steps together (`statmech_bn.online.network.arrays`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from threadpoolctl import ThreadpoolController
 
 from statmech_bn.arrays import library, namespace
 from statmech_bn.averages.generalization import generalization_error
@@ -37,20 +40,19 @@ from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
     check_dtype,
     check_finite_dimension,
+    check_gaussian,
     check_run,
     check_work,
 )
+from statmech_bn.online.chain import structured
 from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.online.network.replicas import learn_in_threads
 from statmech_bn.online.network.stacks import learn_stacks
-from statmech_bn.online.network.step import Learners, Samples, Task, learn
 from statmech_bn.online.network.world import TEST_SAMPLES, Plan, World
-from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.schedule import Schedule, prepare
-from statmech_bn.random import stream
+from statmech_bn.online.structured import structured_dataset
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
-
-BLOCK_SIZE = 131_072
-"""Numbers of one block of drawn samples, or of labels' noise."""
 
 
 def microscopic(
@@ -63,7 +65,7 @@ def microscopic(
     seed: int = 0,
     gamma_learning_rate: ArrayLike | None = None,
     device: str = "cpu",
-    inputs: Inputs | Draw | ArrayLike | None = None,
+    inputs: Inputs | Spectrum | Draw | ArrayLike | None = None,
     teacher: ArrayLike | None = None,
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
@@ -96,9 +98,11 @@ def microscopic(
         "cuda" is an NVIDIA GPU, through CuPy. It keeps samples, weights and order parameters until
         a time is recorded. Real data are copied to it once; what a callable draws is drawn on the
         CPU and moved in blocks.
-    inputs : Inputs, callable or array_like, optional
-        By default i.i.d. N(0, 1). See `statmech_bn.Inputs` for other distributions and data; the
-        generalization error is then measured on 4000 samples, without label noise.
+    inputs : Inputs, Spectrum, callable or array_like, optional
+        By default i.i.d. N(0, 1). A `statmech_bn.Spectrum` is Gaussian inputs with a covariance, in
+        float64 on the processor; its teacher is the teacher. See `statmech_bn.Inputs` for other
+        distributions and data; the generalization error is then measured on 4000 samples, without
+        label noise.
     teacher : array_like, optional
         Direction of w*, shape (N,), of all replicas; of any length ≠ 0, as it is scaled to √N. By
         default each replica draws its own.
@@ -135,27 +139,57 @@ def microscopic(
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     check_dtype(dtype)
     xp = namespace(device)
-    if inputs is not None and not isinstance(inputs, Inputs):
-        inputs = Inputs(inputs)
+    spectrum, given = (inputs, None) if isinstance(inputs, Spectrum) else (None, inputs)
+    if given is not None and not isinstance(given, Inputs):
+        given = Inputs(given)
+    if given is None:
+        check_gaussian(spectrum, start)
+    by_sums = device == "cpu" and dtype == "float64" and given is None
+    if spectrum is not None and not (by_sums and teacher is None):
+        raise invalid(
+            "device, dtype, teacher",
+            "'cpu', 'float64' and None for inputs with a covariance",
+            (device, dtype, teacher),
+            "The spectrum has the teacher: sbn.Spectrum.from_covariance(covariance, teacher).",
+        )
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
+    factors, described = prepare(schedule, run.time)
+    attributes = provenance(
+        setup,
+        start,
+        "microscopic",
+        dimension=dimension,
+        seed=seed,
+        schedule=described,
+        inputs="Gaussian" if given is None else given.label,
+        dtype=dtype,
+        array_library=library(xp),
+    )
+    direction = _direction(teacher, dimension)
+    if by_sums:
+        blocks = spectrum or Spectrum([1.0], multiplicities=[dimension])
+        found = structured.simulate(
+            setup,
+            run,
+            factors,
+            partial(structured.chain_of_weights, blocks, start, dimension, direction),
+            start.gamma,
+            (dimension, replicas, blocks.blocks),
+            (seed, 2),
+            threads,
+        )
+        return structured_dataset(setup, spectrum, run, *found, attributes)
     weights = dimension * (learners + setup.batch_size) * min(threads, replicas)
     held = 5 * replicas * learners * steps.size + weights
-    if inputs is not None:
+    if given is not None:
         held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
     each = setup.batch_size * dimension * (1 + learners)
     check_work(replicas, float(steps[-1]), each, held, device)
-    world = World.prepare(setup, dimension, inputs, _direction(teacher, dimension), seed)
-    factors, described = prepare(schedule, run.time)
+    world = World.prepare(setup, dimension, given, direction, seed)
     plan = Plan(setup, start, run, world, factors, seed, dtype)
     if device == "cpu":
-        with (
-            _libraries().limit(limits=1, user_api="blas"),  # replicas are the parallelism
-            ThreadPoolExecutor(min(threads, replicas)) as pool,
-        ):
-            results = list(pool.map(partial(_replica, plan), range(replicas)))
-        states = np.stack([found[0] for found in results], axis=2)
-        diverged_at = np.stack([found[1] for found in results], axis=1)
+        states, diverged_at = learn_in_threads(plan, replicas, threads)
     else:
         states, diverged_at = learn_stacks(xp, plan, replicas)
     overlap, length, gamma = states[:3]
@@ -164,21 +198,10 @@ def microscopic(
         "length": length,
         "gamma": gamma,
         "generalization_error": (
-            generalization_error(setup, overlap, length, gamma) if inputs is None else states[3]
+            generalization_error(setup, overlap, length, gamma) if given is None else states[3]
         ),
         "diverged_at": diverged_at,
     }
-    attributes = provenance(
-        setup,
-        start,
-        "microscopic",
-        dimension=dimension,
-        seed=seed,
-        schedule=described,
-        inputs="Gaussian" if inputs is None else inputs.label,
-        dtype=dtype,
-        array_library=library(xp),
-    )
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
@@ -193,50 +216,3 @@ def _direction(teacher: ArrayLike | None, dimension: int) -> np.ndarray | None:
         raise invalid("teacher", f"{dimension} finite numbers, not all zero", teacher)
     largest: float = np.abs(direction).max()  # squares of huge and tiny numbers have no float
     return direction / largest
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> ThreadpoolController:
-    """Find the loaded BLAS libraries, which takes milliseconds, once."""
-    return ThreadpoolController()
-
-
-def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Run all learning rates of one replica; returns states (4, learners, times), diverged_at."""
-    setup, start, run, world, dtype = plan.setup, plan.start, plan.run, plan.world, plan.dtype
-    origin, samples, labels = (stream(plan.seed, 2, index, part) for part in range(3))
-    learners, dimension = run.learning_rate.size, world.dimension
-    teacher, first = world.teacher_and_start(origin, start)
-    weights = np.tile(first.astype(dtype), (learners, 1))
-    gamma, diverged_at = np.full(learners, start.gamma), np.full(learners, np.nan)
-    problem, students = Problem.of(setup, dimension), Learners(weights, gamma, diverged_at)
-    pace = Pace(run.learning_rate, run.gamma_learning_rate, *plan.factors)
-    moments = [moment.astype(dtype) for moment in (teacher, world.mean, world.covariance)]
-    task = Task(world.value, world.value_and_slope, *moments)
-    steps = run.record_steps(dimension)
-    states = np.full((4, learners, steps.size), np.inf)
-    gaussian = world.inputs is None
-    longest = max(1, BLOCK_SIZE // (setup.batch_size * (1 if gaussian else dimension)))
-    block = np.empty((1, setup.batch_size, dimension), dtype)
-    done = 0
-    for index_of_time, target in enumerate(steps):
-        while done < target:
-            shape = (min(longest, target - done), setup.batch_size)
-            noise = np.zeros(shape)
-            if setup.label_noise > 0:
-                noise = setup.label_noise * labels.standard_normal(shape)
-            if world.inputs is not None:
-                block = world.draw(samples, done, *shape).astype(dtype)
-            learn(samples, Samples(not gaussian, block, noise), problem, pace, task, students, done)
-            done += shape[0]
-        alive = np.isnan(diverged_at)
-        measured = weights[alive].astype(float)
-        norms = np.linalg.norm(measured, axis=1)
-        cosines = measured @ teacher / (norms * np.linalg.norm(teacher))
-        states[0, alive, index_of_time] = np.clip(cosines, -1.0, 1.0)
-        states[1, alive, index_of_time] = norms / np.sqrt(dimension)
-        states[2, alive, index_of_time] = gamma[alive]
-        if world.inputs is not None:
-            error = world.test_error(setup, teacher, measured, gamma[alive])
-            states[3, alive, index_of_time] = error
-    return states, diverged_at

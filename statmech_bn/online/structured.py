@@ -1,4 +1,4 @@
-"""Results on inputs with a covariance, at every level: what follows from ρ_i, Q_i and γ."""
+"""Results on Gaussian inputs of a covariance, at every level: what follows from ρ_i, Q_i and γ."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.averages.structured import structured_error
 from statmech_bn.dataset import order_parameter_dataset
 from statmech_bn.online.arguments import Run
@@ -16,7 +17,7 @@ from statmech_bn.teacher_student import TeacherStudent
 
 def structured_dataset(
     setup: TeacherStudent,
-    spectrum: Spectrum,
+    spectrum: Spectrum | None,
     run: Run,
     student_teacher: np.ndarray,
     student_student: np.ndarray,
@@ -28,12 +29,17 @@ def structured_dataset(
 
     Parameters
     ----------
+    setup : TeacherStudent
+    spectrum : Spectrum or None
+        None for isotropic inputs, whose only block is not shown.
+    run : Run
     student_teacher, student_student : ndarray
         ρ_i and Q_i, shape (learning rates, [replicas,] times, blocks).
     gamma : ndarray
         Shape (learning rates, [replicas,] times).
     diverged_at : ndarray
         Shape (learning rates[, replicas]).
+    attributes : dict
 
     Returns
     -------
@@ -42,17 +48,28 @@ def structured_dataset(
     """
     alive = np.isfinite(student_student).all(axis=-1)
     rho, q = (np.where(alive[..., None], a, 1.0) for a in (student_teacher, student_student))
+    length = np.sqrt(q.sum(axis=-1))
+    cosine = np.clip(rho.sum(axis=-1) / length, -1.0, 1.0)
+    if spectrum is not None:
+        cosine = spectrum.field_cosine(rho, q)
+    overlap, length = np.where(alive, cosine, np.inf), np.where(alive, length, np.inf)
     variables = {
-        "overlap": np.where(alive, spectrum.field_cosine(rho, q), np.inf),
-        "length": np.where(alive, np.sqrt(q.sum(axis=-1)), np.inf),
+        "overlap": overlap,
+        "length": length,
         "gamma": gamma,
-        "block_student_teacher": student_teacher,
-        "block_student_student": student_student,
-        "generalization_error": structured_error(
-            setup, spectrum, student_teacher, student_student, gamma
-        ),
         "diverged_at": diverged_at,
     }
+    if spectrum is None:
+        variables["generalization_error"] = generalization_error(setup, overlap, length, gamma)
+    else:
+        blocks = {
+            "block_student_teacher": student_teacher,
+            "block_student_student": student_student,
+        }
+        variables.update(blocks)
+        variables["generalization_error"] = structured_error(
+            setup, spectrum, student_teacher, student_student, gamma
+        )
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes, spectrum
     )

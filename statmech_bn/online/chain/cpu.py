@@ -6,6 +6,7 @@ step are those of `statmech_bn.online.chain.samples`.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +14,23 @@ import numpy as np
 from statmech_bn.codegen import numba_inline_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.normalization.compiled import grown
-from statmech_bn.online.arguments import LARGEST_LENGTH
-from statmech_bn.online.chain.samples import draw, respond
+from statmech_bn.online.arguments import LARGEST_LENGTH, Run
+from statmech_bn.online.chain.samples import draw, error_function, respond
+from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.pieces import value_at_step
+from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.random import stream
 from statmech_bn.symbolic import step as s
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 moved_across = numba_inline_function(s.chain_step(has_scale=True), s.WEIGHTS)
 """ρ and Q after a step orthogonal to w."""
 moved = numba_inline_function(s.chain_step(has_scale=False), s.WEIGHTS)
 """ρ and Q after any step."""
+
+
+SHARES = 32
+"""Tasks of each thread. Many tasks make the loads of threads equal; a task costs 40 µs."""
 
 
 class Origin(NamedTuple):
@@ -30,6 +39,46 @@ class Origin(NamedTuple):
     overlap: float
     length: float
     gamma: float
+
+
+def simulate_on_processor(
+    setup: TeacherStudent,
+    run: Run,
+    start: OrderParameters,
+    dimension: int,
+    replicas: int,
+    seed: int,
+    schedule: Pieces,
+    threads: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate all chains in threads.
+
+    Returns
+    -------
+    states : ndarray, shape (3, learning rates, replicas, times)
+        Overlap, length and γ; infinite from a divergence on.
+    diverged_at : ndarray, shape (learning rates, replicas)
+        Time of the divergence, NaN without one.
+    """
+    signal, problem = error_function(setup.activation), Problem.of(setup, dimension)
+    pace = Pace(run.learning_rate, run.gamma_learning_rate, *schedule)
+    origin = Origin(start.overlap, start.length, start.gamma)
+    steps, learners = run.record_steps(dimension), run.learning_rate.size
+
+    def some_replicas(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        states = np.full((len(indices), 3, learners, steps.size), np.inf)
+        diverged_at = np.full((len(indices), learners), np.nan)
+        generator = stream(seed, 1, 0)  # one for all: compiled code is slow to take a new one
+        for index, *found in zip(indices, states, diverged_at, strict=True):
+            generator.bit_generator.state = stream(seed, 1, index).bit_generator.state
+            simulate(generator, signal, problem, pace, origin, steps, *found)
+        return states, diverged_at
+
+    with ThreadPoolExecutor(min(threads, replicas)) as pool:
+        shares = np.array_split(np.arange(replicas), min(SHARES * threads, replicas))
+        found = zip(*pool.map(some_replicas, shares), strict=True)
+    states, diverged_at = map(np.concatenate, found)
+    return np.moveaxis(states, 0, 2), diverged_at.T
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from statmech_bn.errors import invalid
-from statmech_bn.online.arguments import Run
+from statmech_bn.online.arguments import COST, Run, check_work
 from statmech_bn.online.chain.blocks import Components, Students, learn
 from statmech_bn.online.chain.samples import error_function
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.random import stream
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -73,12 +74,22 @@ def chain_of_blocks(
 
 
 def chain_of_weights(
-    spectrum: Spectrum, start: OrderParameters, dimension: int, generator: np.random.Generator
+    spectrum: Spectrum,
+    start: OrderParameters,
+    dimension: int,
+    direction: np.ndarray | None,
+    generator: np.random.Generator,
 ) -> Chain:
-    """Lay out N weights in the eigenbasis, each along the sign of the teacher's, with its start."""
+    """Lay out N weights in the eigenbasis, each along the sign of the teacher's, with its start.
+
+    The teacher has a random direction in each block, or the one that is given.
+    """
     counts = spectrum.counts(dimension)
     block = np.repeat(np.arange(counts.size), counts)
     teacher, other = generator.standard_normal((2, dimension))
+    if direction is not None:
+        teacher = direction
+    other = np.copysign(1.0, teacher) * other
     teacher = np.abs(teacher) * np.sqrt(spectrum.teacher / _sums(block, teacher**2))[block]
     roots = np.sqrt(spectrum.eigenvalues)[block]
     components = Components(roots, teacher, np.zeros(dimension))
@@ -100,27 +111,29 @@ def chain_of_weights(
 def simulate(
     setup: TeacherStudent,
     run: Run,
-    chain_of: Callable[[np.random.Generator], Chain],
-    streams: Callable[[int], tuple[np.random.Generator, np.random.Generator]],
-    size: tuple[int, int, int],
-    gamma: float,
     factors: Pieces,
+    chain_of: Callable[[np.random.Generator], Chain],
+    gamma: float,
+    size: tuple[int, int, int],
+    key: tuple[int, int],
     threads: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Run all replicas.
 
     Parameters
     ----------
-    chain_of : callable
-        Lays out a replica, by a generator.
-    streams : callable
-        Index of a replica ↦ the generators of its layout and of its samples.
-    size : tuple of int
-        N, replicas and blocks.
-    gamma : float
-        γ at the start.
+    setup : TeacherStudent
+    run : Run
     factors : tuple of ndarray
         The schedule.
+    chain_of : callable
+        Lays out a replica, by a generator.
+    gamma : float
+        γ at the start.
+    size : tuple of int
+        N, replicas and blocks.
+    key : tuple of int
+        The seed and the level's part of the keys of random streams.
     threads : int
 
     Returns
@@ -132,6 +145,12 @@ def simulate(
     """
     dimension, replicas, blocks = size
     steps, learners = run.record_steps(dimension), run.learning_rate.size
+    check_work(
+        replicas,
+        float(steps[-1]),
+        COST * (2 + learners) * (setup.batch_size + float(blocks)),
+        (4 + 2 * blocks) * float(replicas) * learners * steps.size,
+    )
     problem, signal = Problem.of(setup, dimension), error_function(setup.activation)
     pace = Pace(run.learning_rate, run.gamma_learning_rate, *factors)
     rho = np.full((learners, replicas, steps.size, blocks), np.inf)
@@ -139,8 +158,8 @@ def simulate(
     diverged_at = np.full((learners, replicas), np.nan)
 
     def one(index: int) -> None:
-        layout, samples = streams(index)
-        chain = chain_of(layout)
+        seed, level = key
+        chain, samples = chain_of(stream(seed, level, index, 0)), stream(seed, level, index, 1)
         teacher, done = chain.components.teacher, 0
         weights = np.tile(chain.first, (learners, 1))
         students = Students(weights, np.full(learners, gamma), np.full(learners, np.nan))
