@@ -79,7 +79,7 @@ lines = [
 print(sbn.codegen.latex_table(["", "student", *(f"${v}$" for v in symbols.values())], lines))
 
 # %%
-for student, remark in s.rate_table.REMARKS.items():
+for student, (_, remark, _) in s.rate_table.STUDENTS.items():
     if remark:
         print(f"{student}: {remark}\n")
 

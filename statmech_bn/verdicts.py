@@ -102,7 +102,7 @@ def distances(points: xr.DataArray | Iterable[xr.DataArray]) -> np.ndarray:
     ]
     total = sum(len(values) for values in rows)
     if not total:
-        raise invalid("points", "at least one", "none")
+        raise invalid("points", "at least one", arrays)
     if not all(np.isfinite(values).all() for values in rows):
         raise invalid("points", "finite values", "others", "Leave them out, or take their ranks.")
     found = []

@@ -20,9 +20,12 @@ from statmech_bn.geometry.distance import folded_distances
 from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
 from statmech_bn.geometry.partition import partition
 from statmech_bn.layers import batch_norm_backward, batch_norm_forward
+from statmech_bn.normalization import BatchNormalization
 from statmech_bn.online.arguments import stream
 
 EPSILON = 1e-5
+WHOLE_SET = "set"
+"""The statistics are those of all samples, not of the batch."""
 
 
 def train_classifier(
@@ -71,7 +74,7 @@ def train_classifier(
     x, y = array("points", points, 2), array("labels", labels, 1)
     if y.shape != x.shape[:1] or not np.isin(y, (-1, 1)).all():
         raise invalid("labels", f"±1 for each of the {len(x)} samples", labels)
-    choice("statistics", statistics, ("batch", "set"))
+    choice("statistics", statistics, (BatchNormalization.kind, WHOLE_SET))
     size, number = count("batch_size", batch_size, 2), count("replicas", replicas, 1)
     if size > len(x):
         raise invalid("batch_size", f"at most the {len(x)} samples", size)
@@ -84,7 +87,7 @@ def train_classifier(
     for _ in range(count("steps", steps, 0)):
         rows = np.stack([g.permutation(len(x))[:size] for g in generators])
         for values, slope in zip(
-            parameters, _gradients(parameters, x, y, rows, statistics == "set"), strict=True
+            parameters, _gradients(parameters, x, y, rows, statistics == WHOLE_SET), strict=True
         ):
             values -= rate * slope
     return [_network([values[replica] for values in parameters], x) for replica in range(number)]

@@ -25,9 +25,10 @@ from statmech_bn.checks import choice, integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.surgery import hooked, in_mode, keeping_buffers, refresh_population
+from statmech_bn.normalization import BatchNormalization, PopulationNormalization
 from statmech_bn.online.arguments import stream
 
-REFERENCES = ("batch", "population")
+REFERENCES = (BatchNormalization.kind, PopulationNormalization.kind)
 
 
 def flip_rate(
@@ -84,7 +85,7 @@ def flip_rate(
                 first = _in_batches(model, units, inputs, size, generator)
                 second = (
                     (torch.arange(len(inputs)), population)
-                    if reference == "population"
+                    if reference == PopulationNormalization.kind
                     else _in_batches(model, units, inputs, size, generator)
                 )
                 rates.append(_changed(first, second, len(inputs)))

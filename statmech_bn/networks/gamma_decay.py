@@ -38,7 +38,7 @@ from statmech_bn.checks import integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.losses import loss_named
-from statmech_bn.networks.normalization import Normalization
+from statmech_bn.networks.normalization import Normalization, kind_of
 from statmech_bn.networks.surgery import (
     check_plain,
     hooked,
@@ -119,7 +119,7 @@ def channel_statistics(
     layers = {
         name: layer
         for name, layer in normalization_layers(model).items()
-        if getattr(layer, "kind", "batch") != "none"
+        if kind_of(layer).is_normalized
     }
     if not layers:
         raise invalid("model", "a model with normalized layers", type(model).__name__)
@@ -211,7 +211,7 @@ def gamma_penalty(model: nn.Module, zeta: float | Mapping[str, Tensor]) -> Tenso
     layers = normalization_layers(model)
     if isinstance(zeta, Mapping):
         return sum((zeta[name] * layers[name].weight ** 2).sum() for name in zeta)
-    normalized = [layer for layer in layers.values() if getattr(layer, "kind", "") != "none"]
+    normalized = [layer for layer in layers.values() if kind_of(layer).is_normalized]
     return zeta * sum((layer.weight**2).sum() for layer in normalized)
 
 

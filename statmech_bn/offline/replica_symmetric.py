@@ -45,6 +45,7 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import Unnormalized
 from statmech_bn.offline.proximal import field_moments, workspace
 from statmech_bn.online.averages import Quadrature
 from statmech_bn.online.generalization import generalization_error
@@ -129,7 +130,7 @@ def replica_symmetric(
     """
     flag("warm_start", warm_start)
     noise = real("label_noise", label_noise, 0.0, LARGEST_NOISE)
-    setup = TeacherStudent(activation, "none", label_noise=noise)
+    setup = TeacherStudent(activation, Unnormalized(), label_noise=noise)
     loads, penalty = positive("load", load, LARGEST), real("ridge", ridge, 0.0, LARGEST)
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)

@@ -137,7 +137,7 @@ def curves(
             legend_handle(label=v if isinstance(v, str) else f"{v:.3g}", **_line(style))
             for v, style in drawn.items()
         ]
-        extra = [legend_handle(linestyle="none", label=""), *level_handles(results)]
+        extra = [legend_handle(linestyle="", label=""), *level_handles(results)]
         if reference:
             extra.append(legend_handle(label=reference, **REFERENCE))
         figure.legend(

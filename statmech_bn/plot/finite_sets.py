@@ -103,10 +103,10 @@ def against(
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
         handles += [
-            legend_handle(linestyle="none", label=""),
+            legend_handle(linestyle="", label=""),
             legend_handle(label=r"theory, $N\to\infty$"),
             legend_handle(
-                label=f"training, $N = {', '.join(map(str, sizes))}$", linestyle="none", marker="o"
+                label=f"training, $N = {', '.join(map(str, sizes))}$", linestyle="", marker="o"
             ),
         ]
         figure.legend(handles=handles, loc="outside right center")
@@ -131,7 +131,7 @@ def _draw(
         spread = np.where(finite[:, None], samples, 0.0).std(axis=1, ddof=1)
         error = spread / np.sqrt(samples.shape[1])
     axis.errorbar(
-        x, mean, error, color=style["color"], marker=style["marker"], linestyle="none", markersize=4
+        x, mean, error, color=style["color"], marker=style["marker"], linestyle="", markersize=4
     )
     mark_diverged(axis, np.where(finite, np.nan, x), style["color"])
     return float(np.nanmax(mean, initial=0.0))

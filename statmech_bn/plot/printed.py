@@ -214,5 +214,5 @@ def _arranged(groups: list[list[Any]], columns: int) -> tuple[list[Any], int]:
     if len(groups) > columns:
         groups = [[handle for group in groups for handle in group]]
     lines = next(n for n in range(1, number + 1) if sum(-(-len(g) // n) for g in groups) <= columns)
-    empty = legend_handle(linestyle="none", label=" ")
+    empty = legend_handle(linestyle="", label=" ")
     return [h for group in groups for h in group + [empty] * (-len(group) % lines)], lines

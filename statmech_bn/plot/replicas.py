@@ -32,7 +32,7 @@ def converged_mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.Dat
 
 
 def points(
-    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
+    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = ""
 ) -> None:
     """Draw means over replicas with their standard errors."""
     mean, error = mean_and_error(values)
@@ -40,7 +40,7 @@ def points(
 
 
 def log_points(
-    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
+    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = ""
 ) -> None:
     """Draw geometric means over replicas, with the standard errors of the logarithm."""
     mean, error = (d.values for d in mean_and_error(logarithm(values)))

@@ -62,7 +62,7 @@ def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> F
             axis.errorbar(
                 centre, share.mean(axis=0) / width,
                 share.std(axis=0, ddof=1) / np.sqrt(len(share)) / width,
-                color=colours[k], marker="o", markersize=3, linestyle="none",
+                color=colours[k], marker="o", markersize=3, linestyle="",
             )  # fmt: skip
             x = np.geomspace(smallest, edge * (1 - 1e-9), 400)
             axis.plot(x, x * fuss_catalan_density(s, x), color="0.1", linewidth=0.9)
@@ -72,7 +72,7 @@ def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> F
                 axis.set_xlabel(axis_label(found["squared_singular_value"]))
             if k % 4 == 0:
                 axis.set_ylabel(r"density of $\ln x$")
-        points = {"marker": "o", "markersize": 3, "linestyle": "none"}
+        points = {"marker": "o", "markersize": 3, "linestyle": ""}
         dimension = found.attrs["dimension"]
         handles = [
             legend_handle("0.1", label="Fuss–Catalan", linewidth=0.9),
@@ -127,7 +127,7 @@ def condition_numbers(
                 log_points(axis, shown[along], shown, style)
                 name = f"map, {label}" if axis is left else f"fields: {label}"
                 handles.append(
-                    legend_handle(style["color"], label=name, marker=style["marker"], ls="none")
+                    legend_handle(style["color"], label=name, marker=style["marker"], linestyle="")
                 )
             axis.set(yscale="log", xlabel=axis_label(found[along]))
         left.set(ylabel=axis_label(first["condition_number"]), title="linear map")

@@ -99,7 +99,7 @@ def trajectories(
         lines = [
             legend_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()
         ]
-        space = legend_handle(linestyle="none", label="")
+        space = legend_handle(linestyle="", label="")
         figure.legend(
             handles=[*lines, space, *level_handles(results)],
             loc="outside right center",
@@ -151,7 +151,7 @@ def final_error(
             _shade(axis, [_with_rates(d) for found in students.values() for d in found], variable)
         axes[0].set_ylabel(axis_label(results[0][variable]))
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
-        space = legend_handle(linestyle="none", label="")
+        space = legend_handle(linestyle="", label="")
         figure.legend(
             handles=[*handles, space, *level_handles(results)], loc="outside right center"
         )

@@ -215,7 +215,9 @@ def _spread_moment(power: int) -> sp.Expr:
     x = sp.Symbol("x", positive=True)
     half = (M - 1) / 2
     density = x ** (half - 1) * sp.exp(-x / 2) / (2**half * sp.gamma(half))
-    moment = integrate((x / M) ** sp.Rational(power, 2) * density, (x, 0, sp.oo), conds="none")
+    moment, _ = integrate(
+        (x / M) ** sp.Rational(power, 2) * density, (x, 0, sp.oo), conds="separate"
+    )
     return sp.gammasimp(moment)
 
 

@@ -229,7 +229,7 @@ def _weight_term(n: sp.Symbol) -> sp.Expr:
     """E[ψ He_2n]²/(2n)!, up to a factor."""
     x = sp.Symbol("x", positive=True)
     kernel = x ** (2 * n) * (1 + x**2) ** (-(M + 1) / 2 - n)
-    integral = sp.integrate(kernel, (x, 0, sp.oo), conds="none")
+    integral = sp.integrate(kernel, (x, 0, sp.oo))
     projection = (1 - 1 / M) ** n * sp.factorial2(2 * n + 1) * integral
     return (projection**2 / sp.factorial(2 * n)).rewrite(sp.gamma)
 
