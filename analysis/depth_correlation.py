@@ -105,8 +105,8 @@ def last(normalization):
     """Correlation of first unrelated inputs behind the last layer, mean and standard error."""
     deep = tree["depth/network"]["correlation"].sel(activation="relu", normalization=normalization)
     values = deep.sel(start=0.0).isel(depth=-1)
-    error = values.std("replica", ddof=1) / values.sizes["replica"] ** 0.5
-    return f"{values.mean().item():.3f} ± {error.item():.3f}"
+    mean, error = sbn.study.mean_and_error(values)
+    return f"{mean.item():.3f} ± {error.item():.3f}"
 
 
 theory = tree["depth/late"].to_dataset().sel(activation="relu").isel(depth=-1)

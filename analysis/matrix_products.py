@@ -84,9 +84,10 @@ figures["conditions"]()
 # %%
 def growth(values, along):
     """Decades per factor from the tenth on, mean and standard error."""
-    decades = np.log10(values.transpose(along, "replica").values)
-    steps = (decades[-1] - decades[9]) / (len(decades) - 10)
-    return f"{steps.mean():.2f} ± {steps.std(ddof=1) / steps.size**0.5:.2f}"
+    decades = np.log10(values)
+    steps = (decades.isel({along: -1}) - decades.isel({along: 9})) / (decades.sizes[along] - 10)
+    mean, error = sbn.study.mean_and_error(steps)
+    return f"{mean.item():.2f} ± {error.item():.2f}"
 
 
 def last(activation, normalization):

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
-from generalization import cosine
+from gamma_decay import zeta
 
 import statmech_bn as sbn
 
@@ -74,7 +74,7 @@ def train(
         replicas,
         int(max(40, slowness * epochs)),
         seed,
-        schedule=cosine,
+        schedule=sbn.schedules.cosine(1.0),
         workers=1,
     )
     found = found.isel(load=0, learning_rate=0)
@@ -84,7 +84,8 @@ def train(
 def predict(load: float, theory: str, batch_sizes: np.ndarray) -> xr.Dataset:
     """Evaluate a theory at many batch sizes."""
     if theory == "ridge":
-        error = sbn.offline.ridge(load, 2 * load * 3 / (4 * batch_sizes), LABEL_NOISE)
+        decay = zeta("independent", "linear", 1)
+        error = sbn.offline.ridge(load, 2 * load * decay / batch_sizes, LABEL_NOISE)
     else:
         uneven = theory == "uneven"
         error = sbn.offline.batch_normalized(load, batch_sizes, LABEL_NOISE, uneven_weights=uneven)

@@ -23,6 +23,7 @@ import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
+from statmech_bn.study import mean_and_error
 
 UNITS = {
     "gaussian": "Gaussian fields",
@@ -156,12 +157,11 @@ def scores(tree: xr.DataTree, name: str) -> pd.DataFrame:
     table: dict[str, np.ndarray] = {}
     for variable in ("jitter", "inside", "outside"):
         values, predicted = found[variable], found[f"predicted_{variable}"]
-        error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-        table[variable] = values.mean("replica").values
+        mean, error = mean_and_error(values)
+        table[variable] = mean.values
         if predicted.notnull().all():
-            away = (values.mean("replica") - predicted) / error
             table[f"{variable}: predicted"] = predicted.values
-            table[f"{variable}: errors away"] = away.values
+            table[f"{variable}: errors away"] = ((mean - predicted) / error).values
     return pd.DataFrame(table, index=found["batch_size"].to_index())
 
 
@@ -175,9 +175,8 @@ def margin_gain(tree: xr.DataTree, variable: str = "margin") -> pd.DataFrame:
     table: dict[str, np.ndarray] = {}
     gain = batch - whole
     for label, values in (("batch", batch), ("set", whole), ("gain", gain)):
-        table[label] = values.mean("replica").values
-        error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-        table[f"{label}: error"] = error.values
+        mean, error = mean_and_error(values)
+        table[label], table[f"{label}: error"] = mean.values, error.values
     return pd.DataFrame(table, index=batch["batch_size"].to_index())
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU", "erf": "erf", "tanh": "tanh"}
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
@@ -139,9 +140,8 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 def scores(tree: xr.DataTree) -> pd.DataFrame:
     """By how many standard errors one layer of the networks differs from theory."""
     found = tree["map/network"].to_dataset().isel(depth=1)
-    values = found["correlation"]
-    error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-    apart = (values.mean("replica") - found["theory"]) / error
+    mean, error = mean_and_error(found["correlation"])
+    apart = (mean - found["theory"]) / error
     rows = {
         f"{label}, {title}": {
             f"c = {c:g}": apart.sel(activation=a, normalization=n, start=c).item() for c in POINTS

@@ -19,6 +19,7 @@ import pandas as pd
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 """Values of the grid, and their titles in the figures."""
@@ -116,8 +117,8 @@ def growth_exponents(tree: xr.DataTree, normalization: str) -> xr.DataArray:
 
 def growth_exponent(tree: xr.DataTree, normalization: str) -> tuple[float, float]:
     """Mean of `growth_exponents` and its standard error."""
-    slopes = growth_exponents(tree, normalization)
-    return float(slopes.mean()), float(slopes.std(ddof=1)) / np.sqrt(slopes.size)
+    mean, error = mean_and_error(growth_exponents(tree, normalization))
+    return float(mean), float(error)
 
 
 def step_ratio(tree: xr.DataTree, factor: float) -> xr.DataArray:

@@ -25,6 +25,7 @@ import pandas as pd
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 INFORMATION = {"linear": 1.0, "relu": 0.5}
@@ -293,9 +294,8 @@ def distances(tree: xr.DataTree, activation: str) -> pd.DataFrame:
 def scores(tree: xr.DataTree, activation: str) -> pd.DataFrame:
     """M(1 − γ) of the chain, and by how many standard errors each theory misses it."""
     found = tree["shrinkage"].to_dataset().sel(activation=activation).dropna("batch_size")
-    size, replicas = found["batch_size"], found.sizes["replica"]
-    error = size * found["gamma"].std("replica", ddof=1) / np.sqrt(replicas)
-    measured = (size * (1 - found["gamma"])).mean("replica")
+    size = found["batch_size"]
+    measured, error = mean_and_error(size * (1 - found["gamma"]))
     table = {"measured": measured, "standard error": error}
     for name in ("independent", "correlated", "exact"):
         table[name] = size * (1 - found[name])

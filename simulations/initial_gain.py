@@ -21,6 +21,7 @@ import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 x = sp.Symbol("x", real=True)
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "logistic": 1 / (1 + sp.exp(-x))}
@@ -146,8 +147,7 @@ def multipliers(tree: xr.DataTree) -> pd.DataFrame:
     """Growth of the mean square gradient per layer, measured, and the mean field's."""
     log_growth = growth(tree)
     mean = log_growth.mean("replica").map(np.exp)
-    spread = log_growth["gradient_square"].std("replica", ddof=1)
-    error = mean["gradient_square"] * spread / np.sqrt(log_growth.sizes["replica"])
+    error = mean["gradient_square"] * mean_and_error(log_growth["gradient_square"])[1]
     rows = {}
     for name in ACTIVATIONS:
         for normalization, title in NORMALIZATIONS.items():

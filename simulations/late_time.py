@@ -24,6 +24,7 @@ import xarray as xr
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
 from statmech_bn.plot import Panel, curves
+from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 STUDENTS = {"weight": "weight norm.", "batch": "batch norm."}
@@ -101,13 +102,11 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 def infinite_dimension(larger: xr.Dataset, smaller: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """Extrapolate the chain in 1/N from N and N/2; returns the mean and its standard error."""
-    means, errors = [], []
-    for result in (larger, smaller):
-        values = result[list(VARIABLES)]
-        means.append(values.mean("replica"))
-        errors.append(values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"]))
-    mean = 2 * means[0] - means[1]
-    return mean, np.sqrt(4 * errors[0] ** 2 + errors[1] ** 2)
+    means, errors = xr.Dataset(), xr.Dataset()
+    for name in VARIABLES:
+        (mean, error), (less, more) = (mean_and_error(run[name]) for run in (larger, smaller))
+        means[name], errors[name] = 2 * mean - less, np.sqrt(4 * error**2 + more**2)
+    return means, errors
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from gamma_decay import zeta
 
 import statmech_bn as sbn
 
@@ -55,16 +56,13 @@ class Options(sbn.study.Options):
 
 def setup(activation: str, student: str) -> sbn.TeacherStudent:
     """Describe one student; its γ decay is the one that batch statistics are worth at order 1/M."""
-    shrinkage = 3 / (8 * BATCH_SIZE)  # ζ for a linear unit, whose E[g'²u²] is 1
     return sbn.TeacherStudent(
         activation,
         normalization="weight" if student == "weight_gamma_decay" else student,
         batch_size=BATCH_SIZE,
         label_noise=LABEL_NOISE,
         gamma_decay=(
-            shrinkage * {"linear": 1.0, "relu": 0.5}[activation]
-            if student == "weight_gamma_decay"
-            else 0.0
+            zeta("correlated", activation, BATCH_SIZE) if student == "weight_gamma_decay" else 0.0
         ),
     )
 

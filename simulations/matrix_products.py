@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
+from statmech_bn.study import mean_and_error
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
@@ -85,8 +85,8 @@ def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
     for s in values["factors"].values:
         predicted = sbn.symbolic.fuss_catalan(int(s))
         found = measured.sel(factors=s)
-        error = float(found.std("replica", ddof=1)) / np.sqrt(found.sizes["replica"])
-        limit, mean = float(predicted.moment.subs(sbn.symbolic.k, order)), float(found.mean())
+        mean, error = (float(part) for part in mean_and_error(found))
+        limit = float(predicted.moment.subs(sbn.symbolic.k, order))
         exact = limit
         if order == 2:
             exact = sbn.depth.second_moments(int(s), values["dimension"].item())[-1]

@@ -30,6 +30,7 @@ from torch import nn
 import statmech_bn as sbn
 from statmech_bn import networks
 from statmech_bn.online.arguments import stream
+from statmech_bn.study import mean_and_error
 
 NETWORKS = {"dense": "one dense layer", "convolutional": "three convolutions"}
 KINDS = {
@@ -170,11 +171,10 @@ def ratio(part: xr.DataArray, whole: xr.DataArray) -> tuple[xr.DataArray, xr.Dat
 
     NaN where the whole is not seen beyond three standard errors.
     """
-    root = np.sqrt(whole.sizes["replica"])
-    mean, error = whole.mean("replica"), whole.std("replica", ddof=1) / root
+    mean, error = mean_and_error(whole)
     mean = mean.where(np.abs(mean) > 3 * error)
     share = part.mean("replica") / mean
-    return share, (part - share * whole).std("replica", ddof=1) / root / np.abs(mean)
+    return share, mean_and_error(part - share * whole)[1] / np.abs(mean)
 
 
 def shares(parts: Mapping[str, xr.DataArray], whole: xr.DataArray) -> xr.Dataset:
@@ -189,9 +189,9 @@ def shares(parts: Mapping[str, xr.DataArray], whole: xr.DataArray) -> xr.Dataset
     sources = xr.Variable("source", list(parts))
     divided = zip(*(ratio(part, whole) for part in parts.values()), strict=True)
     share, share_error = (xr.concat(found, sources) for found in divided)
-    error = whole.std("replica", ddof=1) / np.sqrt(whole.sizes["replica"])
-    found = {"gap": whole.mean("replica"), "gap_error": error}
-    return xr.Dataset(found | {"share": share, "share_error": share_error})
+    mean, error = mean_and_error(whole)
+    found = {"gap": mean, "gap_error": error, "share": share, "share_error": share_error}
+    return xr.Dataset(found)
 
 
 def closure(found: xr.Dataset, quantity: str) -> xr.Dataset:

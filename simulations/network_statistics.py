@@ -41,6 +41,7 @@ from torch.nn import functional
 import statmech_bn as sbn
 from statmech_bn import networks
 from statmech_bn.online.arguments import stream
+from statmech_bn.study import mean_and_error
 
 KINDS = {
     "batch": r"BN: $\mu_B$ and $\sigma_B$",
@@ -233,8 +234,8 @@ def pulls(tree: xr.DataTree, network: str) -> pd.DataFrame:
                 row[theory] = f"{at[f'pull_{theory}'].mean():.4f}"
             for name, (labels, channels) in columns.items():
                 values = at["pull"].sel(labels=labels, channels=channels)
-                error = values.std(ddof=1) / np.sqrt(values.size)
-                row[name] = f"{values.mean():.4f} ± {error:.4f}"
+                mean, error = (part.item() for part in mean_and_error(values))
+                row[name] = f"{mean:.4f} ± {error:.4f}"
             rows.append(row)
     return pd.DataFrame(rows).set_index(["random", "M"])
 

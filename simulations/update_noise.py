@@ -22,6 +22,7 @@ import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 STUDENTS = {"none": "no normalization", "weight": "weight norm.", "batch": "batch norm."}
 NETWORKS = {"none": "no normalization", "batch": "batch norm."}
@@ -105,8 +106,8 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 def largest_score(values: xr.DataArray, theory: xr.DataArray) -> float:
     """Largest distance of the measured means from theory, in standard errors."""
-    error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-    return float(np.abs((values.mean("replica") - theory) / error).max())
+    mean, error = mean_and_error(values)
+    return float(np.abs((mean - theory) / error).max())
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

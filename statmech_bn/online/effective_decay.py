@@ -68,7 +68,7 @@ def effective_gamma_decay(run: xr.Dataset) -> xr.DataArray:
     overlap, gamma = run["overlap"].values, run["gamma"].values
     alive = np.isfinite(overlap) & np.isfinite(gamma)
     state = overlap[alive], gamma[alive]
-    population = replace(setup, normalization=PopulationNormalization())
+    population = replace(setup, normalization=PopulationNormalization.kind)
     decay = np.full(gamma.shape, np.inf)
     with np.errstate(divide="ignore"):
         decay[alive] = (_pull(population, *state) - _pull(setup, *state)) / (2 * state[1])

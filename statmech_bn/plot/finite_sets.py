@@ -13,6 +13,7 @@ import xarray as xr
 
 from statmech_bn.checks import dataset, instance, mapping, sequence
 from statmech_bn.errors import invalid
+from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -120,20 +121,14 @@ def _draw(
     if "initialization" in values.dims:
         values = values.mean("initialization", keep_attrs=True)
     x = values[coordinate].values
-    samples = values.transpose(coordinate, ...).values.reshape(x.size, -1)
-    finite = np.isfinite(samples).all(axis=1)
-    mean = np.where(finite, samples.mean(axis=1, where=np.isfinite(samples)), np.nan)
+    mean, error = (part.values for part in converged_mean_and_error(values))
     if kind == "theory":
         axis.plot(x, mean, color=style["color"], linestyle=style["linestyle"])
         return 0.0
-    error = np.zeros(x.size)
-    if samples.shape[1] > 1:
-        spread = np.where(finite[:, None], samples, 0.0).std(axis=1, ddof=1)
-        error = spread / np.sqrt(samples.shape[1])
     axis.errorbar(
         x, mean, error, color=style["color"], marker=style["marker"], linestyle="", markersize=4
     )
-    mark_diverged(axis, np.where(finite, np.nan, x), style["color"])
+    mark_diverged(axis, np.where(np.isnan(mean), x, np.nan), style["color"])
     return float(np.nanmax(mean, initial=0.0))
 
 

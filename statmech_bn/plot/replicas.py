@@ -25,10 +25,9 @@ def converged_mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.Dat
     if "replica" not in values.dims:
         values = values.expand_dims("replica")
     values = values.where((abs(values) < LARGEST).all("replica"))
-    mean, runs = values.mean("replica", skipna=False), values.sizes["replica"]
-    if runs == 1:
-        return mean, xr.zeros_like(mean)
-    return mean, values.std("replica", ddof=1, skipna=False) / np.sqrt(runs)
+    if values.sizes["replica"] > 1:
+        return mean_and_error(values)
+    return values.isel(replica=0), xr.zeros_like(values.isel(replica=0))
 
 
 def points(
