@@ -16,7 +16,7 @@ import statmech_bn as sbn
 from paper.stores import BUILD
 
 s = sbn.symbolic
-SPREAD = sbn.symbolic.offline.scale
+SPREAD = sbn.symbolic.offline.shrinkage
 NOISE = sp.Symbol(r"B_{\perp}", positive=True)
 INFORMATION = sp.Symbol(r"\mathcal{I}(\gamma)")
 CURVATURE = sp.Symbol(r"\mathbb{E}[A'']")

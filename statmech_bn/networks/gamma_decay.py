@@ -144,9 +144,9 @@ def channel_statistics(
         slopes = torch.autograd.grad(logits, wanted, root, retain_graph=True)
         for (name, layer), slope in zip(used.items(), slopes, strict=True):
             g = slope.flatten(2) if slope.ndim > 2 else slope[:, :, None]
-            shift, scale = g.sum(2), (g * fields[layer]).sum(2)
+            along_beta, along_gamma = g.sum(2), (g * fields[layer]).sum(2)
             for total, product in zip(
-                sums[name], (shift * shift, shift * scale, scale * scale), strict=True
+                sums[name], (along_beta**2, along_beta * along_gamma, along_gamma**2), strict=True
             ):
                 total += product
     return {name: _moments(fields[layer], tuple(sums[name])) for name, layer in used.items()}

@@ -191,8 +191,8 @@ def _initialized(model: nn.Sequential, seed: int) -> nn.Sequential:
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 shape = module.weight.shape
                 gain = 2.0 if isinstance(module, nn.Conv2d) else 1.0
-                scale = math.sqrt(gain / math.prod(shape[1:]))
-                drawn = torch.from_numpy(scale * generator.standard_normal(tuple(shape)))
+                deviation = math.sqrt(gain / math.prod(shape[1:]))
+                drawn = torch.from_numpy(deviation * generator.standard_normal(tuple(shape)))
                 module.weight.copy_(drawn)
                 if module.bias is not None:
                     module.bias.zero_()

@@ -243,7 +243,7 @@ def _least_squares_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
 
 @lru_cache(maxsize=1)
 def _batch_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
-    arguments = (offline.alpha, offline.scale, Delta, offline.growth)
+    arguments = (offline.alpha, offline.shrinkage, Delta, offline.growth)
     return _branches(offline.batch_normalized_error(), *arguments)
 
 
@@ -256,7 +256,7 @@ def _weight_variance_ratio() -> Callable[..., tuple[np.ndarray, ...]]:
 @lru_cache(maxsize=1)
 def _uneven_weights_error() -> Callable[..., tuple[np.ndarray, ...]]:
     variance = sp.Symbol("variance", positive=True)
-    arguments = (offline.alpha, offline.scale, Delta, variance)
+    arguments = (offline.alpha, offline.shrinkage, Delta, variance)
     return numpy_function([offline.uneven_weights_error(variance)], arguments)
 
 

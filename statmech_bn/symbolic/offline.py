@@ -53,7 +53,7 @@ __all__ = [
     "ridge_error",
     "ridge_error_of_effective",
     "ridge_of_effective",
-    "scale",
+    "shrinkage",
     "uneven_weights_error",
     "weight_variance",
     "weight_variance_ratio",
@@ -65,7 +65,7 @@ ridge = sp.Symbol("lambda_r", positive=True)
 """Coefficient of the penalty (λ_r/2)|v|² beside the sum of squared errors over all samples."""
 effective_ridge = sp.Symbol("lambda_e", positive=True)
 """Effective ridge λ_e: components are shrunk on average by 1/(1 + λ_e)."""
-scale = sp.Symbol("s_M", positive=True)
+shrinkage = sp.Symbol("s_M", positive=True)
 """Factor s_M by which batches of M samples shrink γ."""
 growth = sp.Symbol("chi", positive=True)
 """Growth χ = Q_∞/Q₀ ≥ 1 of the squared length during training."""
@@ -172,7 +172,7 @@ def batch_normalized_error() -> sp.Piecewise:
     Returns
     -------
     sympy.Piecewise
-        Of α, Δ, `scale` and, for α < 1, `growth`.
+        Of α, Δ, `shrinkage` and, for α < 1, `growth`.
     """
     errors = []
     for span in (alpha, sp.S.One):  # the part of the N directions that the data span
@@ -181,8 +181,8 @@ def batch_normalized_error() -> sp.Piecewise:
         unlearned = 1 - span
         start = length * unlearned / (growth - unlearned)
         # v − w* in four orthogonal parts: teacher and noise inside, teacher and start outside
-        inside = span * (scale - 1) ** 2 + scale**2 * noise
-        errors.append((inside + unlearned + scale**2 * sp.factor(start)) / 2)
+        inside = span * (shrinkage - 1) ** 2 + shrinkage**2 * noise
+        errors.append((inside + unlearned + shrinkage**2 * sp.factor(start)) / 2)
     return _piecewise(errors)
 
 
@@ -256,7 +256,7 @@ def uneven_weights_error(variance: sp.Expr | None = None) -> sp.Expr:
     s_M**2*(alpha - 1)/(2*alpha)
     """
     spread = weight_variance() if variance is None else variance
-    return scale**2 * _noise_in_span(1) * spread * (1 - 1 / alpha) / 2
+    return shrinkage**2 * _noise_in_span(1) * spread * (1 - 1 / alpha) / 2
 
 
 def best_scale() -> sp.Piecewise:
@@ -268,7 +268,7 @@ def best_scale() -> sp.Piecewise:
         Over α < 1 and α > 1, in `alpha`, ``Delta`` and `growth`.
     """
     return _piecewise(
-        sp.factor(sp.solve(sp.diff(branch.expr, scale), scale)[0])
+        sp.factor(sp.solve(sp.diff(branch.expr, shrinkage), shrinkage)[0])
         for branch in batch_normalized_error().args
     )
 
