@@ -29,14 +29,14 @@ import statmech_bn as sbn
 from statmech_bn.arrays import namespace
 
 BUFFER = 2**15
-"""Normals that are drawn at a time; they stay in the cache."""
+"""So many normals are drawn at a time; they stay in the cache."""
 CACHE = 2**21
-"""Bytes."""
+"""Arrays of more bytes than this are in no cache."""
 COPIED = 2**23
-"""Numbers of an array that is in no cache; a copy reads and writes them."""
+"""An array of so many numbers is in no cache; a copy reads and writes them."""
 DRAWN_ON_GPU = 2**26
 STACK = 64
-"""Replicas whose products a GPU computes together."""
+"""A GPU computes the products of so many replicas together."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop that does one thing, and how many steps of one replica need as much of it."""
+    """One thing that a step needs: a loop that does it, for so many steps of one replica."""
 
     work: Work
     steps: float

@@ -251,7 +251,7 @@ EQUATIONS: dict[str, Callable[[], str]] = {
     "geometry/inside": lambda: sbn.codegen.latex(s.flip_rate("inside")),
     "geometry/outside": lambda: sbn.codegen.latex(s.flip_rate("outside")),
 }
-"""Key → what prints it."""
+"""Each key of ``\\eqn`` has a function that prints its equation."""
 
 
 def write(build: Path = BUILD) -> dict[str, str]:

@@ -23,12 +23,12 @@ VERDICTS = {
     "fails": "fails",
     "not seen": "not seen",
 }
-"""Words of the paper for those of `statmech_bn.study.decide`."""
+"""The paper has these words for those of `statmech_bn.study.decide`."""
 FEW = 5
-"""Claims that rest on fewer replicas say so."""
+"""A claim that rests on fewer replicas than this says so."""
 
 Points = xr.DataArray | Sequence[xr.DataArray]
-"""Values over replicas at one or several points; see `statmech_bn.study.decide`."""
+"""Points are values over replicas, at one place or several; see `statmech_bn.study.decide`."""
 
 
 @dataclass(frozen=True)

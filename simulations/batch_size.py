@@ -30,9 +30,9 @@ THEORIES = {
     "shrunken": "least squares, shrunken",
     "uneven": "batch norm.",
 }
-"""Lines, and their titles in the figures."""
+"""Figures have a line for each of these theories, under this title."""
 NEAR = 3.0
-"""A parabola goes through sizes up to so many times larger or smaller than the theory's best."""
+"""The parabola is fitted to sizes within this factor of the best one by theory."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Options(sbn.study.Options):
     store: Path = Path("results/batch_size.zarr")
     """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """M; this and the following are the preset's unless given."""
+    """Batch sizes M. The preset chooses this and the following if not given."""
     dimension: int | None = None
-    """N."""
+    """Dimension N of the inputs."""
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None

@@ -55,7 +55,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/boundary_jitter.zarr")
     """Where the results go."""
     batches: int | None = None
-    """Batches of each replica of one unit; this and the following are the preset's unless given."""
+    """Batches of a replica of one unit. The preset chooses this and the following if not given."""
     networks: int | None = None
     """Random networks."""
     steps: int | None = None

@@ -27,15 +27,15 @@ from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU", "erf": "erf", "tanh": "tanh"}
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 ITERATED = ("relu", "tanh")
-"""Activations whose layers are iterated."""
+"""Layers with these activations are iterated."""
 POINTS, STARTS = (0.0, 0.3, 0.6, 0.9), (0.0, 0.5, 0.9)
-"""Correlations of the inputs, of one layer and of many."""
+"""The inputs of one layer have the first correlations, those of many layers the second."""
 PAIRS = {"none": 8, "batch": 4}
-"""Pairs of inputs for each correlation."""
+"""Each correlation is measured on so many pairs of inputs."""
 LATE = 10
-"""Factor by which theory goes deeper than networks, to where a power is left."""
+"""Theory goes deeper than networks by this factor, to where a power is left."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/depth_correlation.zarr")
     """Where the results go."""
     width: int | None = None
-    """Units of a layer; this and the following are the preset's unless given."""
+    """Units of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of layers."""
     networks: int | None = None

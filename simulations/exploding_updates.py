@@ -22,12 +22,12 @@ import statmech_bn as sbn
 from statmech_bn.study import mean_and_error
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 RATES = (0.0, *np.geomspace(0.03, 10_000, 12).tolist())
 FACTORS = (1.0, 2.0)
-"""Of the loss, from which on a step is too large: it descends, it does not explode."""
+"""A step is too large if it multiplies the loss by more: it must descend, or not explode."""
 LARGE = 300.0
-"""Learning rates from here on are those whose growth is compared with 2 ln η."""
+"""The growth at learning rates from this one on is compared with 2 ln η."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/exploding_updates.zarr")
     """Where the results go."""
     width: int | None = None
-    """Channels of a layer; this and the following are the preset's unless given."""
+    """Channels of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of hidden layers."""
     depths: tuple[int, ...] | None = None

@@ -29,7 +29,7 @@ from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 INFORMATION = {"linear": 1.0, "relu": 0.5}
-"""E[g'²], by which the decay of a linear unit is to be multiplied for a homogeneous one."""
+"""The decay of a homogeneous unit is this E[g'²] times that of a linear one."""
 PARTS = {"linear": "linear", "relu": "ReLU", "tanh": "tanh"}
 FLUCTUATING = ("mean", "spread", "both")
 STUDENTS = {
@@ -42,9 +42,9 @@ STUDENTS = {
 LEVELS = ("macroscopic", "mesoscopic")
 AT_REST = sbn.OrderParameters(overlap=1.0, length=1.0, gamma=1.0)
 HELD = 1e-12
-"""Learning rate of weights that are to stay where they are."""
+"""Weights that are to stay where they are have this learning rate."""
 SETTLED = 20.0
-"""Time after which γ has forgotten its start."""
+"""γ has forgotten its start after this time, in steps/N."""
 INPUT_BATCH, LANDSCAPE_BATCH, TRAJECTORY_BATCH = 64, 8, 16
 START, TRAJECTORY_NOISE, TRAJECTORY_RATE = sbn.OrderParameters(0.05, 1.0, 1.0), 0.5, 1.0
 
@@ -65,7 +65,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/gamma_decay.zarr")
     """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; these and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses these and the following if not given."""
     samples: float | None = None
     """Samples of each point."""
     steps: int | None = None

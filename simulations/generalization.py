@@ -32,13 +32,13 @@ import statmech_bn as sbn
 from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 BATCH_SIZES = (5, 10, 40)
 SHOWN = 10
-"""The batch size whose gamma decay the figures show."""
+"""The figures show the gamma decay of this batch size."""
 LABEL_NOISE = 0.5
 SHORT = sbn.OrderParameters(overlap=0.0, length=1e-3)
-"""Without normalization the initial weights are not forgotten, so they are small."""
+"""A student without normalization starts here: it does not forget its initial weights."""
 UNBATCHED = ["none", f"weight_{SHOWN}", *(f"population_{size}" for size in BATCH_SIZES)]
 STUDENTS = {
     "none": "no normalization",
@@ -49,7 +49,7 @@ STUDENTS = {
 LABELS = {"teacher": "digits, teacher", "true": "digits, odd or even"}
 ON_DIGITS = ["none", f"population_{SHOWN}", f"batch_{SHOWN}"]
 COMPONENTS = 40
-"""Principal components of the digits that are used, N."""
+"""N, the number of principal components of the digits that are used."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class Options(sbn.study.Options):
     store: Path = Path("results/generalization.zarr")
     """Where the results go."""
     loads: tuple[float, ...] | None = None
-    """α = P/N; this and the following are the preset's unless given."""
+    """Loads α = P/N. The preset chooses this and the following if not given."""
     digit_loads: tuple[float, ...] | None = None
     """α for the digits, at most 40."""
     dimension: int | None = None
-    """N."""
+    """Dimension N of the inputs."""
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None

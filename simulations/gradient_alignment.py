@@ -24,7 +24,7 @@ import xarray as xr
 import statmech_bn as sbn
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 GAINS = (1.4142, 1.6, 2.0)
 """√2 keeps the variance of ReLU networks."""
 PIXELS, CLASSES = 64, 10
@@ -47,7 +47,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/gradient_alignment.zarr")
     """Where the results go."""
     width: int | None = None
-    """Channels of a layer; this and the following are the preset's unless given."""
+    """Channels of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of hidden layers."""
     replicas: int | None = None

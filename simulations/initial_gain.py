@@ -27,14 +27,14 @@ x = sp.Symbol("x", real=True)
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "logistic": 1 / (1 + sp.exp(-x))}
 TITLES = {"relu": "ReLU", "tanh": "tanh", "logistic": "logistic"}
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 GAINS = (0.5, 1.0, 2.0, 4.0)
-"""Initial gains of the networks whose gradients are measured."""
+"""Gradients are measured in networks of these initial gains."""
 TRAINED = {"depth": 10, "width": 64}
-"""Shape of the networks that are trained, smaller than those whose gradients are measured."""
+"""Networks that are trained have this shape, smaller than those whose gradients are measured."""
 BATCH_SIZE = 64
 RATES = (0.01, 0.1, 1.0)
-"""Learning rates, of which the best is taken for each gain."""
+"""Each gain is trained at these learning rates, of which the best is taken."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/initial_gain.zarr")
     """Where the results go."""
     width: int | None = None
-    """Channels of a layer; this and the following are the preset's unless given."""
+    """Channels of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of hidden layers."""
     samples: int | None = None

@@ -41,9 +41,9 @@ class Options(sbn.study.Options):
     store: Path = Path("results/large_learning_rate.zarr")
     """Where the results go."""
     rates: int | None = None
-    """Number of learning rates; this and the following are the preset's unless given."""
+    """Number of learning rates. The preset chooses this and the following if not given."""
     dimension: int | None = None
-    """N."""
+    """Dimension N of the inputs."""
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None

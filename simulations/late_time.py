@@ -28,13 +28,13 @@ from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 STUDENTS = {"weight": "weight norm.", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 VARIABLES = ("length_per_root_rate", "effective_rate", "misalignment")
 BATCH_SIZE = 8
 LABEL_NOISE = 0.5
 RATES = (0.3, 3.0, 30.0)
 SCALE_RATE = 1.0
-"""η_γ of all, or the noise of γ at finite N would grow with η."""
+"""All runs have this η_γ; otherwise the noise of γ at finite N would grow with η."""
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 FIRST, LAST = 1.0, 1e5
 
@@ -50,7 +50,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/late_time.zarr")
     """Where the results go."""
     dimension: int | None = None
-    """N of the chain, even; this and the following are the preset's unless given."""
+    """N of the chain, even. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Runs of the chain."""
     duration: float | None = None

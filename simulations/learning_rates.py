@@ -25,7 +25,7 @@ STUDENTS = {
     "weight_gamma_decay": r"weight norm. + $\gamma$ decay",
     "batch": "batch norm.",
 }
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 LEVELS = ("macroscopic", "mesoscopic", "microscopic")
 BATCH_SIZE = 32
 LABEL_NOISE = 0.5
@@ -45,7 +45,7 @@ class Options(sbn.study.Options):
     duration: float = 30.0
     """Final time, in steps/N."""
     rates: int | None = None
-    """Number of learning rates; this and the following are the preset's unless given."""
+    """Number of learning rates. The preset chooses this and the following if not given."""
     dimension: int | None = None
     """N, of the chain and of the network: both then follow the same law."""
     replicas: int | None = None

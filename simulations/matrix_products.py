@@ -25,7 +25,7 @@ from statmech_bn.study import mean_and_error
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 FACTORS = 8
 SMALL = 32
 """Dimension of the matrices whose condition numbers are measured."""
@@ -42,7 +42,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/matrix_products.zarr")
     """Where the results go."""
     dimension: int | None = None
-    """N of the spectra; this and the following are the preset's unless given."""
+    """N of the spectra. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Independent products, from which the error bars come."""
     depth: int | None = None

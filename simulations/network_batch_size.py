@@ -43,11 +43,11 @@ GROUPS = {"own": "batches of $M$", "ghosts": "statistics over $M$ of 64"}
 THEORIES = ("independent", "correlated")
 QUANTITIES = {"mean_gamma": "|γ|", "training_loss": "training loss", "test_loss": "test loss"}
 WIDTH, DEPTH, CHANNELS = 16, 3, 8
-"""Units of the dense layer; layers and channels of the convolutional network."""
+"""The dense layer has so many units, the convolutional network so many layers and channels."""
 RATES = {"dense": 0.1, "convolutional": 0.3}
-"""Learning rates at the batch size of the ghosts; those of other batch sizes are proportional."""
+"""Steps on TOGETHER samples have these learning rates; those on others are in proportion."""
 TOGETHER = 64
-"""Samples of a step with ghosts."""
+"""A step with ghost batches is on so many samples."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/network_batch_size.zarr")
     """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; these and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses these and the following if not given."""
     ghost_sizes: tuple[int, ...] | None = None
     """Samples of a batch of 64 that make the statistics, divisors of 64."""
     samples: int | None = None

@@ -40,7 +40,7 @@ from statmech_bn.networks.surgery import hooked
 
 LEARNING_RATE, BATCH_SIZE = 0.1, 32
 FEW_BATCHES = 32
-"""Batch size from which on there are few batches, and the samples are partitioned repeatedly."""
+"""From this batch size on there are few batches, and the samples are partitioned repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Options(sbn.study.Options):
     samples: int = 512
     """Size of the training set, the population."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; this and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Networks, from which the error bars come."""
     epochs: int | None = None

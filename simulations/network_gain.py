@@ -34,10 +34,10 @@ from statmech_bn import networks
 from statmech_bn.dataset import describe
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 BATCH_SIZE = 32
 RATE = 0.3
-"""Learning rate of what is compared at a fixed one."""
+"""What is compared at a fixed learning rate has this one."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Options(sbn.study.Options):
     samples: int = 256
     """Size of the training set."""
     gains: tuple[float, ...] | None = None
-    """Powers of two, with 1 among them; this and the following are the preset's unless given."""
+    """Powers of two, with 1 among them. The preset chooses this and the following if not given."""
     rates: tuple[float, ...] | None = None
     """Learning rates, with 0.3 among them."""
     replicas: int | None = None

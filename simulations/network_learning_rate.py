@@ -37,15 +37,15 @@ KINDS = {
     "batch": "batch norm.",
     "population": "population norm.",
 }
-"""Groups of the store, and their titles in the figures."""
+"""The store has these groups; figures have these titles for them."""
 BOUNDED_BY_DEPTH = {"none": ">0", "rescaled": ">0", "batch": "=0", "population": "=0"}
-"""Claims of what depth does to the largest rate, and to the share of runs that diverge."""
+"""These are the claims of what depth does to the largest rate, and to the share that diverges."""
 CRITERIA = {"stable": "the loss falls", "trains": "it learns"}
-"""Variables, and what they mean in the figures."""
+"""Figures name these variables so."""
 DEEPEST_POPULATION = 8
-"""Beyond it, measuring the population's statistics before each step takes too long."""
+"""In deeper networks it takes too long to measure the population's statistics before each step."""
 LEARNED = 3.0
-"""Accuracy in units of chance from which on a run trains."""
+"""A run trains if its accuracy is at least so many times that of chance."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Options(sbn.study.Options):
     channels: int = 8
     """Channels of a layer."""
     depths: tuple[int, ...] | None = None
-    """Hidden layers; this and the following are the preset's unless given."""
+    """Hidden layers. The preset chooses this and the following if not given."""
     rates: tuple[float, ...] | None = None
     """Learning rates."""
     kinds: tuple[str, ...] | None = None

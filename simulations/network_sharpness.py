@@ -35,7 +35,7 @@ from statmech_bn import networks
 from statmech_bn.errors import invalid
 
 KINDS = {"none": "no normalization", "batch": "batch norm."}
-"""Groups of the store, and their titles in the figures."""
+"""The store has these groups; figures have these titles for them."""
 EIGENVALUES, TOLERANCE = 3, 0.01
 
 
@@ -68,7 +68,7 @@ class Options(sbn.study.Options):
     time: float = 25.6
     """Length of a training, steps times learning rate."""
     batch_sizes: tuple[int, ...] | None = None
-    """Divisors of the samples; this and the following are the preset's unless given."""
+    """Divisors of the samples. The preset chooses this and the following if not given."""
     rates: tuple[float, ...] | None = None
     """Learning rates."""
     checkpoints: int | None = None

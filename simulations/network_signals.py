@@ -35,12 +35,12 @@ from statmech_bn.dataset import describe
 from statmech_bn.networks.surgery import hooked
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 LEARNING_RATE, BATCH_SIZE = 0.1, 32
 CHI = {"none": 1.0, "batch": np.pi / (np.pi - 1)}
-"""Growth of gradients per layer in wide dense networks of independent inputs."""
+"""In wide dense networks of independent inputs gradients grow by this factor per layer."""
 FIRST = 2
-"""Layer from which growth is measured: the first sees pixels."""
+"""Growth is measured from this layer on: the first sees pixels."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Options(sbn.study.Options):
     training_samples: int = 512
     """Size of the training set."""
     widths: tuple[int, ...] | None = None
-    """Channels of a layer at initialization; this and the following are the preset's unless given.
-    The first is that of the networks that are trained."""
+    """Channels of a layer at initialization, of which the first is that of the networks that
+    are trained. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Networks, from which the error bars come."""
     epochs: int | None = None

@@ -50,7 +50,7 @@ KINDS = {
     "population": "PN: neither",
 }
 PARTS = {"mean": "mean", "spread": "spread", "both": "batch"}
-"""Parts of the theory, and the kinds of normalization that have them."""
+"""Each part of the theory belongs to one of these kinds of normalization."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/network_statistics.zarr")
     """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Samples that make the statistics; this and the following are the preset's unless given."""
+    """Samples that make the statistics. The preset chooses this and the following if not given."""
     samples: int | None = None
     """Size of the training set, a multiple of the sizes."""
     epochs: int | None = None

@@ -34,12 +34,12 @@ WIDTHS = (16, 16)
 SAMPLES = 200
 RADII = np.linspace(0.05, 1.0, 20)
 NEAR = RADII[5]
-"""The radius within which a boundary counts as near, 0.3 of the cloud's spread."""
+"""A boundary counts as near within this radius, in units of the cloud's spread."""
 SHIFTS = (0.0, 1.0, 2.0, 4.0)
 DRAWN = 2.0
-"""Distance of the clouds' centres from the origin where it is not varied."""
+"""The clouds' centres are so far from the origin where the distance is not varied."""
 WINDOW = 3.0
-"""Half the side of the square that is cut, around the centre."""
+"""The square that is cut reaches so far from its centre to each side."""
 SPREADS = ("batch", "equal", "shuffled")
 
 ATTRIBUTES = {"widths": WIDTHS, "near": NEAR}

@@ -29,10 +29,10 @@ NETWORKS = {"none": "no normalization", "batch": "batch norm."}
 RATES = (0.3, 1.0, 3.0)
 STATE, LABEL_NOISE = sbn.OrderParameters(overlap=0.3), 0.5
 DIMENSION = 100_000
-"""The square of the mean gradient adds to |Δw|² a share of order M/N, here small."""
+"""N of the chain: the mean gradient adds a share of only M/N to |Δw|²."""
 
 SAMPLES = 128
-"""P, from which the network's batches are drawn; those of half of it or less are shown."""
+"""The network's batches are drawn from P samples; those of P/2 or fewer are shown."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Options(sbn.study.Options):
     store: Path = Path("results/update_noise.zarr")
     """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; this and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Steps of the chain."""
     draws: int | None = None

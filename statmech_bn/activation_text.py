@@ -26,22 +26,22 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from statmech_bn.errors import InvalidStore, invalid
 
 LONGEST_TEXT = 50_000
-"""Characters of a text."""
+"""A text has at most so many characters."""
 MOST_PARTS = 1000
-"""Nodes of an expression."""
+"""An expression has at most so many nodes."""
 DEEPEST = 50
-"""Nodes from the root of an expression to a leaf."""
+"""At most so many nodes lie between the root of an expression and a leaf."""
 LARGEST_POWER = 1000
-"""Absolute value of an exponent that is a number."""
+"""An exponent that is a number has at most this absolute value."""
 MOST_BITS = 1000
-"""Bits of an integer, about 300 digits; every such number is finite in double precision."""
+"""An integer has at most so many bits, about 300 digits: it is finite in double precision."""
 LARGEST_EXPONENT = 8192
-"""Largest |log₂| of an argument: SymPy computes with as many bits."""
+"""The |log₂| of an argument is at most this: SymPy computes with as many bits."""
 PROBES = (-3.1, 0.7, 3.3)
-"""Values of z at which no argument may be larger than that."""
+"""At these values of z no argument may be larger than 2**LARGEST_EXPONENT."""
 
 SYMBOL = sp.Symbol("z", real=True)
-"""The symbol of every expression that is read."""
+"""Every expression that is read has this symbol."""
 CONSTANTS: dict[str, sp.Basic] = {
     "pi": sp.pi, "E": sp.E, "EulerGamma": sp.EulerGamma, "GoldenRatio": sp.GoldenRatio,
     "Catalan": sp.Catalan, "true": sp.true, "false": sp.false,
@@ -81,7 +81,8 @@ NODES: dict[str, NodeKind] = {
         for name in ELEMENTARY
     },
     "Abs": NodeKind(_unevaluated(sp.Abs), "value", "value", 1, 1),
-    "Heaviside": NodeKind(_unevaluated(sp.Heaviside), "value", "value", 1, 2, lambda *_: mpmath.mpf(1)),
+    "Heaviside": NodeKind(_unevaluated(sp.Heaviside), "value", "value", 1, 2,
+                          lambda *_: mpmath.mpf(1)),
     "Max": NodeKind(_unevaluated(sp.Max), "value", "value", 1, MANY),
     "Min": NodeKind(_unevaluated(sp.Min), "value", "value", 1, MANY),
     "Piecewise": NodeKind(_unevaluated(sp.Piecewise), "branch", "value", 1, MANY),
@@ -104,8 +105,8 @@ ALLOWED = (
     f"comparisons, And, Or, Not, and {', '.join(ELEMENTARY)}."
 )
 TOKENS = re.compile(r"(?>[A-Za-z_]\w{0,99}|-?\d+|'[^'\\\n]{0,400}'|[(),=]|\s)*+", re.ASCII)
-"""No operators, attributes, indices or escapes; `ast` is given nothing else. The groups are atomic:
-a text that does not match is not tried in other divisions."""
+"""A text consists of these, without operators, attributes, indices or escapes. The groups are
+atomic: a text that does not match is not tried in other divisions."""
 NUMBER = re.compile(r"-?\d{1,400}(\.\d{0,400})?(e[+-]?\d{1,3})?", re.ASCII)
 
 

@@ -21,7 +21,7 @@ from statmech_bn.errors import closest, invalid
 LARGEST_COUNT = 2**31 - 1
 """More replicas, layers or samples than this fit into no memory."""
 UNREADABLE = (TypeError, ValueError, OverflowError, RuntimeError)
-"""What ``float(value)`` and ``numpy.asarray(value)`` raise for something that is no number."""
+"""``float(value)`` and ``numpy.asarray(value)`` raise these for something that is no number."""
 
 
 def real(

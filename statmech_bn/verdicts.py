@@ -35,7 +35,7 @@ __all__ = ["decide", "distances", "judge", "limit", "mean_and_error"]
 
 EXPECTED = r"[=>][-+]?[0-9.]+(e[-+]?[0-9]+)?"
 ROUNDING = 1e-9
-"""What differs by less than this does not differ, whatever its error."""
+"""Numbers that differ by less than this are equal, whatever their errors."""
 
 
 def limit(replicas: int, comparisons: int = 1) -> float:
@@ -46,12 +46,12 @@ def limit(replicas: int, comparisons: int = 1) -> float:
     replicas : int
         Independent values of the mean, at least 2.
     comparisons : int
-        Means of which the farthest decides.
+        Number of means, of which the farthest decides.
 
     Returns
     -------
     float
-        In standard errors.
+        The limit, in units of the standard error.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def judge(values: xr.DataArray, expected: str, comparisons: int = 1) -> tuple[fl
     Returns
     -------
     mean, error : float
-        With its standard error.
+        The mean and its standard error.
     verdict : str
         "reproduced", "with a correction", "the opposite" or "not seen".
     """

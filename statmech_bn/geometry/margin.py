@@ -25,7 +25,7 @@ from statmech_bn.online.arguments import stream
 
 EPSILON = 1e-5
 WHOLE_SET = "set"
-"""The statistics are those of all samples, not of the batch."""
+"""With this choice the statistics of a step are those of the whole training set."""
 
 
 def train_classifier(
@@ -50,8 +50,8 @@ def train_classifier(
     batch_size : int
         M, from 2 to the number of samples; each step draws M samples without replacement.
     statistics : {"batch", "set"}
-        Whose mean and variance normalize the samples of a step: the batch's, or those of the whole
-        training set.
+        The samples of a step are normalized by the mean and variance of the batch, or by those of
+        the whole training set.
     widths : sequence of int
         Units of the hidden layers.
     learning_rate : float
@@ -99,7 +99,7 @@ def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.
     Parameters
     ----------
     network : ReluNetwork
-        Of two inputs; the last layer is the readout.
+        A network of two inputs, whose last layer is the readout.
     points, labels : ndarray
         Shapes (samples, 2) and (samples,).
 

@@ -97,7 +97,7 @@ def flip_rate(
 
 
 Signs = list[Tensor]
-"""Which units are on, for each layer (samples, ...)."""
+"""For each layer, these say which units are on, (samples, ...)."""
 
 
 def _signs(model: nn.Module, units: Sequence[nn.Module], inputs: Tensor, size: int) -> Signs:

@@ -70,7 +70,7 @@ class ChannelStatistics(NamedTuple):
     information : tuple of torch.Tensor
         G², GT and T² of each sample, averaged over labels of the model, (samples, channels).
     skewness, excess_kurtosis : torch.Tensor
-        Of u over samples and positions.
+        Skewness and excess kurtosis of u over samples and positions.
     """
 
     sample_mean: Tensor

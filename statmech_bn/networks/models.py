@@ -23,7 +23,7 @@ from statmech_bn.networks.normalization import Normalization
 from statmech_bn.online.arguments import stream
 
 DEEPEST = 32
-"""Hidden layers of the plain network, at most."""
+"""The plain network has at most so many hidden layers."""
 SMALLEST_IMAGE = 2
 
 
@@ -75,7 +75,7 @@ def plain_network(
     depth : int
         Hidden layers, 1 to 32.
     channels : int
-        Of each hidden layer.
+        Channels of each hidden layer.
     normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
         As for `Normalization`.
     ghost_size : int, optional
@@ -126,9 +126,9 @@ def residual_network(
         Channels, rows and columns of the images.
     classes : int
     depth : int
-        Blocks.
+        Number of blocks.
     channels : int
-        Of each hidden layer.
+        Channels of each hidden layer.
     normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
         As for `Normalization`.
     ghost_size : int, optional

@@ -43,7 +43,7 @@ from statmech_bn.normalization import BatchNormalization
 from statmech_bn.normalization.network_layer import KINDS, LayerKind
 
 SMALLEST = 3
-"""Values of a channel from which statistics are made: normalized over one or two, they are ±1."""
+"""A channel needs so many values for its statistics; one or two are always normalized to ±1."""
 
 
 class Normalization(nn.Module):

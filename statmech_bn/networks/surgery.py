@@ -14,7 +14,7 @@ from statmech_bn.errors import invalid
 from statmech_bn.networks.normalization import Normalization, kind_of
 
 LAYERS = (Normalization, _BatchNorm)
-"""Classes that count as a normalization layer; axis 1 is the channels' in all of them.
+"""Layers of these classes are normalization layers; axis 1 is that of the channels.
 
 PyTorch's are BatchNorm1d, 2d and 3d, SyncBatchNorm, the lazy ones, and whatever is derived from
 them. InstanceNorm, GroupNorm and LayerNorm are none of these.

@@ -38,11 +38,11 @@ from statmech_bn.online.arguments import stream
 from statmech_bn.symbolic.gamma_decay import STATISTICS
 
 POPULATION_SAMPLES = 2048
-"""Training samples that measure the population's statistics, at most."""
+"""At most so many training samples measure the population's statistics."""
 DECAY_SAMPLES = 256
-"""Training samples that measure gamma decay, at most."""
+"""At most so many training samples measure gamma decay."""
 CHUNK = 2048
-"""Samples that are evaluated at a time."""
+"""At most so many samples are evaluated at a time."""
 
 
 def train(
@@ -91,7 +91,7 @@ def train(
     schedule : callable, optional
         Epochs ↦ factor of η, see `statmech_bn.schedules`.
     seed : int
-        Of the order of the samples.
+        The order of the samples follows from it.
 
     Returns
     -------

@@ -56,4 +56,4 @@ KINDS = {
     PopulationNormalization.kind: LayerKind(),
     "frozen": LayerKind(is_differentiated=False),
 }
-"""Kinds of layers by name."""
+"""Each kind of layer has a name, the argument `kind` of `statmech_bn.networks.Normalization`."""

@@ -26,10 +26,10 @@ from statmech_bn.errors import invalid
 from statmech_bn.symbolic import Delta, M, offline
 
 LARGEST = 1e100
-"""Largest load, ridge and noise, as squares of larger numbers overflow."""
+"""Load, ridge and noise are at most this; squares of larger numbers overflow."""
 SMALLEST_BATCH = 3.0
 TERMS = 60
-"""Number of terms of the series for uneven weights, which fall by (1 − 1/M)² and faster."""
+"""The series for uneven weights has so many terms, which fall by (1 − 1/M)² and faster."""
 
 
 def ridge(load: ArrayLike, ridge: ArrayLike, label_noise: ArrayLike) -> np.ndarray:

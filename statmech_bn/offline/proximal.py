@@ -27,7 +27,7 @@ from statmech_bn.compile_cache import numba
 REACH = 6.5
 """Fields beyond this many standard deviations weigh less than 10⁻¹⁰."""
 PANEL = 3.5
-"""Longest panel in standard deviations, with as many nodes as `_LEGENDRE` has."""
+"""A panel has at most this length in standard deviations, and the nodes of `_LEGENDRE`."""
 MOST_PIECES = 64
 ROUNDING = 1e-14
 

@@ -53,25 +53,25 @@ from statmech_bn.online.quadrature import REACH, SPACING, panels, trapezoid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, real
 
 TOLERANCE = 1e-8
-"""Largest change of m, log(q − m²) and log V in one undamped step of a converged solution."""
+"""A solution has converged if an undamped step changes m, log(q − m²) and log V by less."""
 MOST_ITERATIONS = 200
 DAMPING = 0.5
-"""Share of the new values where a step is not extrapolated."""
+"""A step that is not extrapolated takes this share of the new values."""
 MEMORY = 3
-"""Earlier steps from which the next is extrapolated."""
+"""The next step is extrapolated from at most so many earlier ones."""
 LONGEST_STEP = 1.0
-"""Longer extrapolations are not trusted, longer steps are cut."""
+"""Extrapolations longer than this are not trusted, and longer steps are cut."""
 LEAST_SPREAD = 1e-14
-"""Smallest q − m²; a teacher that is found exactly counts as found to this accuracy."""
+"""q − m² is at least this: a teacher found exactly counts as found to this accuracy."""
 LARGEST_SUSCEPTIBILITY = 1e8
 LARGEST = 1e100
-"""Largest load and ridge: products of them are floats."""
+"""Load and ridge are at most this, so that their products are floats."""
 LARGEST_NOISE = 1e6
-"""Label noise beyond which the iteration takes minutes; the teacher is lost long before."""
+"""Label noise beyond this makes the iteration take minutes; the teacher is lost long before."""
 NEGLIGIBLE = 1e-12
-"""Weight of a quadrature node that is left out."""
+"""A quadrature node of a smaller weight than this is left out."""
 GRID_SPACING = 0.1
-"""Distance of the grid points in z around zero; it widens beyond GRID_CORE."""
+"""Grid points in z are so far apart around zero, and further beyond GRID_CORE."""
 GRID_CORE = 4.0
 
 START = OrderParameters(overlap=0.9)
@@ -90,7 +90,7 @@ def replica_symmetric(
     Parameters
     ----------
     activation : str, sympy.Expr or Activation
-        Of teacher and student, as in `statmech_bn.activation`.
+        Activation of teacher and student, as in `statmech_bn.activation`.
     load : float or array_like
         α = P/N > 0.
     ridge : float

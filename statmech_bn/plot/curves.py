@@ -51,8 +51,8 @@ class Panel:
     x, y : str
         Names of variables or coordinates.
     results : sequence of xarray.Dataset
-        Of any levels, with the dimension of the colours, one along the curves, and ``replica`` for
-        simulations.
+        Results of any levels, with the dimension of the colours, one along the curves, and
+        ``replica`` for simulations.
     reference : xarray.Dataset, optional
         With x and y over one dimension.
     title : str

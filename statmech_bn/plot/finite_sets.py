@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Curve = tuple[xr.Dataset | None, xr.Dataset | None]
-"""Theory and simulation."""
+"""A curve has a theory and a simulation, either of which may be missing."""
 OFF_SCALE = 10.0
 """An axis ends at this multiple of the largest simulated value."""
 

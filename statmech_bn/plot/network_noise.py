@@ -49,7 +49,7 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
     kinds : mapping
         Kind → what the legend calls it.
     title : str
-        Of the legend.
+        Title of the legend.
 
     Returns
     -------

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 SIZE = (2.5, 2.2)
 LINE = 24
-"""Letters of a line of the vertical axes' labels."""
+"""A line of a vertical axis' label has at most so many letters."""
 LABELLED = 4
-"""Values of a logarithmic axis that have a label, about."""
+"""About so many values of a logarithmic axis have a label."""
 
 
 def networks_beside_theory(

@@ -24,7 +24,7 @@ DIVERGED: dict[str, Any] = {
     "linewidth": 0,
 }
 MISSED: dict[str, Any] = {"hatch": "....", "facecolor": "0.97", "edgecolor": "0.75", "linewidth": 0}
-"""How cells are drawn that diverge, and those whose value is infinite although they do not."""
+"""Cells that diverge are hatched, those of an infinite value that do not are dotted."""
 
 
 def phase_diagram(

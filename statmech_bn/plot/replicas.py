@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LARGEST = 1e100
-"""Beyond every axis."""
+"""A value larger than this is beyond every axis, and counts as diverged."""
 
 
 def converged_mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean and standard error; NaN, which is not drawn, where a replica has diverged.
+    """Return mean and standard error; NaN, which is not drawn, where a replica has diverged.
 
-    Or where it will so soon that it would overflow an axis. One run, or theory, has no error.
+    A replica beyond `LARGEST` is about to diverge and counts as diverged. The standard error of
+    a single run, or of theory, is 0.
     """
     if "replica" not in values.dims:
         values = values.expand_dims("replica")

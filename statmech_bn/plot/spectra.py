@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BINS = 24
 FULL = 1e15
-"""Condition numbers above are those of a singular matrix in double precision."""
+"""A larger condition number is that of a singular matrix in double precision."""
 
 
 def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> Figure:

@@ -23,11 +23,11 @@ LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
     "mesoscopic": ("chain", {"markersize": 2.8}),
     "microscopic": ("network", {"markersize": 6.0, "markerfacecolor": "None"}),
 }
-"""The name of each level in a legend, and how it is drawn: the network's open symbols enclose the
-chain's small ones where both agree."""
+"""Each level has a name in a legend and a style: the network's open symbols enclose the chain's
+small ones where both agree."""
 
 LEGEND_WIDTH = 1.6
-"""Inches at the right of the panels."""
+"""A legend at the right of the panels has a width of so many inches."""
 
 PAPER = {
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere

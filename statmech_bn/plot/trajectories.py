@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest 
     from matplotlib.figure import Figure
 
 VARIABLES = ("overlap", "length", "gamma", "generalization_error")
-"""What `trajectories` shows unless told otherwise."""
+"""`trajectories` shows these variables unless told otherwise."""
 LOGARITHMIC = ("length", "generalization_error")
 OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""

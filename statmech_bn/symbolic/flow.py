@@ -59,7 +59,7 @@ from statmech_bn.symbolic.symbols import (
 UNIT_FIELDS = sp.Matrix([[1, R], [R, 1]])
 
 LARGEST_POWER = 100
-"""Moments of higher powers take long to simplify."""
+"""The moment of a power larger than this takes long to simplify."""
 
 
 def order_parameter_flow(
@@ -112,7 +112,7 @@ def average_expressions(
     Returns
     -------
     dict
-        By their symbols; functions of `R`, of `gamma` (of `L` without a scale) and of `M`.
+        Each symbol is mapped to a function of `R`, of `gamma` (of `L` without a scale) and of `M`.
 
     Raises
     ------

@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 alpha = sp.Symbol("alpha", positive=True)
-"""Load, samples of the training set by input dimension, P/N."""
+"""Load α = P/N, the number of training samples over the dimension of the inputs."""
 ridge = sp.Symbol("lambda_r", positive=True)
 """Coefficient of the penalty (λ_r/2)|v|² beside the sum of squared errors over all samples."""
 effective_ridge = sp.Symbol("lambda_e", positive=True)
@@ -172,7 +172,7 @@ def batch_normalized_error() -> sp.Piecewise:
     Returns
     -------
     sympy.Piecewise
-        Of α, Δ, `shrinkage` and, for α < 1, `growth`.
+        A function of α, Δ, `shrinkage` and, for α < 1, `growth`.
     """
     errors = []
     for span in (alpha, sp.S.One):  # the part of the N directions that the data span
@@ -211,7 +211,7 @@ def weight_variance() -> sp.Expr:
     Returns
     -------
     sympy.Expr
-        In ``M``.
+        A function of ``M``.
 
     Examples
     --------

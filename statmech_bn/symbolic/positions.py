@@ -30,17 +30,17 @@ from statmech_bn.symbolic.symbols import M
 beta_score = sp.Symbol("G", real=True)
 """G, the derivative of a sample's loss with respect to β."""
 gamma_score = sp.Symbol("T", real=True)
-"""T, that with respect to γ."""
+"""T, the derivative of a sample's loss with respect to γ."""
 sample_mean = sp.Symbol("ubar", real=True)
 """ū, the mean of a sample's standardized field over its positions."""
 sample_square = sp.Symbol("q", positive=True)
-"""q, the mean of its square."""
+"""q, the mean of a sample's squared standardized field over its positions."""
 mean_variance = sp.Symbol("V_mu", positive=True)
 """V_μ = Var ū over samples; 1 for a single position."""
 square_variance = sp.Symbol("V_sigma", positive=True)
-"""V_σ = Var q; ρ_h + 2 for a single position."""
+"""V_σ = Var q over samples; ρ_h + 2 for a single position."""
 mixed_covariance = sp.Symbol("V_musigma", real=True)
-"""V_μσ = Cov(ū, q); κ₃ for a single position."""
+"""V_μσ = Cov(ū, q) over samples; κ₃ for a single position."""
 
 
 def position_decay(statistics: str = "correlated", part: str = "both") -> sp.Expr:

@@ -54,7 +54,7 @@ class RateTableRow:
     maximum, effective : sympy.Expr or None
         η_max and η_eff there.
     remark : str
-        In what the row differs from the literature's, and why.
+        It says in what the row differs from the literature's, and why.
     """
 
     activation: str
@@ -110,7 +110,7 @@ def independent_gamma_decay(activation: str) -> sp.Expr:
 
 
 class Student(NamedTuple):
-    """Normalization and gamma decay ζ, as a function of the activation's name, of some rows."""
+    """A normalization, and the ζ that a student with it has for an activation of this name."""
 
     rule: Normalization
     remark: str = ""
@@ -140,7 +140,7 @@ STUDENTS = {
         "At R = 1 a linear unit has no noise left; ReLU has, so its length grows.",
     ),
 }
-"""Students of the table by name."""
+"""Each student of the table has a name, a normalization, a remark and a ζ."""
 
 
 def _row(unit: str, student: str) -> RateTableRow:

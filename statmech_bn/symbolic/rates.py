@@ -153,7 +153,7 @@ class FixedPoint:
         B there. Where it vanishes the point is fixed; else the length of a normalized student
         grows for ever, and (R₀, γ₀) is the limit.
     jacobian : sympy.Matrix
-        Of the flow of (R, L) for "none" and of (R, γ) for the normalized students.
+        Jacobian of the flow of (R, L) for "none" and of (R, γ) for the normalized students.
     maximum : sympy.Expr
         The η at which the eigenvalue of R changes sign, ∂(dR/dt)/∂R = 0.
     effective : sympy.Expr
