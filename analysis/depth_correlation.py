@@ -102,7 +102,7 @@ depth_correlation.fixed_points().round(4)
 
 # %%
 def last(normalization):
-    """Correlation of first unrelated inputs behind the last layer, mean and standard error."""
+    """Print how correlated unrelated inputs are behind the last layer, with standard error."""
     deep = tree["depth/network"]["correlation"].sel(activation="relu", normalization=normalization)
     values = deep.sel(start=0.0).isel(depth=-1)
     mean, error = sbn.study.mean_and_error(values)

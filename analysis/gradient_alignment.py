@@ -78,7 +78,7 @@ figures["coherence"]()
 
 # %%
 def mean(path, name, **where):
-    """Alignment averaged over layers and networks."""
+    """Return the alignment averaged over layers and networks."""
     return float(tree[path][name].sel(where).mean())
 
 

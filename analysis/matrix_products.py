@@ -83,7 +83,7 @@ figures["conditions"]()
 
 # %%
 def growth(values, along):
-    """Decades per factor from the tenth on, mean and standard error."""
+    """Return the decades per factor from the tenth on, mean and standard error."""
     decades = np.log10(values)
     steps = (decades.isel({along: -1}) - decades.isel({along: 9})) / (decades.sizes[along] - 10)
     mean, error = sbn.study.mean_and_error(steps)
@@ -91,7 +91,7 @@ def growth(values, along):
 
 
 def last(activation, normalization):
-    """Typical condition number of the last layer's fields."""
+    """Return the typical condition number of the last layer's fields."""
     fields = tree["representation"]["condition_number"].isel(depth=-1)
     return float(fields.sel(activation=activation, normalization=normalization).median())
 

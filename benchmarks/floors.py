@@ -118,7 +118,7 @@ def _generator() -> np.random.Generator:
 
 
 def _products(case: Case) -> Loop:
-    """Products of the samples with the teacher and the weights, and of the errors with them."""
+    """Time the products of samples with teacher and weights, and of the errors with samples."""
     library, each = namespace(case.device), case.M * case.N * (1 + 2 * case.rates)
     if case.device == "cuda":
         stack: tuple[int, ...] = (min(case.replicas, STACK),)

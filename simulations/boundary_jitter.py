@@ -152,7 +152,7 @@ def with_arcsine(tree: xr.DataTree) -> xr.Dataset:
 
 
 def scores(tree: xr.DataTree, name: str) -> pd.DataFrame:
-    """Jitter and flip rates of one unit, and by how many standard errors the theory misses them."""
+    """Table jitter and flip rates of one unit, and how many errors away from theory they are."""
     found = tree["unit"].to_dataset().sel(unit=name)
     table: dict[str, np.ndarray] = {}
     for variable in ("jitter", "inside", "outside"):

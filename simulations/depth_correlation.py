@@ -138,7 +138,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def scores(tree: xr.DataTree) -> pd.DataFrame:
-    """By how many standard errors one layer of the networks differs from theory."""
+    """Say by how many standard errors one layer of the networks differs from theory."""
     found = tree["map/network"].to_dataset().isel(depth=1)
     mean, error = mean_and_error(found["correlation"])
     apart = (mean - found["theory"]) / error
@@ -153,7 +153,7 @@ def scores(tree: xr.DataTree) -> pd.DataFrame:
 
 
 def fixed_points() -> pd.DataFrame:
-    """Where the correlation of two inputs ends, how fast, and how gradients grow there."""
+    """Say where the correlation of two inputs ends, how fast, and how gradients grow there."""
     rows = {}
     for normalization in NORMALIZATIONS:
         for activation in ITERATED:

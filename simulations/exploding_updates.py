@@ -107,7 +107,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def growth_exponents(tree: xr.DataTree, normalization: str) -> xr.DataArray:
-    """Slope of the growth per layer against ln η at large η, over replicas."""
+    """Return the slope of the growth per layer against ln η at large η, over replicas."""
     growth = tree["step"]["growth"].sel(normalization=normalization, drop=True).load()
     growth = growth.sel(learning_rate=growth["learning_rate"] >= LARGE)
     growth = growth.transpose("learning_rate", "replica").dropna("replica")
@@ -116,13 +116,13 @@ def growth_exponents(tree: xr.DataTree, normalization: str) -> xr.DataArray:
 
 
 def growth_exponent(tree: xr.DataTree, normalization: str) -> tuple[float, float]:
-    """Mean of `growth_exponents` and its standard error."""
+    """Return the mean of `growth_exponents` and its standard error."""
     mean, error = mean_and_error(growth_exponents(tree, normalization))
     return float(mean), float(error)
 
 
 def step_ratio(tree: xr.DataTree, factor: float) -> xr.DataArray:
-    """How many times larger a step batch normalization takes, for each depth."""
+    """Return how many times larger a step batch normalization takes, for each depth."""
     steps = tree["largest"].to_dataset().sel(factor=factor)
     typical = steps.map(np.log).mean("replica").map(np.exp)["largest_step"]
     return typical.sel(normalization="batch") / typical.sel(normalization="none")

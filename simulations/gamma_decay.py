@@ -75,7 +75,7 @@ class Options(sbn.study.Options):
 
 
 def zeta(statistics: str, activation: str, batch_size: int) -> float:
-    """Coefficient of gamma decay of a homogeneous unit under Gaussian fields."""
+    """Return ζ, the coefficient of gamma decay, of a homogeneous unit under Gaussian fields."""
     derived = sbn.symbolic.gamma_decay(statistics, "linear", "gaussian").zeta
     linear = derived.subs({sbn.symbolic.M: batch_size, sbn.symbolic.gamma: 1})
     return INFORMATION[activation] * float(linear)
@@ -278,7 +278,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def distances(tree: xr.DataTree, activation: str) -> pd.DataFrame:
-    """Root mean square over time of what separates each student from batch normalization, N → ∞.
+    """Return the root mean square over time of each student's distance from batch norm., N → ∞.
 
     The length counts by its logarithm; "all" is the root of the sum of squares of R, log L and γ.
     """
@@ -292,7 +292,7 @@ def distances(tree: xr.DataTree, activation: str) -> pd.DataFrame:
 
 
 def scores(tree: xr.DataTree, activation: str) -> pd.DataFrame:
-    """M(1 − γ) of the chain, and by how many standard errors each theory misses it."""
+    """Table M(1 − γ) of the chain, and by how many standard errors each theory misses it."""
     found = tree["shrinkage"].to_dataset().sel(activation=activation).dropna("batch_size")
     size = found["batch_size"]
     measured, error = mean_and_error(size * (1 - found["gamma"]))

@@ -113,7 +113,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def largest_sum(tree: xr.DataTree) -> float:
-    """Largest alignment of any layer's fields before batch normalization: zero but for rounding."""
+    """Return the largest alignment of fields before batch normalization: zero but for rounding."""
     convolved = tree["convolution"].to_dataset().sel(normalization="batch")
     nodes = (tree["dense/batch"], convolved)
     return max(float(node["gradient_alignment"].max()) for node in nodes)

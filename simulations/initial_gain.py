@@ -135,7 +135,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def growth(tree: xr.DataTree) -> xr.Dataset:
-    """Logarithm of the growth of the mean square gradient per layer, and the mean field's."""
+    """Return the log of the growth of the mean square gradient per layer, and the mean field's."""
     found = tree["gradients"].to_dataset().load()
     depth = found.sizes["layer"]
     middle = found.sel(layer=[2, max(3, depth - 4)]).map(np.log)
@@ -144,7 +144,7 @@ def growth(tree: xr.DataTree) -> xr.Dataset:
 
 
 def multipliers(tree: xr.DataTree) -> pd.DataFrame:
-    """Growth of the mean square gradient per layer, measured, and the mean field's."""
+    """Table the growth of the mean square gradient per layer, measured, and the mean field's."""
     log_growth = growth(tree)
     mean = log_growth.mean("replica").map(np.exp)
     error = mean["gradient_square"] * mean_and_error(log_growth["gradient_square"])[1]
@@ -162,7 +162,7 @@ def multipliers(tree: xr.DataTree) -> pd.DataFrame:
 
 
 def best_accuracy(found: xr.Dataset) -> xr.DataArray:
-    """Accuracy after training at the learning rate that is best for each gain, over replicas."""
+    """Return the accuracy, over replicas, at the learning rate that is best for each gain."""
     final = found["training_accuracy"].isel(epoch=-1).load()
     best = final.mean("replica").argmax("learning_rate")
     return final.isel(learning_rate=best)

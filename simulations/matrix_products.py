@@ -78,7 +78,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
-    """First or second moment of the squared singular values: measured, the law's, and exact."""
+    """Table a moment of the squared singular values: measured, the law's, and exact."""
     values = tree["spectra"].to_dataset()["squared_singular_value"].isel(dimension=0).load()
     measured = (values**order).mean("rank")
     rows = {}

@@ -201,7 +201,7 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
 
 
 def best(accuracy: xr.DataArray) -> xr.DataArray:
-    """Accuracy at the learning rate that is best for each gain, on average."""
+    """Return the accuracy at the learning rate that is best for each gain, on average."""
     return accuracy.isel(learning_rate=accuracy.mean("replica").argmax("learning_rate"))
 
 

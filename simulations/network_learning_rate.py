@@ -154,7 +154,7 @@ def networks_of(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 
 
 def largest_rate(found: xr.Dataset, criterion: str) -> xr.DataArray:
-    """Largest learning rate that is stable, or trains, over (depth, replica); NaN without one."""
+    """Return the largest rate that is stable, or trains, over (depth, replica); NaN without one."""
     largest = found["learning_rate"].where(found[criterion] == 1).max("learning_rate")
     names = {"long_name": "largest learning rate", "symbol": r"$\eta_{\max}$", "units": "1"}
     return largest.assign_attrs(names)
@@ -168,7 +168,7 @@ def fall_with_depth(rates: xr.DataArray) -> xr.DataArray:
 
 
 def most(kept: xr.DataArray, values: xr.DataArray) -> bool:
-    """Whether at least half of the replicas, and two of them, are left; else nothing is claimed."""
+    """Say whether half of the replicas, and two, are left at least; else nothing is claimed."""
     left = kept.sizes["replica"]
     return left > 1 and 2 * left >= values.sizes["replica"]
 

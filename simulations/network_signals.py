@@ -181,7 +181,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def growth(found: xr.Dataset) -> xr.DataArray:
-    """Logarithm of the growth of gradients per layer, from the last to the second."""
+    """Return the logarithm of the growth of gradients per layer, from the last to the second."""
     power = found["gradient_power"]
     steps = power["layer"][-1].item() - FIRST
     return np.log(power.sel(layer=FIRST, drop=True) / power.isel(layer=-1, drop=True)) / steps

@@ -105,7 +105,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def largest_score(values: xr.DataArray, theory: xr.DataArray) -> float:
-    """Largest distance of the measured means from theory, in standard errors."""
+    """Return the largest distance of the measured means from theory, in standard errors."""
     mean, error = mean_and_error(values)
     return float(np.abs((mean - theory) / error).max())
 

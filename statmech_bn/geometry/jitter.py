@@ -43,7 +43,7 @@ CHUNK = 2**18
 
 
 def flip_rate(batch_size: ArrayLike, sample: str = "inside") -> np.ndarray:
-    """Probability that a Gaussian field's sample changes sides by the batch's mean.
+    """Return the probability that a Gaussian field's sample changes sides by the batch's mean.
 
     Parameters
     ----------

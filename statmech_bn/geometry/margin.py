@@ -94,7 +94,7 @@ def train_classifier(
 
 
 def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Signed distance in the plane of each sample from the decision, negative if it is wrong.
+    """Return each sample's signed distance in the plane from the decision, < 0 if it is wrong.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.
 
 
 def _start(widths: Sequence[int], seed: int, replica: int) -> list[np.ndarray]:
-    """Weights, γ and β of each hidden layer, then weights and bias of the readout."""
+    """Draw weights, γ and β of each hidden layer, then weights and bias of the readout."""
     generator, parameters = stream(seed, replica, 0), []
     for inputs, units in pairwise(widths):
         parameters += [np.sqrt(2 / inputs) * generator.standard_normal((units, inputs))]
@@ -140,7 +140,7 @@ def _start(widths: Sequence[int], seed: int, replica: int) -> list[np.ndarray]:
 def _gradients(
     parameters: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray, rows: np.ndarray, whole: bool
 ) -> list[np.ndarray]:
-    """Gradient of the mean loss over the rows of each replica, all replicas at once."""
+    """Return the gradient of the mean loss over the rows of each replica, all replicas at once."""
     replicas, size = rows.shape
     if whole:  # everything is normalized together, but only the batch has a loss
         values = np.broadcast_to(x, (replicas, *x.shape))

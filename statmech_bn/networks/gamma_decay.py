@@ -81,12 +81,12 @@ class ChannelStatistics(NamedTuple):
 
     @property
     def fluctuations(self) -> tuple[Tensor, Tensor, Tensor]:
-        """V_μ, V_σ and V_μσ."""
+        """V_μ, V_σ and V_μσ of each channel, as `statmech_bn.symbolic.positions` defines them."""
         mean, square = (x - x.mean(0) for x in (self.sample_mean, self.sample_square))
         return (mean**2).mean(0), (square**2).mean(0), (mean * square).mean(0)
 
     def decay(self, statistics: str, part: str = "both") -> Tensor:
-        """Mζ of each channel."""
+        """Return Mζ of each channel."""
         integrand = _integrand(statistics, part)
         moments = (self.sample_mean, self.sample_square, *self.fluctuations)
         return integrand(*self.information, *moments).mean(0)
@@ -266,7 +266,7 @@ def layer_statistics(
 
 
 def kept_variance(batch_size: int, training_samples: int | None) -> float:
-    """(P − M)/(P − 1), or 1 for fresh samples."""
+    """Return (P − M)/(P − 1), what drawing without replacement keeps; 1 for fresh samples."""
     size = integer("batch_size", batch_size, 3)
     if training_samples is None:
         return 1.0

@@ -208,13 +208,13 @@ def best_batch_size(load: ArrayLike, label_noise: ArrayLike, growth: ArrayLike =
 
 
 def _shrinkage(size: np.ndarray) -> np.ndarray:
-    """s_M = √(2/M) Γ(M/2)/Γ((M − 1)/2), the mean spread of M unit Gaussians."""
+    """Return s_M = √(2/M) Γ(M/2)/Γ((M − 1)/2), the mean spread of M unit Gaussians."""
     finite = np.where(np.isinf(size), 1e16, size)
     return np.sqrt(2.0 / finite) * poch((finite - 1.0) / 2.0, 0.5)
 
 
 def _weight_variance(size: np.ndarray) -> np.ndarray:
-    """Var ψ/(E ψ)² of the weights that batches give samples."""
+    """Return Var ψ/(E ψ)² of the weights that batches give samples."""
     ratios = _weight_variance_ratio()(np.arange(TERMS), np.minimum(size, 1e16)[..., None])[0]
     return np.cumprod(ratios, axis=-1).sum(axis=-1)
 

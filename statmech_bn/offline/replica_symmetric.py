@@ -316,7 +316,7 @@ def sample_averages(activation, table, overlap, width, susceptibility, noise, re
 
 @numba.njit(cache=True, nogil=True)
 def _around(points, smallest):
-    """Breaks at the points, and at distances from them that double."""
+    """Return breaks at the points, and at distances from them that double."""
     breaks = [0.0]
     for point in points:
         breaks.append(point)

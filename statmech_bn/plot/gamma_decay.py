@@ -350,7 +350,7 @@ def _draw_difference(
 
 
 def _line(name: str) -> dict[str, Any]:
-    """Colour of a theory: lighter for those that are not exact."""
+    """Return the colour of a theory, lighter for those that are not exact."""
     order = {POPULATION: 0, "independent": 1, "correlated": 2, "exact": 3, "penalty": 3}
     return {"color": palette(4)[order[name]]}
 

@@ -100,7 +100,7 @@ def phase_diagram(
 
 
 def _grid(found: xr.Dataset, variable: str, against: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values over (against, learning rate), and where it diverges."""
+    """Return values over (against, learning rate), and where it diverges."""
     dims = (against, "learning_rate")
     for name in (variable, "diverged_at"):
         if name not in found or set(found[name].dims) != set(dims):

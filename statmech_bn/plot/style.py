@@ -94,7 +94,7 @@ def legend_handle(color: Any = "0.25", **style: Any) -> Any:
 
 
 def palette(number: int) -> list[Any]:
-    """Colours of falling lightness; the palest are left out."""
+    """Return colours of falling lightness; the palest are left out."""
     import seaborn as sns
 
     return sns.color_palette("rocket_r", number + 1)[1:]
@@ -166,7 +166,7 @@ def result_level(result: xr.Dataset) -> str:
 
 
 def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
-    """Legend entries of the levels, with the dimensions of their results, and of divergence."""
+    """Make legend entries of the levels, with the dimensions of results, and of divergence."""
     handles = []
     for level, (name, _) in LEVELS.items():
         found = [d for d in results if result_level(d) == level]

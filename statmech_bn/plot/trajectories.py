@@ -230,7 +230,7 @@ def _limit(axis: Axes, curves: Sequence[np.ndarray]) -> None:
 
 
 def _shade(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
-    """Shade from between the last learning rate at which all converge to the right edge."""
+    """Shade the panel to the right of the last learning rate at which all converge."""
     diverging, converging = np.empty(0), np.empty(0)
     for result in results:
         rates = result["learning_rate"].values
@@ -246,7 +246,7 @@ def _shade(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
 
 
 def _mean_and_error(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error over replicas, (learning rates, times)."""
+    """Return mean and standard error over replicas, (learning rates, times)."""
     mean, error = (d.transpose("learning_rate", "time") for d in converged_mean_and_error(values))
     return mean.values, error.values
 

@@ -284,7 +284,7 @@ def _independent(i: int, j: int) -> sp.Expr:
 
 
 def _moment(n: int) -> sp.Expr:
-    """E uⁿ of the standardized field."""
+    """Return E uⁿ of the standardized field."""
     known = (sp.S.One, sp.S.Zero, sp.S.One, skewness, excess_kurtosis + 3)
     return known[n] if n < len(known) else sp.Symbol(f"mu_{n}", real=True)
 

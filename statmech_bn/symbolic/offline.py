@@ -226,7 +226,7 @@ def weight_variance() -> sp.Expr:
 
 
 def _weight_term(n: sp.Symbol) -> sp.Expr:
-    """E[ψ He_2n]²/(2n)!, up to a factor."""
+    """Return E[ψ He_2n]²/(2n)!, up to a factor."""
     x = sp.Symbol("x", positive=True)
     kernel = x ** (2 * n) * (1 + x**2) ** (-(M + 1) / 2 - n)
     integral = sp.integrate(kernel, (x, 0, sp.oo))
@@ -292,7 +292,7 @@ def best_batch_size() -> sp.Piecewise:
 
 
 def _noise_in_span(side: int) -> sp.Expr:
-    """Squared error per direction that the noise adds to least squares."""
+    """Return the squared error per direction that the noise adds to least squares."""
     return 2 * Delta**2 * _small_ridge(sp.expand(ridge_error()).coeff(Delta, 2), side)
 
 
