@@ -13,13 +13,14 @@ change sides with it. The groups of the store:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import pixels
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -64,17 +65,9 @@ class Options(sbn.study.Options):
     """Trained classifiers."""
 
 
-@cache
-def digits() -> np.ndarray:
-    """Return the handwritten digits of scikit-learn, 64 pixels from 0 to 1."""
-    from sklearn.datasets import load_digits  # not needed by Gaussian fields
-
-    return load_digits().data / 16
-
-
 def unit(unit: str, batch_size: int, batches: int, seed: int) -> xr.Dataset:
     """Move the boundary of one unit."""
-    images = digits() if unit.startswith("digits") else None
+    images = pixels() if unit.startswith("digits") else None
     fields = None
     if images is not None:
         fields = images @ np.random.default_rng(seed).standard_normal(images.shape[1])
@@ -90,7 +83,7 @@ def unit(unit: str, batch_size: int, batches: int, seed: int) -> xr.Dataset:
 
 def network(replica: int, seed: int) -> xr.Dataset:
     """Count the units of a random network that change sides between a batch and all digits."""
-    images = digits()
+    images = pixels()
     plain = sbn.geometry.ReluNetwork.random((images.shape[1], *WIDTHS), seed + 1000 * replica)
     population = plain.with_batch_statistics(images)
     generator = np.random.default_rng(np.random.SeedSequence((seed, replica)))

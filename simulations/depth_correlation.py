@@ -167,6 +167,13 @@ def fixed_points() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def last(tree: xr.DataTree, normalization: str) -> xr.DataArray:
+    """Return the correlation of unrelated inputs behind the last ReLU layer."""
+    deep = tree["depth/network"]["correlation"]
+    chosen = deep.sel(activation="relu", normalization=normalization, start=0.0)
+    return chosen.isel(depth=-1, drop=True)
+
+
 def figures(tree: xr.DataTree) -> sbn.study.Figures:
     """Draw the maps, and correlations against depth."""
     theory, network, deep, forgetting = (

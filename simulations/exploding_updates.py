@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import batch
 
 import statmech_bn as sbn
 from statmech_bn.study import mean_and_error
@@ -58,18 +59,11 @@ class Options(sbn.study.Options):
     """Digits in the batch."""
 
 
-def batch(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a batch of digits."""
-    images, labels = sbn.depth.digits()
-    chosen = np.random.default_rng(seed).choice(labels.size, samples, replace=False)
-    return images[chosen], labels[chosen]
-
-
 def step(
     normalization: str, depth: int, width: int, samples: int, replicas: int, seed: int
 ) -> xr.Dataset:
     """Take steps of all sizes, and see how fields grow with the layer."""
-    images, labels = batch(samples, seed)
+    images, labels = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, images.shape[1], normalization=normalization)
     found = sbn.depth.step_moments(network, images, labels, RATES, replicas, seed)
     return found.assign(growth=sbn.depth.growth_per_layer(found))
@@ -85,7 +79,7 @@ def largest(
     seed: int,
 ) -> xr.Dataset:
     """Find the largest step after which the loss is less than `factor` times that before."""
-    images, labels = batch(samples, seed)
+    images, labels = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, images.shape[1], normalization=normalization)
     found = sbn.depth.largest_step(network, images, labels, replicas, seed, factor)
     return found.to_dataset()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,6 +74,7 @@ class Options(sbn.study.Options):
     """Independent runs, from which the error bars come."""
 
 
+@cache
 def zeta(statistics: str, activation: str, batch_size: int) -> float:
     """Return ζ, the coefficient of gamma decay, of a homogeneous unit under Gaussian fields."""
     derived = sbn.symbolic.gamma_decay(statistics, "linear", "gaussian").zeta

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import batch
 
 import statmech_bn as sbn
 
@@ -58,27 +59,20 @@ class Options(sbn.study.Options):
     """Widths at which the coherence is compared with mean-field theory."""
 
 
-def digits(samples: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a batch of digits."""
-    images, labels = sbn.depth.digits()
-    chosen = generator.choice(labels.size, samples, replace=False)
-    return images[chosen], labels[chosen]
-
-
 def dense(
     gain: float, normalization: str, depth: int, width: int, samples: int, replicas: int, seed: int
 ) -> xr.Dataset:
     """Measure a dense network."""
-    batch = digits(samples, np.random.default_rng(seed))
+    inputs = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, PIXELS, CLASSES, "relu", normalization, gain)
-    return sbn.depth.gradient_alignment(network, *batch, replicas, seed)
+    return sbn.depth.gradient_alignment(network, *inputs, replicas, seed)
 
 
 def convolution(
     normalization: str, depth: int, width: int, samples: int, replicas: int, seed: int
 ) -> xr.Dataset:
     """Measure a convolutional network on rows of eight pixels."""
-    images, labels = digits(samples, np.random.default_rng(seed))
+    images, labels = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, 8, CLASSES, normalization=normalization, kernel=3)
     return sbn.depth.gradient_alignment(network, images.reshape(-1, 8, 8), labels, replicas, seed)
 
@@ -86,10 +80,10 @@ def convolution(
 def unrelated(width: int, depth: int, samples: int, replicas: int, seed: int) -> xr.Dataset:
     """Measure a dense network without normalization on Gaussian inputs."""
     generator = np.random.default_rng(seed)
-    digits(samples, generator)  # the inputs are drawn after the digits, not from the same numbers
-    batch = sbn.depth.teacher_classes(samples, PIXELS, CLASSES, generator)
+    batch(samples, generator)  # the inputs are drawn after the digits, not from the same numbers
+    inputs = sbn.depth.teacher_classes(samples, PIXELS, CLASSES, generator)
     network = sbn.depth.DeepNetwork(depth, width, PIXELS, CLASSES, gain=2.0)
-    return sbn.depth.gradient_alignment(network, *batch, replicas, seed)
+    return sbn.depth.gradient_alignment(network, *inputs, replicas, seed)
 
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:

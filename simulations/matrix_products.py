@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -100,6 +101,20 @@ def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
             "largest": float(values.sel(factors=s).max("rank").mean()),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def growth(tree: xr.DataTree, normalization: str) -> xr.DataArray:
+    """Return the decades that the condition number gains with a factor, from the tenth on."""
+    values = tree["product"]["condition_number"].sel(normalization=normalization, drop=True)
+    decades = np.log10(values.load())
+    steps = decades.isel(factors=-1, drop=True) - decades.isel(factors=9, drop=True)
+    return steps / (decades.sizes["factors"] - 10)
+
+
+def last(tree: xr.DataTree, activation: str, normalization: str) -> float:
+    """Return the typical condition number of the last layer's fields."""
+    fields = tree["representation"]["condition_number"].isel(depth=-1)
+    return float(fields.sel(activation=activation, normalization=normalization).median())
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 
 import statmech_bn as sbn
@@ -78,12 +79,6 @@ class Options(sbn.study.Options):
     """Passes through the training set."""
     replicas: int | None = None
     """Seeds, from which the error bars come."""
-
-
-@lru_cache(maxsize=4)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 def classifier(network: str, normalization: str, ghost_size: int | None, seed: int) -> nn.Module:

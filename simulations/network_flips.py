@@ -22,7 +22,7 @@ in a network the layers below change sides too. (This project's.) The group of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from scipy.special import ndtr
 from torch import Tensor, nn
 
@@ -65,12 +66,6 @@ class Options(sbn.study.Options):
     """Networks, from which the error bars come."""
     epochs: int | None = None
     """Passes through the training set."""
-
-
-@lru_cache(maxsize=2)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 def flips(

@@ -17,7 +17,7 @@ bit. The same replica is the same initial weights, up to the gain, and order of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
@@ -71,12 +72,6 @@ class Options(sbn.study.Options):
     """Initializations, from which the error bars come."""
     epochs: int | None = None
     """Passes through the training set."""
-
-
-@lru_cache(maxsize=2)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 class Scaled(nn.Module):

@@ -18,7 +18,7 @@ The same replica is the same initial weights, up to their scale, and order of sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 
 import statmech_bn as sbn
@@ -117,12 +118,6 @@ def train(
         trains=float(end["training_accuracy"] >= LEARNED / images.classes),
     )
     return sbn.dataset.describe(found)
-
-
-@lru_cache(maxsize=1)
-def digits(samples: int) -> networks.Images:
-    """Load the digits once."""
-    return networks.load("digits", samples=samples)
 
 
 def rescale(model: nn.Sequential, inputs: torch.Tensor) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -151,12 +152,6 @@ def in_units_of_norms(model: nn.Module) -> tuple[nn.Module, float]:
         parametrize.register_parametrization(layer, "weight", Scaled(norm))
         layer.parametrizations.weight.original.requires_grad_(True)
     return relative, square
-
-
-@lru_cache(maxsize=1)
-def digits(samples: int) -> networks.Images:
-    """Load the digits once."""
-    return networks.load("digits", samples=samples)
 
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:

@@ -19,7 +19,7 @@ The same replica is the same initial weights and order of samples with and witho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 
 import statmech_bn as sbn
@@ -66,12 +67,6 @@ class Options(sbn.study.Options):
     """Networks, from which the error bars come."""
     epochs: int | None = None
     """Passes through the training set."""
-
-
-@lru_cache(maxsize=2)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 def with_ratios(found: xr.Dataset, positions: xr.DataArray, normalization: str) -> xr.Dataset:
