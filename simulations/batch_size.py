@@ -49,7 +49,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/batch_size.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
     """Batch sizes M. The preset chooses this and the following if not given."""
     dimension: int | None = None

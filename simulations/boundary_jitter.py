@@ -54,7 +54,6 @@ class Options(sbn.study.Options):
         "paper": {"batches": 8_000, "networks": 16, "steps": 2000, "replicas": 16},
     }
     store: Path = Path("results/boundary_jitter.zarr")
-    """Where the results go."""
     batches: int | None = None
     """Batches of a replica of one unit. The preset chooses this and the following if not given."""
     networks: int | None = None

@@ -47,7 +47,6 @@ class Options(sbn.study.Options):
         "paper": {"width": 1000, "depth": 30, "networks": 8, "batch_size": 512},
     }
     store: Path = Path("results/depth_correlation.zarr")
-    """Where the results go."""
     width: int | None = None
     """Units of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None

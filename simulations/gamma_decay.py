@@ -63,7 +63,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/gamma_decay.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
     """Batch sizes. The preset chooses these and the following if not given."""
     samples: float | None = None

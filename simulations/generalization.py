@@ -73,7 +73,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/generalization.zarr")
-    """Where the results go."""
     loads: tuple[float, ...] | None = None
     """Loads α = P/N. The preset chooses this and the following if not given."""
     digit_loads: tuple[float, ...] | None = None

@@ -62,7 +62,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/initial_gain.zarr")
-    """Where the results go."""
     width: int | None = None
     """Channels of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None

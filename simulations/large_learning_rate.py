@@ -39,7 +39,6 @@ class Options(sbn.study.Options):
         "paper": {"rates": 7, "dimension": 200, "replicas": 12, "epochs": 500},
     }
     store: Path = Path("results/large_learning_rate.zarr")
-    """Where the results go."""
     rates: int | None = None
     """Number of learning rates. The preset chooses this and the following if not given."""
     dimension: int | None = None

@@ -48,7 +48,6 @@ class Options(sbn.study.Options):
         "paper": {"dimension": 100, "replicas": 64, "duration": 3000.0},
     }
     store: Path = Path("results/late_time.zarr")
-    """Where the results go."""
     dimension: int | None = None
     """N of the chain, even. The preset chooses this and the following if not given."""
     replicas: int | None = None

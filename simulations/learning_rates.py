@@ -41,7 +41,6 @@ class Options(sbn.study.Options):
         "paper": {"rates": 13, "dimension": 500, "replicas": 64, "networks": 6},
     }
     store: Path = Path("results/learning_rates.zarr")
-    """Where the results go."""
     duration: float = 30.0
     """Final time, in steps/N."""
     rates: int | None = None

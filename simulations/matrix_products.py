@@ -41,7 +41,6 @@ class Options(sbn.study.Options):
         "paper": {"dimension": 400, "replicas": 20, "depth": 40},
     }
     store: Path = Path("results/matrix_products.zarr")
-    """Where the results go."""
     dimension: int | None = None
     """N of the spectra. The preset chooses this and the following if not given."""
     replicas: int | None = None

@@ -58,7 +58,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/maximum_learning_rate.zarr")
-    """Where the results go."""
     dimension: int | None = None
     """N of the chain. The preset chooses this and the following if not given."""
     replicas: int | None = None

@@ -68,7 +68,6 @@ class Options(sbn.study.Options):
         },
     }  # fmt: skip
     store: Path = Path("results/network_batch_size.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
     """Batch sizes. The preset chooses these and the following if not given."""
     ghost_sizes: tuple[int, ...] | None = None

@@ -53,7 +53,6 @@ class Options(sbn.study.Options):
         "paper": {"sizes": (4, 8, 16, 32, 64, 128), "replicas": 12, "epochs": 20},
     }
     store: Path = Path("results/network_flips.zarr")
-    """Where the results go."""
     depth: int = 4
     """Number of hidden layers."""
     channels: int = 8

@@ -57,7 +57,6 @@ class Options(sbn.study.Options):
         },
     }  # fmt: skip
     store: Path = Path("results/network_gain.zarr")
-    """Where the results go."""
     depth: int = 4
     """Number of hidden layers."""
     channels: int = 8

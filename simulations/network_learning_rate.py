@@ -68,7 +68,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/network_learning_rate.zarr")
-    """Where the results go."""
     samples: int = 256
     """Digits in the training set."""
     batch_size: int = 16

@@ -59,7 +59,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/network_sharpness.zarr")
-    """Where the results go."""
     depth: int = 3
     """Hidden layers."""
     channels: int = 8

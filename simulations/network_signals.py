@@ -53,7 +53,6 @@ class Options(sbn.study.Options):
         "paper": {"widths": (16, 64), "replicas": 16, "epochs": 12},
     }
     store: Path = Path("results/network_signals.zarr")
-    """Where the results go."""
     depth: int = 8
     """Number of hidden layers."""
     samples: int = 24

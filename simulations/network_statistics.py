@@ -66,7 +66,6 @@ class Options(sbn.study.Options):
         },
     }  # fmt: skip
     store: Path = Path("results/network_statistics.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
     """Samples that make the statistics. The preset chooses this and the following if not given."""
     samples: int | None = None

@@ -52,7 +52,6 @@ class Options(sbn.study.Options):
 
     presets: ClassVar = {"quick": {"networks": 6}, "paper": {"networks": 32}}
     store: Path = Path("results/partition.zarr")
-    """Where the results go."""
     networks: int | None = None
     """Random networks for each point; the preset's unless given."""
 

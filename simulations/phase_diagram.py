@@ -66,7 +66,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/phase_diagram.zarr")
-    """Where the results go."""
     duration: float = 1000.0
     """Final time of the maps, in steps/N."""
     scheduled: float = 100.0

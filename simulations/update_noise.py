@@ -44,7 +44,6 @@ class Options(sbn.study.Options):
         "paper": {"sizes": (8, 16, 32, 64, 128), "replicas": 20_000, "draws": 100, "groups": 8},
     }
     store: Path = Path("results/update_noise.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
     """Batch sizes. The preset chooses this and the following if not given."""
     replicas: int | None = None

@@ -48,7 +48,6 @@ class Options(sbn.study.Options):
         "paper": {"products": 5, "dimension": 100, "replicas": 16},
     }
     store: Path = Path("results/weight_decay.zarr")
-    """Where the results go."""
     products: int | None = None
     """Values of ηλ between 0.01 and 1. The preset chooses this and the following if not given."""
     dimension: int | None = None

@@ -165,7 +165,7 @@ class Normalization(nn.Module):
     ) -> Tensor:
         """Normalize x of shape (samples of a group, groups × channels, *positions)."""
         rule = KINDS[self.kind]
-        if rule.of_batch:
+        if rule.batch_mean and rule.batch_spread:
             output = functional.batch_norm(
                 x, mean, variance, gamma, beta, True, self.momentum, self.epsilon
             )

@@ -33,14 +33,9 @@ class LayerKind:
     is_differentiated: bool = True
 
     @property
-    def of_batch(self) -> bool:
-        """Whether μ and σ are both those of the batch, from which moving averages follow."""
-        return self.batch_mean and self.batch_spread
-
-    @property
     def needs_population(self) -> bool:
         """Whether training takes μ or σ of the population, which must then be fresh."""
-        return self.is_normalized and not self.of_batch
+        return self.is_normalized and not (self.batch_mean and self.batch_spread)
 
     @property
     def differentiates_population(self) -> bool:

@@ -92,7 +92,6 @@ def curves(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------

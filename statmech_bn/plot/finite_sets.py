@@ -53,7 +53,6 @@ def against(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------

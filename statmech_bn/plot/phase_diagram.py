@@ -54,7 +54,6 @@ def phase_diagram(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------

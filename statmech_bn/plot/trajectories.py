@@ -64,7 +64,6 @@ def trajectories(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------
@@ -127,7 +126,6 @@ def final_error(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------
