@@ -195,7 +195,8 @@ class Normalization(nn.Module):
 
 def kind_of(layer: Any) -> LayerKind:
     """Return what a layer takes from the batch; those of PyTorch take both."""
-    return KINDS[getattr(layer, "kind", BatchNormalization.kind)]
+    own = isinstance(layer, Normalization)
+    return KINDS[layer.kind if own else BatchNormalization.kind]
 
 
 def _derivative(values: Tensor) -> Tensor:

@@ -186,10 +186,10 @@ class _Training:
         self.zeta: Any = run.gamma_decay
         norms = {id(p) for layer in self.layers.values() for p in layer.parameters(recurse=False)}
         weights = [p for p in model.parameters() if id(p) not in norms]
-        scales = [p for p in model.parameters() if id(p) in norms]
+        affine = [p for p in model.parameters() if id(p) in norms]
         groups: list[dict[str, Any]] = [
             {"params": weights, "weight_decay": run.weight_decay},
-            {"params": scales, "weight_decay": 0.0},
+            {"params": affine, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.SGD(
             [group for group in groups if group["params"]], run.learning_rate, run.momentum
