@@ -168,7 +168,7 @@ def fixed_points() -> pd.DataFrame:
 
 def last(tree: xr.DataTree, normalization: str) -> xr.DataArray:
     """Return the correlation of unrelated inputs behind the last ReLU layer."""
-    deep = tree["depth/network"]["correlation"]
+    deep = tree["depth/network"].to_dataset()["correlation"]
     chosen = deep.sel(activation="relu", normalization=normalization, start=0.0)
     return chosen.isel(depth=-1, drop=True)
 

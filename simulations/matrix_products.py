@@ -104,15 +104,15 @@ def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
 
 def growth(tree: xr.DataTree, normalization: str) -> xr.DataArray:
     """Return the decades that the condition number gains with a factor, from the tenth on."""
-    values = tree["product"]["condition_number"].sel(normalization=normalization, drop=True)
-    decades = np.log10(values.load())
+    found = tree["product"].to_dataset().sel(normalization=normalization, drop=True)
+    decades = found.load().map(np.log10)["condition_number"]
     steps = decades.isel(factors=-1, drop=True) - decades.isel(factors=9, drop=True)
     return steps / (decades.sizes["factors"] - 10)
 
 
 def last(tree: xr.DataTree, activation: str, normalization: str) -> float:
     """Return the typical condition number of the last layer's fields."""
-    fields = tree["representation"]["condition_number"].isel(depth=-1)
+    fields = tree["representation"].to_dataset()["condition_number"].isel(depth=-1)
     return float(fields.sel(activation=activation, normalization=normalization).median())
 
 
