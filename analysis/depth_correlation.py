@@ -101,21 +101,18 @@ depth_correlation.fixed_points().round(4)
 
 
 # %%
-def last(normalization):
-    """Correlation of first unrelated inputs behind the last layer, mean and standard error."""
-    deep = tree["depth/network"]["correlation"].sel(activation="relu", normalization=normalization)
-    values = deep.sel(start=0.0).isel(depth=-1)
-    error = values.std("replica", ddof=1) / values.sizes["replica"] ** 0.5
-    return f"{values.mean().item():.3f} ± {error.item():.3f}"
-
-
+ends = {}
+for normalization in ("none", "batch"):
+    values = depth_correlation.last(tree, normalization)
+    mean, error = (part.item() for part in sbn.study.mean_and_error(values))
+    ends[normalization] = f"{mean:.3f} ± {error:.3f}"
 theory = tree["depth/late"].to_dataset().sel(activation="relu").isel(depth=-1)
 ratio = ((1 - theory["correlation"].sel(start=0.0)) / theory["late"]).item()
 print("Deep ReLU features forget the input: reproduced.")
-print(f"  unrelated inputs end at c = {last('none')} without normalization")
+print(f"  unrelated inputs end at c = {ends['none']} without normalization")
 print(f"  1 - c is {ratio:.2f} of its late-depth power at depth {theory['depth'].item()}")
 print("Batch normalization prevents it: reproduced.")
-print(f"  unrelated inputs end at c = {last('batch')}")
+print(f"  unrelated inputs end at c = {ends['batch']}")
 print(f"  one layer agrees with theory within {scores.abs().max(axis=None):.1f} standard errors")
 
 # %% [markdown]

@@ -26,13 +26,6 @@ gradient_alignment = sbn.study.load("gradient_alignment")
 
 s = sbn.symbolic
 
-
-# %%
-def show(name, expression):
-    """Typeset an equation."""
-    display(Math(f"{name} = {sbn.codegen.latex(expression)}"))
-
-
 # %% [markdown]
 # ## Derivation
 #
@@ -44,7 +37,8 @@ def show(name, expression):
 # $E[g'(u)g'(v)]$, for ReLU
 
 # %%
-show(r"E[g'(u)g'(v)]", s.correlation_kernel("relu", slopes=True))
+kernel = s.correlation_kernel("relu", slopes=True)
+display(Math(f"E[g'(u)g'(v)] = {sbn.codegen.latex(kernel)}"))
 
 # %% [markdown]
 # which is that of a single sample, 1/2, once the features have become alike ($c\to1$): from there
@@ -78,7 +72,7 @@ figures["coherence"]()
 
 # %%
 def mean(path, name, **where):
-    """Alignment averaged over layers and networks."""
+    """Return the alignment averaged over layers and networks."""
     return float(tree[path][name].sel(where).mean())
 
 

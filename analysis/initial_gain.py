@@ -27,13 +27,6 @@ initial_gain = sbn.study.load("initial_gain")
 
 s = sbn.symbolic
 
-
-# %%
-def show(name, expression):
-    """Typeset an equation."""
-    display(Math(f"{name} = {sbn.codegen.latex(expression)}"))
-
-
 # %% [markdown]
 # ## Derivation
 #
@@ -44,7 +37,8 @@ def show(name, expression):
 
 # %%
 for name in ("relu", "erf"):
-    show(r"\chi", s.gradient_multiplier(name, "batch"))
+    chi = s.gradient_multiplier(name, "batch")
+    display(Math(rf"\chi = {sbn.codegen.latex(chi)}"))
 
 # %% [markdown]
 # ## Simulation

@@ -82,31 +82,23 @@ figures["conditions"]()
 
 
 # %%
-def growth(values, along):
-    """Decades per factor from the tenth on, mean and standard error."""
-    decades = np.log10(values.transpose(along, "replica").values)
-    steps = (decades[-1] - decades[9]) / (len(decades) - 10)
-    return f"{steps.mean():.2f} ± {steps.std(ddof=1) / steps.size**0.5:.2f}"
-
-
-def last(activation, normalization):
-    """Typical condition number of the last layer's fields."""
-    fields = tree["representation"]["condition_number"].isel(depth=-1)
-    return float(fields.sel(activation=activation, normalization=normalization).median())
-
-
+decades = {}
+for normalization in ("none", "batch"):
+    growth = matrix_products.growth(tree, normalization)
+    mean, error = (part.item() for part in sbn.study.mean_and_error(growth))
+    decades[normalization] = f"{mean:.2f} ± {error:.2f} decades per factor"
+conditions = {n: matrix_products.last(tree, "relu", n) for n in decades}
 errors = moments["errors away"].abs().max()
 print("Products follow the Fuss–Catalan law: reproduced.")
 print(f"  second moments within {errors:.1f} standard errors, s = 1 … 8")
-maps = tree["product"]["condition_number"]
 exponent = tree["law"]["growth"].item() / np.log(10)
 print("Their condition number explodes with depth: reproduced.")
-print(f"  {growth(maps.sel(normalization='none'), 'factors')} decades per factor;")
+print(f"  {decades['none']};")
 print(f"  {exponent:.2f} for an endless product")
 print("Batch normalization prevents it: not for linear networks,")
-print(f"  {growth(maps.sel(normalization='batch'), 'factors')} decades per factor;")
+print(f"  {decades['batch']};")
 print("but yes for what ReLU layers say about a batch: condition number of the last fields")
-print(f"  {last('relu', 'none'):.0e} without, {last('relu', 'batch'):.0e} with normalization")
+print(f"  {conditions['none']:.0e} without, {conditions['batch']:.0e} with normalization")
 
 # %% [markdown]
 # Dividing channels by their spread makes rows equally long, not orthogonal. It takes the

@@ -19,7 +19,6 @@
 
 # %%
 # %matplotlib inline
-import numpy as np
 import sympy as sp
 from IPython.display import Math
 
@@ -79,7 +78,7 @@ lines = [
 print(sbn.codegen.latex_table(["", "student", *(f"${v}$" for v in symbols.values())], lines))
 
 # %%
-for student, remark in s.rate_table.REMARKS.items():
+for student, (_, remark, _) in s.rate_table.STUDENTS.items():
     if remark:
         print(f"{student}: {remark}\n")
 
@@ -138,8 +137,8 @@ dimension = measured.attrs["dimension"]
 for size in measured["batch_size"].values:
     rates = measured["divergence_rate"].sel(batch_size=size)
     expected = 2 * size / (1 + (size + 1) / dimension)
-    error = rates.std(ddof=1).item() / np.sqrt(rates.size)
-    print(f"M = {size:2d}: {rates.mean().item():8.4f} ± {error:.4f}, expected {expected:8.4f}")
+    mean, error = (part.item() for part in sbn.study.mean_and_error(rates))
+    print(f"M = {size:2d}: {mean:8.4f} ± {error:.4f}, expected {expected:8.4f}")
 
 # %% [markdown]
 # Six decades. Normalized students never diverge. Beyond $\eta\sim N$ a single step of the chain

@@ -27,14 +27,6 @@ import statmech_bn as sbn
 network_flips = sbn.study.load("network_flips")
 
 pd.set_option("display.max_colwidth", None)
-s = sbn.symbolic
-
-
-# %%
-def show(name, expression):
-    """Typeset an equation."""
-    display(Math(f"{name} = {sbn.codegen.latex(expression)}"))
-
 
 # %% [markdown]
 # ## Derivation
@@ -49,7 +41,7 @@ import sympy as sp
 M, rho = sp.symbols("M rho", positive=True)
 covariance = 1 - rho / M
 correlation = covariance / sp.sqrt(covariance)
-show("p", sp.acos(correlation) / sp.pi)
+display(Math(f"p = {sbn.codegen.latex(sp.acos(correlation) / sp.pi)}"))
 assert sp.simplify(sp.sin(sp.acos(correlation)) ** 2 - rho / M) == 0
 
 # %% [markdown]

@@ -27,14 +27,6 @@ import statmech_bn as sbn
 network_gain = sbn.study.load("network_gain")
 
 pd.set_option("display.max_colwidth", None)
-s = sbn.symbolic
-
-
-# %%
-def show(name, expression):
-    """Typeset an equation."""
-    display(Math(f"{name} = {sbn.codegen.latex(expression)}"))
-
 
 # %% [markdown]
 # ## Derivation
@@ -49,7 +41,7 @@ w1, w2, a = sp.symbols("w_1 w_2 a", positive=True)
 f = sp.Function("f")
 slope = sp.diff(f(w1 / sp.sqrt(w1**2 + w2**2)), w1).doit()
 ratio = sp.simplify((slope.subs({w1: a * w1, w2: a * w2}, simultaneous=True) / slope).doit())
-show(r"\frac{\partial_1\ell(aw)}{\partial_1\ell(w)}", ratio)
+display(Math(r"\partial_1\ell(aw)/\partial_1\ell(w) = " + sbn.codegen.latex(ratio)))
 
 # %% [markdown]
 # A step $\eta$ changes $w$ relative to its length $a|w|$ by $\eta/a^2$ of what it does at $a=1$:

@@ -27,13 +27,6 @@ update_noise = sbn.study.load("update_noise")
 
 s = sbn.symbolic
 
-
-# %%
-def show(name, expression):
-    """Typeset an equation."""
-    display(Math(f"{name} = {sbn.codegen.latex(expression)}"))
-
-
 # %% [markdown]
 # ## Derivation
 #
@@ -42,7 +35,8 @@ def show(name, expression):
 
 # %%
 for name in ("weight", "batch"):
-    show("dL/dt", s.order_parameter_flow(name, "linear")[s.L])
+    growth = s.order_parameter_flow(name, "linear")[s.L]
+    display(Math(f"dL/dt = {sbn.codegen.latex(growth)}"))
 
 # %% [markdown]
 # With weight normalization it is $\eta^2B/M$; with batch statistics $M-2$ of $M$ directions carry

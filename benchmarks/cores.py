@@ -19,7 +19,7 @@ from timing import Row, Work, interleaved, repetitions, spread
 import statmech_bn as sbn
 
 TASKS = 8
-"""Of the threads that only draw."""
+"""The threads that only draw have so many tasks."""
 
 
 def tables(quick: bool, device: str) -> dict[str, list[Row]]:

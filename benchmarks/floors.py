@@ -29,14 +29,14 @@ import statmech_bn as sbn
 from statmech_bn.arrays import namespace
 
 BUFFER = 2**15
-"""Normals that are drawn at a time; they stay in the cache."""
+"""So many normals are drawn at a time; they stay in the cache."""
 CACHE = 2**21
-"""Bytes."""
+"""Arrays of more bytes than this are in no cache."""
 COPIED = 2**23
-"""Numbers of an array that is in no cache; a copy reads and writes them."""
+"""An array of so many numbers is in no cache; a copy reads and writes them."""
 DRAWN_ON_GPU = 2**26
 STACK = 64
-"""Replicas whose products a GPU computes together."""
+"""A GPU computes the products of so many replicas together."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A loop that does one thing, and how many steps of one replica need as much of it."""
+class Loop:
+    """One thing that a step needs: a loop that does it, for so many steps of one replica."""
 
     work: Work
     steps: float
 
 
-def parts(case: Case) -> dict[str, Part]:
+def parts(case: Case) -> dict[str, Loop]:
     """Return the parts of the floor of a step."""
     if case.level == "mesoscopic":
         return {"random numbers": _chain_draws(case)}
@@ -87,22 +87,22 @@ def draw_chain(generator, batch_size, dimension, steps, buffer):
         buffer[-1] = generator.standard_gamma(0.5 * (dimension - 2.0))
 
 
-def _chain_draws(case: Case) -> Part:
+def _chain_draws(case: Case) -> Loop:
     if case.device == "cuda":
         return _draws(case, 3 * case.M + 1)
     buffer, steps = np.empty(3 * case.M + 1), 1 + 500_000 // case.M
-    return Part(partial(draw_chain, _generator(), case.M, float(case.N), steps, buffer), steps)
+    return Loop(partial(draw_chain, _generator(), case.M, float(case.N), steps, buffer), steps)
 
 
-def _draws(case: Case, needed: int) -> Part:
+def _draws(case: Case, needed: int) -> Loop:
     if case.device == "cuda":
         source = namespace("cuda").random.default_rng(0)
-        return Part(
+        return Loop(
             _finished(partial(source.standard_normal, DRAWN_ON_GPU, case.dtype)),
             DRAWN_ON_GPU / needed,
         )
     buffer = np.empty(BUFFER)
-    return Part(partial(draw, _generator(), buffer, 20), 20 * BUFFER / needed)
+    return Loop(partial(draw, _generator(), buffer, 20), 20 * BUFFER / needed)
 
 
 @numba.njit(nogil=True)
@@ -117,8 +117,8 @@ def _generator() -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(0))
 
 
-def _products(case: Case) -> Part:
-    """Products of the samples with the teacher and the weights, and of the errors with them."""
+def _products(case: Case) -> Loop:
+    """Time the products of samples with teacher and weights, and of the errors with samples."""
     library, each = namespace(case.device), case.M * case.N * (1 + 2 * case.rates)
     if case.device == "cuda":
         stack: tuple[int, ...] = (min(case.replicas, STACK),)
@@ -135,7 +135,7 @@ def _products(case: Case) -> Part:
 
     if case.device == "cpu":
         arguments = (x, teacher, weights, labels, fields, pushed, times)
-        return Part(partial(multiply, *arguments), times)
+        return Loop(partial(multiply, *arguments), times)
 
     def work() -> None:
         for _ in range(times):
@@ -143,7 +143,7 @@ def _products(case: Case) -> Part:
             library.matmul(x, weights, out=fields)
             library.matmul(x.swapaxes(-1, -2), fields, out=pushed)
 
-    return Part(_finished(work), times * stack[0])
+    return Loop(_finished(work), times * stack[0])
 
 
 @numba.njit(nogil=True)
@@ -155,11 +155,11 @@ def multiply(x, teacher, weights, labels, fields, pushed, times):
         np.dot(x.T, fields, pushed)
 
 
-def _copy(case: Case, needed: int) -> Part:
+def _copy(case: Case, needed: int) -> Loop:
     library = namespace(case.device)
     source = library.ones(COPIED, case.dtype)
     work = partial(library.copyto, library.empty_like(source), source)
-    return Part(_finished(work) if case.device == "cuda" else work, 2 * COPIED / needed)
+    return Loop(_finished(work) if case.device == "cuda" else work, 2 * COPIED / needed)
 
 
 def _finished(work: Work) -> Work:

@@ -28,7 +28,7 @@ except ImportError:
 
 START = sbn.OrderParameters(0.05)
 LONGEST_LOOP, LONGEST = 5.0, 20.0
-"""Seconds beyond which a loop is not timed, and of all calls of ours in a row."""
+"""A loop of more seconds is not timed; all calls of ours in a row take at most so many."""
 
 
 def cases(quick: bool, device: str) -> list[Case]:

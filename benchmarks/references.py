@@ -23,7 +23,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "softplus": (lambda z: np.logaddexp(0, z), lambda z: 1 / (1 + np.exp(-z))),
     "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
 }
-"""g and g', as functions of arrays."""
+"""Each activation has g and g', as functions of arrays."""
 
 
 def error_signal(
@@ -220,7 +220,7 @@ def agreement(
     setup : TeacherStudent
     level : {"microscopic", "mesoscopic"}
     loop : callable
-        Of this module, or of `torch_references`.
+        A loop of this module, or of `torch_references`.
     runs : int
         Replicas of both; N = 30, to t = 2, at η = 1.
     """

@@ -18,7 +18,7 @@ from statmech_bn.arrays import namespace
 Work = Callable[[], object]
 Row = dict[str, Any]
 FEWEST = 4
-"""Steps of a call, lest it be timed for its first touch of large arrays."""
+"""A call takes at least so many steps; the first touches large arrays, which takes time."""
 PACKAGES = ("statmech_bn", "numpy", "scipy", "numba", "torch")
 
 

@@ -23,7 +23,7 @@ from statmech_bn.errors import InvalidStore
 PAPER = ROOT / "paper"
 PROGRAMS = ("latexmk", "pdflatex", "bibtex")
 PACKAGES = "latexmk texlive-latex-extra texlive-fonts-recommended texlive-science cm-super"
-"""Of Debian and Ubuntu."""
+"""Debian and Ubuntu have what typesets the paper in these packages."""
 STYLES = ("booktabs.sty", "microtype.sty", "natbib.sty", "siunitx.sty")
 
 

@@ -16,7 +16,7 @@ import statmech_bn as sbn
 from paper.stores import BUILD
 
 s = sbn.symbolic
-SPREAD = sbn.symbolic.offline.scale
+SPREAD = sbn.symbolic.offline.shrinkage
 NOISE = sp.Symbol(r"B_{\perp}", positive=True)
 INFORMATION = sp.Symbol(r"\mathcal{I}(\gamma)")
 CURVATURE = sp.Symbol(r"\mathbb{E}[A'']")
@@ -251,7 +251,7 @@ EQUATIONS: dict[str, Callable[[], str]] = {
     "geometry/inside": lambda: sbn.codegen.latex(s.flip_rate("inside")),
     "geometry/outside": lambda: sbn.codegen.latex(s.flip_rate("outside")),
 }
-"""Key → what prints it."""
+"""Each key of ``\\eqn`` has a function that prints its equation."""
 
 
 def write(build: Path = BUILD) -> dict[str, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMN, PAGE = 3.375, 7.0
-"""Widths in inches."""
+"""A column and a page have these widths in inches."""
 
 
 def by_rows(figure: Figure) -> float:
@@ -100,7 +100,7 @@ FIGURES = {
     "three_levels": Printed("learning_rates", "relu_batch", COLUMN, 3.1, legend=3),
     "updates": Printed("exploding_updates", "growth", COLUMN, 1.9, legend=3),
 }
-"""Name in the paper → what is printed."""
+"""Each figure of the paper has a name."""
 
 
 def available() -> list[str]:

@@ -14,6 +14,7 @@ import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.study import mean_and_error
 
 VERDICTS = {
     "reproduced": "holds",
@@ -22,12 +23,12 @@ VERDICTS = {
     "fails": "fails",
     "not seen": "not seen",
 }
-"""Words of the paper for those of `statmech_bn.study.decide`."""
+"""The paper has these words for those of `statmech_bn.study.decide`."""
 FEW = 5
-"""Claims that rest on fewer replicas say so."""
+"""A claim that rests on fewer replicas than this says so."""
 
 Points = xr.DataArray | Sequence[xr.DataArray]
-"""Values over replicas at one or several points; see `statmech_bn.study.decide`."""
+"""Points are values over replicas, at one place or several; see `statmech_bn.study.decide`."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,9 @@ def count(value: float) -> str:
 
 
 def mean(values: xr.DataArray) -> tuple[float, float]:
-    """Return the mean over replicas and its standard error."""
-    array = np.asarray(values.transpose("replica").values, dtype=float)
-    return float(array.mean()), float(array.std(ddof=1) / math.sqrt(array.size))
+    """Return the mean over replicas and its standard error; NaN if a replica has no value."""
+    average, error = mean_and_error(values.where(values.notnull().all()))
+    return float(average), float(error)
 
 
 def averaged(values: xr.DataArray) -> str:

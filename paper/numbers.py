@@ -30,7 +30,7 @@ SOURCES = {
     "Cohen2021": "Cohen et al.",
     "Balestriero2022": "Balestriero and Baraniuk",
 }
-"""Whose claims are judged, in the order of the table."""
+"""The claims of these sources are judged, in the order of the table."""
 
 
 def collect(results: Path = RESULTS) -> tuple[dict[str, str], dict[str, list[Claim]]]:

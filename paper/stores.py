@@ -39,7 +39,7 @@ EXPERIMENTS = (
     "partition",
     "boundary_jitter",
 )
-"""In the order in which their claims are told."""
+"""The paper quotes these experiments, in the order in which their claims are told."""
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "networks": (
         "network_batch_size",
@@ -51,8 +51,8 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
         "network_flips",
     )
 }
-"""Sections of the paper (``sections/NAME.tex``) that are left out, with their numbers and figures,
-where there is no PyTorch, which their scripts import."""
+"""Sections of the paper (``sections/NAME.tex``) are left out, with their numbers and figures, where
+there is no PyTorch, which the scripts of these experiments import."""
 
 
 def script(name: str) -> ModuleType:

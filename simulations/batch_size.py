@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
-from generalization import cosine
+from gamma_decay import zeta
 
 import statmech_bn as sbn
 
@@ -30,9 +30,9 @@ THEORIES = {
     "shrunken": "least squares, shrunken",
     "uneven": "batch norm.",
 }
-"""Lines, and their titles in the figures."""
+"""Figures have a line for each of these theories, under this title."""
 NEAR = 3.0
-"""A parabola goes through sizes up to so many times larger or smaller than the theory's best."""
+"""The parabola is fitted to sizes within this factor of the best one by theory."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,10 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/batch_size.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """M; this and the following are the preset's unless given."""
+    """Batch sizes M. The preset chooses this and the following if not given."""
     dimension: int | None = None
-    """N."""
+    """Dimension N of the inputs."""
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None
@@ -74,7 +73,7 @@ def train(
         replicas,
         int(max(40, slowness * epochs)),
         seed,
-        schedule=cosine,
+        schedule=sbn.schedules.cosine(1.0),
         workers=1,
     )
     found = found.isel(load=0, learning_rate=0)
@@ -84,7 +83,8 @@ def train(
 def predict(load: float, theory: str, batch_sizes: np.ndarray) -> xr.Dataset:
     """Evaluate a theory at many batch sizes."""
     if theory == "ridge":
-        error = sbn.offline.ridge(load, 2 * load * 3 / (4 * batch_sizes), LABEL_NOISE)
+        decay = zeta("independent", "linear", 1)
+        error = sbn.offline.ridge(load, 2 * load * decay / batch_sizes, LABEL_NOISE)
     else:
         uneven = theory == "uneven"
         error = sbn.offline.batch_normalized(load, batch_sizes, LABEL_NOISE, uneven_weights=uneven)

@@ -13,16 +13,18 @@ change sides with it. The groups of the store:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import pixels
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
+from statmech_bn.study import mean_and_error
 
 UNITS = {
     "gaussian": "Gaussian fields",
@@ -52,9 +54,8 @@ class Options(sbn.study.Options):
         "paper": {"batches": 8_000, "networks": 16, "steps": 2000, "replicas": 16},
     }
     store: Path = Path("results/boundary_jitter.zarr")
-    """Where the results go."""
     batches: int | None = None
-    """Batches of each replica of one unit; this and the following are the preset's unless given."""
+    """Batches of a replica of one unit. The preset chooses this and the following if not given."""
     networks: int | None = None
     """Random networks."""
     steps: int | None = None
@@ -63,17 +64,9 @@ class Options(sbn.study.Options):
     """Trained classifiers."""
 
 
-@cache
-def digits() -> np.ndarray:
-    """Return the handwritten digits of scikit-learn, 64 pixels from 0 to 1."""
-    from sklearn.datasets import load_digits  # not needed by Gaussian fields
-
-    return load_digits().data / 16
-
-
 def unit(unit: str, batch_size: int, batches: int, seed: int) -> xr.Dataset:
     """Move the boundary of one unit."""
-    images = digits() if unit.startswith("digits") else None
+    images = pixels() if unit.startswith("digits") else None
     fields = None
     if images is not None:
         fields = images @ np.random.default_rng(seed).standard_normal(images.shape[1])
@@ -89,7 +82,7 @@ def unit(unit: str, batch_size: int, batches: int, seed: int) -> xr.Dataset:
 
 def network(replica: int, seed: int) -> xr.Dataset:
     """Count the units of a random network that change sides between a batch and all digits."""
-    images = digits()
+    images = pixels()
     plain = sbn.geometry.ReluNetwork.random((images.shape[1], *WIDTHS), seed + 1000 * replica)
     population = plain.with_batch_statistics(images)
     generator = np.random.default_rng(np.random.SeedSequence((seed, replica)))
@@ -151,17 +144,16 @@ def with_arcsine(tree: xr.DataTree) -> xr.Dataset:
 
 
 def scores(tree: xr.DataTree, name: str) -> pd.DataFrame:
-    """Jitter and flip rates of one unit, and by how many standard errors the theory misses them."""
+    """Table jitter and flip rates of one unit, and how many errors away from theory they are."""
     found = tree["unit"].to_dataset().sel(unit=name)
     table: dict[str, np.ndarray] = {}
     for variable in ("jitter", "inside", "outside"):
         values, predicted = found[variable], found[f"predicted_{variable}"]
-        error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-        table[variable] = values.mean("replica").values
+        mean, error = mean_and_error(values)
+        table[variable] = mean.values
         if predicted.notnull().all():
-            away = (values.mean("replica") - predicted) / error
             table[f"{variable}: predicted"] = predicted.values
-            table[f"{variable}: errors away"] = away.values
+            table[f"{variable}: errors away"] = ((mean - predicted) / error).values
     return pd.DataFrame(table, index=found["batch_size"].to_index())
 
 
@@ -175,9 +167,8 @@ def margin_gain(tree: xr.DataTree, variable: str = "margin") -> pd.DataFrame:
     table: dict[str, np.ndarray] = {}
     gain = batch - whole
     for label, values in (("batch", batch), ("set", whole), ("gain", gain)):
-        table[label] = values.mean("replica").values
-        error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-        table[f"{label}: error"] = error.values
+        mean, error = mean_and_error(values)
+        table[label], table[f"{label}: error"] = mean.values, error.values
     return pd.DataFrame(table, index=batch["batch_size"].to_index())
 
 

@@ -23,18 +23,19 @@ import pandas as pd
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU", "erf": "erf", "tanh": "tanh"}
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 ITERATED = ("relu", "tanh")
-"""Activations whose layers are iterated."""
+"""Layers with these activations are iterated."""
 POINTS, STARTS = (0.0, 0.3, 0.6, 0.9), (0.0, 0.5, 0.9)
-"""Correlations of the inputs, of one layer and of many."""
+"""The inputs of one layer have the first correlations, those of many layers the second."""
 PAIRS = {"none": 8, "batch": 4}
-"""Pairs of inputs for each correlation."""
+"""Each correlation is measured on so many pairs of inputs."""
 LATE = 10
-"""Factor by which theory goes deeper than networks, to where a power is left."""
+"""Theory goes deeper than networks by this factor, to where a power is left."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,8 @@ class Options(sbn.study.Options):
         "paper": {"width": 1000, "depth": 30, "networks": 8, "batch_size": 512},
     }
     store: Path = Path("results/depth_correlation.zarr")
-    """Where the results go."""
     width: int | None = None
-    """Units of a layer; this and the following are the preset's unless given."""
+    """Units of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of layers."""
     networks: int | None = None
@@ -137,11 +137,10 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def scores(tree: xr.DataTree) -> pd.DataFrame:
-    """By how many standard errors one layer of the networks differs from theory."""
+    """Say by how many standard errors one layer of the networks differs from theory."""
     found = tree["map/network"].to_dataset().isel(depth=1)
-    values = found["correlation"]
-    error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-    apart = (values.mean("replica") - found["theory"]) / error
+    mean, error = mean_and_error(found["correlation"])
+    apart = (mean - found["theory"]) / error
     rows = {
         f"{label}, {title}": {
             f"c = {c:g}": apart.sel(activation=a, normalization=n, start=c).item() for c in POINTS
@@ -153,7 +152,7 @@ def scores(tree: xr.DataTree) -> pd.DataFrame:
 
 
 def fixed_points() -> pd.DataFrame:
-    """Where the correlation of two inputs ends, how fast, and how gradients grow there."""
+    """Say where the correlation of two inputs ends, how fast, and how gradients grow there."""
     rows = {}
     for normalization in NORMALIZATIONS:
         for activation in ITERATED:
@@ -165,6 +164,13 @@ def fixed_points() -> pd.DataFrame:
                 "χ": float(layer.gradient_multiplier(found.variance)),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def last(tree: xr.DataTree, normalization: str) -> xr.DataArray:
+    """Return the correlation of unrelated inputs behind the last ReLU layer."""
+    deep = tree["depth/network"].to_dataset()["correlation"]
+    chosen = deep.sel(activation="relu", normalization=normalization, start=0.0)
+    return chosen.isel(depth=-1, drop=True)
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

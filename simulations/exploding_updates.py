@@ -17,16 +17,18 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import batch
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 RATES = (0.0, *np.geomspace(0.03, 10_000, 12).tolist())
 FACTORS = (1.0, 2.0)
-"""Of the loss, from which on a step is too large: it descends, it does not explode."""
+"""A step is too large if it multiplies the loss by more: it must descend, or not explode."""
 LARGE = 300.0
-"""Learning rates from here on are those whose growth is compared with 2 ln η."""
+"""The growth at learning rates from this one on is compared with 2 ln η."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,8 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/exploding_updates.zarr")
-    """Where the results go."""
     width: int | None = None
-    """Channels of a layer; this and the following are the preset's unless given."""
+    """Channels of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of hidden layers."""
     depths: tuple[int, ...] | None = None
@@ -57,18 +58,11 @@ class Options(sbn.study.Options):
     """Digits in the batch."""
 
 
-def batch(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a batch of digits."""
-    images, labels = sbn.depth.digits()
-    chosen = np.random.default_rng(seed).choice(labels.size, samples, replace=False)
-    return images[chosen], labels[chosen]
-
-
 def step(
     normalization: str, depth: int, width: int, samples: int, replicas: int, seed: int
 ) -> xr.Dataset:
     """Take steps of all sizes, and see how fields grow with the layer."""
-    images, labels = batch(samples, seed)
+    images, labels = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, images.shape[1], normalization=normalization)
     found = sbn.depth.step_moments(network, images, labels, RATES, replicas, seed)
     return found.assign(growth=sbn.depth.growth_per_layer(found))
@@ -84,7 +78,7 @@ def largest(
     seed: int,
 ) -> xr.Dataset:
     """Find the largest step after which the loss is less than `factor` times that before."""
-    images, labels = batch(samples, seed)
+    images, labels = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, images.shape[1], normalization=normalization)
     found = sbn.depth.largest_step(network, images, labels, replicas, seed, factor)
     return found.to_dataset()
@@ -106,7 +100,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def growth_exponents(tree: xr.DataTree, normalization: str) -> xr.DataArray:
-    """Slope of the growth per layer against ln η at large η, over replicas."""
+    """Return the slope of the growth per layer against ln η at large η, over replicas."""
     growth = tree["step"]["growth"].sel(normalization=normalization, drop=True).load()
     growth = growth.sel(learning_rate=growth["learning_rate"] >= LARGE)
     growth = growth.transpose("learning_rate", "replica").dropna("replica")
@@ -115,13 +109,13 @@ def growth_exponents(tree: xr.DataTree, normalization: str) -> xr.DataArray:
 
 
 def growth_exponent(tree: xr.DataTree, normalization: str) -> tuple[float, float]:
-    """Mean of `growth_exponents` and its standard error."""
-    slopes = growth_exponents(tree, normalization)
-    return float(slopes.mean()), float(slopes.std(ddof=1)) / np.sqrt(slopes.size)
+    """Return the mean of `growth_exponents` and its standard error."""
+    mean, error = mean_and_error(growth_exponents(tree, normalization))
+    return float(mean), float(error)
 
 
 def step_ratio(tree: xr.DataTree, factor: float) -> xr.DataArray:
-    """How many times larger a step batch normalization takes, for each depth."""
+    """Return how many times larger a step batch normalization takes, for each depth."""
     steps = tree["largest"].to_dataset().sel(factor=factor)
     typical = steps.map(np.log).mean("replica").map(np.exp)["largest_step"]
     return typical.sel(normalization="batch") / typical.sel(normalization="none")

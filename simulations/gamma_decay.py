@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,10 +25,11 @@ import pandas as pd
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 INFORMATION = {"linear": 1.0, "relu": 0.5}
-"""E[g'²], by which the decay of a linear unit is to be multiplied for a homogeneous one."""
+"""The decay of a homogeneous unit is this E[g'²] times that of a linear one."""
 PARTS = {"linear": "linear", "relu": "ReLU", "tanh": "tanh"}
 FLUCTUATING = ("mean", "spread", "both")
 STUDENTS = {
@@ -41,9 +42,9 @@ STUDENTS = {
 LEVELS = ("macroscopic", "mesoscopic")
 AT_REST = sbn.OrderParameters(overlap=1.0, length=1.0, gamma=1.0)
 HELD = 1e-12
-"""Learning rate of weights that are to stay where they are."""
+"""Weights that are to stay where they are have this learning rate."""
 SETTLED = 20.0
-"""Time after which γ has forgotten its start."""
+"""γ has forgotten its start after this time, in steps/N."""
 INPUT_BATCH, LANDSCAPE_BATCH, TRAJECTORY_BATCH = 64, 8, 16
 START, TRAJECTORY_NOISE, TRAJECTORY_RATE = sbn.OrderParameters(0.05, 1.0, 1.0), 0.5, 1.0
 
@@ -62,9 +63,8 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/gamma_decay.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; these and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses these and the following if not given."""
     samples: float | None = None
     """Samples of each point."""
     steps: int | None = None
@@ -73,8 +73,9 @@ class Options(sbn.study.Options):
     """Independent runs, from which the error bars come."""
 
 
+@cache
 def zeta(statistics: str, activation: str, batch_size: int) -> float:
-    """Coefficient of gamma decay of a homogeneous unit under Gaussian fields."""
+    """Return ζ, the coefficient of gamma decay, of a homogeneous unit under Gaussian fields."""
     derived = sbn.symbolic.gamma_decay(statistics, "linear", "gaussian").zeta
     linear = derived.subs({sbn.symbolic.M: batch_size, sbn.symbolic.gamma: 1})
     return INFORMATION[activation] * float(linear)
@@ -277,7 +278,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def distances(tree: xr.DataTree, activation: str) -> pd.DataFrame:
-    """Root mean square over time of what separates each student from batch normalization, N → ∞.
+    """Return the root mean square over time of each student's distance from batch norm., N → ∞.
 
     The length counts by its logarithm; "all" is the root of the sum of squares of R, log L and γ.
     """
@@ -291,11 +292,10 @@ def distances(tree: xr.DataTree, activation: str) -> pd.DataFrame:
 
 
 def scores(tree: xr.DataTree, activation: str) -> pd.DataFrame:
-    """M(1 − γ) of the chain, and by how many standard errors each theory misses it."""
+    """Table M(1 − γ) of the chain, and by how many standard errors each theory misses it."""
     found = tree["shrinkage"].to_dataset().sel(activation=activation).dropna("batch_size")
-    size, replicas = found["batch_size"], found.sizes["replica"]
-    error = size * found["gamma"].std("replica", ddof=1) / np.sqrt(replicas)
-    measured = (size * (1 - found["gamma"])).mean("replica")
+    size = found["batch_size"]
+    measured, error = mean_and_error(size * (1 - found["gamma"]))
     table = {"measured": measured, "standard error": error}
     for name in ("independent", "correlated", "exact"):
         table[name] = size * (1 - found[name])

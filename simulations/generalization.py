@@ -26,18 +26,19 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from gamma_decay import zeta
 
 import statmech_bn as sbn
 from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 BATCH_SIZES = (5, 10, 40)
 SHOWN = 10
-"""The batch size whose gamma decay the figures show."""
+"""The figures show the gamma decay of this batch size."""
 LABEL_NOISE = 0.5
 SHORT = sbn.OrderParameters(overlap=0.0, length=1e-3)
-"""Without normalization the initial weights are not forgotten, so they are small."""
+"""A student without normalization starts here: it does not forget its initial weights."""
 UNBATCHED = ["none", f"weight_{SHOWN}", *(f"population_{size}" for size in BATCH_SIZES)]
 STUDENTS = {
     "none": "no normalization",
@@ -48,7 +49,7 @@ STUDENTS = {
 LABELS = {"teacher": "digits, teacher", "true": "digits, odd or even"}
 ON_DIGITS = ["none", f"population_{SHOWN}", f"batch_{SHOWN}"]
 COMPONENTS = 40
-"""Principal components of the digits that are used, N."""
+"""N, the number of principal components of the digits that are used."""
 
 
 @dataclass(frozen=True)
@@ -72,27 +73,16 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/generalization.zarr")
-    """Where the results go."""
     loads: tuple[float, ...] | None = None
-    """α = P/N; this and the following are the preset's unless given."""
+    """Loads α = P/N. The preset chooses this and the following if not given."""
     digit_loads: tuple[float, ...] | None = None
     """α for the digits, at most 40."""
     dimension: int | None = None
-    """N."""
+    """Dimension N of the inputs."""
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None
     """Epochs at most; far from α = 1 fewer are enough."""
-
-
-def gamma_decay(activation: str, batch_size: int) -> float:
-    """Return ζ of the published picture: (3/(4M)) E[g'²u²], with the information ½ for ReLU."""
-    return 3 / (4 * batch_size) * {"linear": 1.0, "relu": 0.5}[activation]
-
-
-def cosine(done: float) -> float:
-    """Anneal the learning rates from 1 to 0."""
-    return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
 def train(
@@ -115,10 +105,10 @@ def train(
     samples = round(load * dimension)
     slowest, fastest = (1 - load**-0.5) ** 2, (1 + load**-0.5) ** 2
     if normalization == "batch":
-        batch_size, rate, schedule, most = int(size), 0.5 * int(size), cosine, epochs
+        batch_size, rate, most = int(size), 0.5 * int(size), epochs
         wanted = 40 / (load * slowest)
     else:
-        batch_size, rate, schedule, most = samples, dimension / fastest, None, 5 * epochs
+        batch_size, rate, most = samples, dimension / fastest, 5 * epochs
         wanted = 12 * fastest / slowest
     decays = normalization in ("weight", "population")
     setup = sbn.TeacherStudent(
@@ -126,7 +116,7 @@ def train(
         normalization,
         batch_size,
         label_noise,
-        gamma_decay=gamma_decay(activation, int(size)) if decays else 0.0,
+        gamma_decay=zeta("independent", activation, int(size)) if decays else 0.0,
     )
     found = sbn.offline.train(
         setup,
@@ -137,7 +127,7 @@ def train(
         int(np.clip(wanted, 60, most)),
         seed,
         start=SHORT if normalization == "none" else sbn.OrderParameters(0.0),
-        schedule=schedule,
+        schedule=sbn.schedules.cosine(1.0) if normalization == "batch" else None,
         workers=1,
         **data,
     )
@@ -168,7 +158,7 @@ def train_on_digits(labels: str, student: str, load: float, **run: Any) -> xr.Da
 
 def replica_symmetric(load: float) -> xr.Dataset:
     """Solve for a ReLU student with the gamma decay that the figures show."""
-    penalty = 2 * load * gamma_decay("relu", SHOWN)
+    penalty = 2 * load * zeta("independent", "relu", SHOWN)
     found = sbn.offline.replica_symmetric("relu", load, penalty, LABEL_NOISE)
     return found.isel(load=0, drop=True)[["generalization_error", "residual", "converged"]]
 
@@ -220,7 +210,7 @@ def linear_theory(student: str, run: xr.Dataset, label_noise: float = LABEL_NOIS
             alpha, int(size), label_noise, growth, uneven_weights=True
         )
     else:
-        decay = 0.0 if normalization == "none" else gamma_decay("linear", int(size))
+        decay = 0.0 if normalization == "none" else zeta("independent", "linear", int(size))
         error = sbn.offline.ridge(alpha, 2 * alpha * decay, label_noise)
     return error_over_loads(alpha, error)
 

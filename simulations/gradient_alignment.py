@@ -20,11 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import batch
 
 import statmech_bn as sbn
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 GAINS = (1.4142, 1.6, 2.0)
 """√2 keeps the variance of ReLU networks."""
 PIXELS, CLASSES = 64, 10
@@ -45,9 +46,8 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/gradient_alignment.zarr")
-    """Where the results go."""
     width: int | None = None
-    """Channels of a layer; this and the following are the preset's unless given."""
+    """Channels of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of hidden layers."""
     replicas: int | None = None
@@ -58,27 +58,20 @@ class Options(sbn.study.Options):
     """Widths at which the coherence is compared with mean-field theory."""
 
 
-def digits(samples: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a batch of digits."""
-    images, labels = sbn.depth.digits()
-    chosen = generator.choice(labels.size, samples, replace=False)
-    return images[chosen], labels[chosen]
-
-
 def dense(
     gain: float, normalization: str, depth: int, width: int, samples: int, replicas: int, seed: int
 ) -> xr.Dataset:
     """Measure a dense network."""
-    batch = digits(samples, np.random.default_rng(seed))
+    inputs = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, PIXELS, CLASSES, "relu", normalization, gain)
-    return sbn.depth.gradient_alignment(network, *batch, replicas, seed)
+    return sbn.depth.gradient_alignment(network, *inputs, replicas, seed)
 
 
 def convolution(
     normalization: str, depth: int, width: int, samples: int, replicas: int, seed: int
 ) -> xr.Dataset:
     """Measure a convolutional network on rows of eight pixels."""
-    images, labels = digits(samples, np.random.default_rng(seed))
+    images, labels = batch(samples, np.random.default_rng(seed))
     network = sbn.depth.DeepNetwork(depth, width, 8, CLASSES, normalization=normalization, kernel=3)
     return sbn.depth.gradient_alignment(network, images.reshape(-1, 8, 8), labels, replicas, seed)
 
@@ -86,10 +79,10 @@ def convolution(
 def unrelated(width: int, depth: int, samples: int, replicas: int, seed: int) -> xr.Dataset:
     """Measure a dense network without normalization on Gaussian inputs."""
     generator = np.random.default_rng(seed)
-    digits(samples, generator)  # the inputs are drawn after the digits, not from the same numbers
-    batch = sbn.depth.teacher_classes(samples, PIXELS, CLASSES, generator)
+    batch(samples, generator)  # the inputs are drawn after the digits, not from the same numbers
+    inputs = sbn.depth.teacher_classes(samples, PIXELS, CLASSES, generator)
     network = sbn.depth.DeepNetwork(depth, width, PIXELS, CLASSES, gain=2.0)
-    return sbn.depth.gradient_alignment(network, *batch, replicas, seed)
+    return sbn.depth.gradient_alignment(network, *inputs, replicas, seed)
 
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:
@@ -113,7 +106,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def largest_sum(tree: xr.DataTree) -> float:
-    """Largest alignment of any layer's fields before batch normalization: zero but for rounding."""
+    """Return the largest alignment of fields before batch normalization: zero but for rounding."""
     convolved = tree["convolution"].to_dataset().sel(normalization="batch")
     nodes = (tree["dense/batch"], convolved)
     return max(float(node["gradient_alignment"].max()) for node in nodes)

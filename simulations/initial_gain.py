@@ -21,19 +21,20 @@ import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 x = sp.Symbol("x", real=True)
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "logistic": 1 / (1 + sp.exp(-x))}
 TITLES = {"relu": "ReLU", "tanh": "tanh", "logistic": "logistic"}
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 GAINS = (0.5, 1.0, 2.0, 4.0)
-"""Initial gains of the networks whose gradients are measured."""
+"""Gradients are measured in networks of these initial gains."""
 TRAINED = {"depth": 10, "width": 64}
-"""Shape of the networks that are trained, smaller than those whose gradients are measured."""
+"""Networks that are trained have this shape, smaller than those whose gradients are measured."""
 BATCH_SIZE = 64
 RATES = (0.01, 0.1, 1.0)
-"""Learning rates, of which the best is taken for each gain."""
+"""Each gain is trained at these learning rates, of which the best is taken."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,8 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/initial_gain.zarr")
-    """Where the results go."""
     width: int | None = None
-    """Channels of a layer; this and the following are the preset's unless given."""
+    """Channels of a layer. The preset chooses this and the following if not given."""
     depth: int | None = None
     """Number of hidden layers."""
     samples: int | None = None
@@ -134,7 +134,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def growth(tree: xr.DataTree) -> xr.Dataset:
-    """Logarithm of the growth of the mean square gradient per layer, and the mean field's."""
+    """Return the log of the growth of the mean square gradient per layer, and the mean field's."""
     found = tree["gradients"].to_dataset().load()
     depth = found.sizes["layer"]
     middle = found.sel(layer=[2, max(3, depth - 4)]).map(np.log)
@@ -143,11 +143,10 @@ def growth(tree: xr.DataTree) -> xr.Dataset:
 
 
 def multipliers(tree: xr.DataTree) -> pd.DataFrame:
-    """Growth of the mean square gradient per layer, measured, and the mean field's."""
+    """Table the growth of the mean square gradient per layer, measured, and the mean field's."""
     log_growth = growth(tree)
     mean = log_growth.mean("replica").map(np.exp)
-    spread = log_growth["gradient_square"].std("replica", ddof=1)
-    error = mean["gradient_square"] * spread / np.sqrt(log_growth.sizes["replica"])
+    error = mean["gradient_square"] * mean_and_error(log_growth["gradient_square"])[1]
     rows = {}
     for name in ACTIVATIONS:
         for normalization, title in NORMALIZATIONS.items():
@@ -162,7 +161,7 @@ def multipliers(tree: xr.DataTree) -> pd.DataFrame:
 
 
 def best_accuracy(found: xr.Dataset) -> xr.DataArray:
-    """Accuracy after training at the learning rate that is best for each gain, over replicas."""
+    """Return the accuracy, over replicas, at the learning rate that is best for each gain."""
     final = found["training_accuracy"].isel(epoch=-1).load()
     best = final.mean("replica").argmax("learning_rate")
     return final.isel(learning_rate=best)

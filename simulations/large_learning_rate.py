@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
-from generalization import cosine
 
 import statmech_bn as sbn
 from statmech_bn.study import mean_and_error
@@ -40,11 +39,10 @@ class Options(sbn.study.Options):
         "paper": {"rates": 7, "dimension": 200, "replicas": 12, "epochs": 500},
     }
     store: Path = Path("results/large_learning_rate.zarr")
-    """Where the results go."""
     rates: int | None = None
-    """Number of learning rates; this and the following are the preset's unless given."""
+    """Number of learning rates. The preset chooses this and the following if not given."""
     dimension: int | None = None
-    """N."""
+    """Dimension N of the inputs."""
     replicas: int | None = None
     """Training sets."""
     epochs: int | None = None
@@ -105,8 +103,9 @@ def correction(
         seed=seed,
         workers=1,
     )
+    annealed = run(learning_rate=0.3 * batch_size, schedule=sbn.schedules.cosine(1.0))
+    annealed = annealed.isel(load=0, learning_rate=0)
     last = [round(epochs / 2**k) for k in (4, 3, 2, 1, 0)]
-    annealed = run(learning_rate=0.3 * batch_size, schedule=cosine).isel(load=0, learning_rate=0)
     constant = run(learning_rate=3.0 * batch_size, history=last).isel(load=0, learning_rate=0)
     rate = 3.0 * constant["gamma"] / constant["length"] ** 2
     excess = constant["generalization_error"] - annealed["generalization_error"]
@@ -152,8 +151,9 @@ def first_correction(found: xr.Dataset) -> tuple[float, float]:
     last = found.isel(epoch=slice(-3, None))  # the effective rate falls
     rates = last["effective_relative_rate"].mean("replica").values
     values = last["excess_error"].transpose("replica", "epoch").values
-    slopes = values @ rates / (rates @ rates)
-    return float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(slopes.size))
+    slopes = xr.DataArray(values @ rates / (rates @ rates), dims="replica")
+    mean, error = mean_and_error(slopes)
+    return float(mean), float(error)
 
 
 def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:

@@ -24,16 +24,17 @@ import xarray as xr
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
 from statmech_bn.plot import Panel, curves
+from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 STUDENTS = {"weight": "weight norm.", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 VARIABLES = ("length_per_root_rate", "effective_rate", "misalignment")
 BATCH_SIZE = 8
 LABEL_NOISE = 0.5
 RATES = (0.3, 3.0, 30.0)
 SCALE_RATE = 1.0
-"""η_γ of all, or the noise of γ at finite N would grow with η."""
+"""All runs have this η_γ; otherwise the noise of γ at finite N would grow with η."""
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 FIRST, LAST = 1.0, 1e5
 
@@ -47,9 +48,8 @@ class Options(sbn.study.Options):
         "paper": {"dimension": 100, "replicas": 64, "duration": 3000.0},
     }
     store: Path = Path("results/late_time.zarr")
-    """Where the results go."""
     dimension: int | None = None
-    """N of the chain, even; this and the following are the preset's unless given."""
+    """N of the chain, even. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Runs of the chain."""
     duration: float | None = None
@@ -101,13 +101,11 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 def infinite_dimension(larger: xr.Dataset, smaller: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """Extrapolate the chain in 1/N from N and N/2; returns the mean and its standard error."""
-    means, errors = [], []
-    for result in (larger, smaller):
-        values = result[list(VARIABLES)]
-        means.append(values.mean("replica"))
-        errors.append(values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"]))
-    mean = 2 * means[0] - means[1]
-    return mean, np.sqrt(4 * errors[0] ** 2 + errors[1] ** 2)
+    means, errors = xr.Dataset(), xr.Dataset()
+    for name in VARIABLES:
+        (mean, error), (less, more) = (mean_and_error(run[name]) for run in (larger, smaller))
+        means[name], errors[name] = 2 * mean - less, np.sqrt(4 * error**2 + more**2)
+    return means, errors
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from gamma_decay import zeta
 
 import statmech_bn as sbn
 
@@ -24,7 +25,7 @@ STUDENTS = {
     "weight_gamma_decay": r"weight norm. + $\gamma$ decay",
     "batch": "batch norm.",
 }
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 LEVELS = ("macroscopic", "mesoscopic", "microscopic")
 BATCH_SIZE = 32
 LABEL_NOISE = 0.5
@@ -40,11 +41,10 @@ class Options(sbn.study.Options):
         "paper": {"rates": 13, "dimension": 500, "replicas": 64, "networks": 6},
     }
     store: Path = Path("results/learning_rates.zarr")
-    """Where the results go."""
     duration: float = 30.0
     """Final time, in steps/N."""
     rates: int | None = None
-    """Number of learning rates; this and the following are the preset's unless given."""
+    """Number of learning rates. The preset chooses this and the following if not given."""
     dimension: int | None = None
     """N, of the chain and of the network: both then follow the same law."""
     replicas: int | None = None
@@ -55,16 +55,13 @@ class Options(sbn.study.Options):
 
 def setup(activation: str, student: str) -> sbn.TeacherStudent:
     """Describe one student; its γ decay is the one that batch statistics are worth at order 1/M."""
-    shrinkage = 3 / (8 * BATCH_SIZE)  # ζ for a linear unit, whose E[g'²u²] is 1
     return sbn.TeacherStudent(
         activation,
         normalization="weight" if student == "weight_gamma_decay" else student,
         batch_size=BATCH_SIZE,
         label_noise=LABEL_NOISE,
         gamma_decay=(
-            shrinkage * {"linear": 1.0, "relu": 0.5}[activation]
-            if student == "weight_gamma_decay"
-            else 0.0
+            zeta("correlated", activation, BATCH_SIZE) if student == "weight_gamma_decay" else 0.0
         ),
     )
 

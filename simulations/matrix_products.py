@@ -22,10 +22,11 @@ import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
+from statmech_bn.study import mean_and_error
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 FACTORS = 8
 SMALL = 32
 """Dimension of the matrices whose condition numbers are measured."""
@@ -40,9 +41,8 @@ class Options(sbn.study.Options):
         "paper": {"dimension": 400, "replicas": 20, "depth": 40},
     }
     store: Path = Path("results/matrix_products.zarr")
-    """Where the results go."""
     dimension: int | None = None
-    """N of the spectra; this and the following are the preset's unless given."""
+    """N of the spectra. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Independent products, from which the error bars come."""
     depth: int | None = None
@@ -78,15 +78,15 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
-    """First or second moment of the squared singular values: measured, the law's, and exact."""
+    """Table a moment of the squared singular values: measured, the law's, and exact."""
     values = tree["spectra"].to_dataset()["squared_singular_value"].isel(dimension=0).load()
     measured = (values**order).mean("rank")
     rows = {}
     for s in values["factors"].values:
         predicted = sbn.symbolic.fuss_catalan(int(s))
         found = measured.sel(factors=s)
-        error = float(found.std("replica", ddof=1)) / np.sqrt(found.sizes["replica"])
-        limit, mean = float(predicted.moment.subs(sbn.symbolic.k, order)), float(found.mean())
+        mean, error = (float(part) for part in mean_and_error(found))
+        limit = float(predicted.moment.subs(sbn.symbolic.k, order))
         exact = limit
         if order == 2:
             exact = sbn.depth.second_moments(int(s), values["dimension"].item())[-1]
@@ -100,6 +100,20 @@ def moments(tree: xr.DataTree, order: int) -> pd.DataFrame:
             "largest": float(values.sel(factors=s).max("rank").mean()),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def growth(tree: xr.DataTree, normalization: str) -> xr.DataArray:
+    """Return the decades that the condition number gains with a factor, from the tenth on."""
+    found = tree["product"].to_dataset().sel(normalization=normalization, drop=True)
+    decades = found.load().map(np.log10)["condition_number"]
+    steps = decades.isel(factors=-1, drop=True) - decades.isel(factors=9, drop=True)
+    return steps / (decades.sizes["factors"] - 10)
+
+
+def last(tree: xr.DataTree, activation: str, normalization: str) -> float:
+    """Return the typical condition number of the last layer's fields."""
+    fields = tree["representation"].to_dataset()["condition_number"].isel(depth=-1)
+    return float(fields.sel(activation=activation, normalization=normalization).median())
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

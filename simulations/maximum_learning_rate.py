@@ -29,19 +29,19 @@ from statmech_bn.plot import Panel, curves
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 STUDENTS = {"none": "no normalization", "weight": "weight norm.", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 LEVELS = ("macroscopic", "mesoscopic")
 BATCH_SIZE = 8
 LABEL_NOISE = 0.5
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 RATES = (0.5, 2.0, 8.0)
-"""Of the trajectories."""
+"""Trajectories have these learning rates."""
 SCALE_RATE = 1.0
-"""η_γ: the step of γ is not normalized, and has a maximum of its own."""
+"""γ has this learning rate: its step is not normalized, and has a maximum of its own."""
 LARGEST = 1e3
-"""Learning rates of the unnormalized student are below."""
+"""The unnormalized student has learning rates below this one."""
 FAR_OUT, FAR_TIME = sbn.OrderParameters(overlap=0.05, length=1e50), 0.5
-"""Start and time of the bisection; within it the length changes by less than e^(4M)."""
+"""The bisection starts here, and runs until this time: the length changes by less than e^(4M)."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/maximum_learning_rate.zarr")
-    """Where the results go."""
     dimension: int | None = None
-    """N of the chain; this and the following are the preset's unless given."""
+    """N of the chain. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Runs of the chain."""
     rates: int | None = None

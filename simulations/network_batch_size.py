@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,11 +25,13 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 
 import statmech_bn as sbn
 from statmech_bn import networks
 from statmech_bn.random import stream
+from statmech_bn.study import mean_and_error
 
 NETWORKS = {"dense": "one dense layer", "convolutional": "three convolutions"}
 KINDS = {
@@ -42,11 +44,11 @@ GROUPS = {"own": "batches of $M$", "ghosts": "statistics over $M$ of 64"}
 THEORIES = ("independent", "correlated")
 QUANTITIES = {"mean_gamma": "|γ|", "training_loss": "training loss", "test_loss": "test loss"}
 WIDTH, DEPTH, CHANNELS = 16, 3, 8
-"""Units of the dense layer; layers and channels of the convolutional network."""
+"""The dense layer has so many units, the convolutional network so many layers and channels."""
 RATES = {"dense": 0.1, "convolutional": 0.3}
-"""Learning rates at the batch size of the ghosts; those of other batch sizes are proportional."""
+"""Steps on TOGETHER samples have these learning rates; those on others are in proportion."""
 TOGETHER = 64
-"""Samples of a step with ghosts."""
+"""A step with ghost batches is on so many samples."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,8 @@ class Options(sbn.study.Options):
         },
     }  # fmt: skip
     store: Path = Path("results/network_batch_size.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; these and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses these and the following if not given."""
     ghost_sizes: tuple[int, ...] | None = None
     """Samples of a batch of 64 that make the statistics, divisors of 64."""
     samples: int | None = None
@@ -77,12 +78,6 @@ class Options(sbn.study.Options):
     """Passes through the training set."""
     replicas: int | None = None
     """Seeds, from which the error bars come."""
-
-
-@lru_cache(maxsize=4)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 def classifier(network: str, normalization: str, ghost_size: int | None, seed: int) -> nn.Module:
@@ -170,11 +165,10 @@ def ratio(part: xr.DataArray, whole: xr.DataArray) -> tuple[xr.DataArray, xr.Dat
 
     NaN where the whole is not seen beyond three standard errors.
     """
-    root = np.sqrt(whole.sizes["replica"])
-    mean, error = whole.mean("replica"), whole.std("replica", ddof=1) / root
+    mean, error = mean_and_error(whole)
     mean = mean.where(np.abs(mean) > 3 * error)
     share = part.mean("replica") / mean
-    return share, (part - share * whole).std("replica", ddof=1) / root / np.abs(mean)
+    return share, mean_and_error(part - share * whole)[1] / np.abs(mean)
 
 
 def shares(parts: Mapping[str, xr.DataArray], whole: xr.DataArray) -> xr.Dataset:
@@ -189,9 +183,9 @@ def shares(parts: Mapping[str, xr.DataArray], whole: xr.DataArray) -> xr.Dataset
     sources = xr.Variable("source", list(parts))
     divided = zip(*(ratio(part, whole) for part in parts.values()), strict=True)
     share, share_error = (xr.concat(found, sources) for found in divided)
-    error = whole.std("replica", ddof=1) / np.sqrt(whole.sizes["replica"])
-    found = {"gap": whole.mean("replica"), "gap_error": error}
-    return xr.Dataset(found | {"share": share, "share_error": share_error})
+    mean, error = mean_and_error(whole)
+    found = {"gap": mean, "gap_error": error, "share": share, "share_error": share_error}
+    return xr.Dataset(found)
 
 
 def closure(found: xr.Dataset, quantity: str) -> xr.Dataset:

@@ -22,7 +22,7 @@ in a network the layers below change sides too. (This project's.) The group of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from scipy.special import ndtr
 from torch import Tensor, nn
 
@@ -40,7 +41,7 @@ from statmech_bn.networks.surgery import hooked
 
 LEARNING_RATE, BATCH_SIZE = 0.1, 32
 FEW_BATCHES = 32
-"""Batch size from which on there are few batches, and the samples are partitioned repeatedly."""
+"""From this batch size on there are few batches, and the samples are partitioned repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,6 @@ class Options(sbn.study.Options):
         "paper": {"sizes": (4, 8, 16, 32, 64, 128), "replicas": 12, "epochs": 20},
     }
     store: Path = Path("results/network_flips.zarr")
-    """Where the results go."""
     depth: int = 4
     """Number of hidden layers."""
     channels: int = 8
@@ -60,17 +60,11 @@ class Options(sbn.study.Options):
     samples: int = 512
     """Size of the training set, the population."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; this and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Networks, from which the error bars come."""
     epochs: int | None = None
     """Passes through the training set."""
-
-
-@lru_cache(maxsize=2)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 def flips(

@@ -17,7 +17,7 @@ bit. The same replica is the same initial weights, up to the gain, and order of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
@@ -34,10 +35,10 @@ from statmech_bn import networks
 from statmech_bn.dataset import describe
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 BATCH_SIZE = 32
 RATE = 0.3
-"""Learning rate of what is compared at a fixed one."""
+"""What is compared at a fixed learning rate has this one."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ class Options(sbn.study.Options):
         },
     }  # fmt: skip
     store: Path = Path("results/network_gain.zarr")
-    """Where the results go."""
     depth: int = 4
     """Number of hidden layers."""
     channels: int = 8
@@ -64,19 +64,13 @@ class Options(sbn.study.Options):
     samples: int = 256
     """Size of the training set."""
     gains: tuple[float, ...] | None = None
-    """Powers of two, with 1 among them; this and the following are the preset's unless given."""
+    """Powers of two, with 1 among them. The preset chooses this and the following if not given."""
     rates: tuple[float, ...] | None = None
     """Learning rates, with 0.3 among them."""
     replicas: int | None = None
     """Initializations, from which the error bars come."""
     epochs: int | None = None
     """Passes through the training set."""
-
-
-@lru_cache(maxsize=2)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 class Scaled(nn.Module):
@@ -201,7 +195,7 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
 
 
 def best(accuracy: xr.DataArray) -> xr.DataArray:
-    """Accuracy at the learning rate that is best for each gain, on average."""
+    """Return the accuracy at the learning rate that is best for each gain, on average."""
     return accuracy.isel(learning_rate=accuracy.mean("replica").argmax("learning_rate"))
 
 

@@ -18,7 +18,7 @@ The same replica is the same initial weights, up to their scale, and order of sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 
 import statmech_bn as sbn
@@ -37,15 +38,15 @@ KINDS = {
     "batch": "batch norm.",
     "population": "population norm.",
 }
-"""Groups of the store, and their titles in the figures."""
+"""The store has these groups; figures have these titles for them."""
 BOUNDED_BY_DEPTH = {"none": ">0", "rescaled": ">0", "batch": "=0", "population": "=0"}
-"""Claims of what depth does to the largest rate, and to the share of runs that diverge."""
+"""These are the claims of what depth does to the largest rate, and to the share that diverges."""
 CRITERIA = {"stable": "the loss falls", "trains": "it learns"}
-"""Variables, and what they mean in the figures."""
+"""Figures name these variables so."""
 DEEPEST_POPULATION = 8
-"""Beyond it, measuring the population's statistics before each step takes too long."""
+"""In deeper networks it takes too long to measure the population's statistics before each step."""
 LEARNED = 3.0
-"""Accuracy in units of chance from which on a run trains."""
+"""A run trains if its accuracy is at least so many times that of chance."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/network_learning_rate.zarr")
-    """Where the results go."""
     samples: int = 256
     """Digits in the training set."""
     batch_size: int = 16
@@ -77,7 +77,7 @@ class Options(sbn.study.Options):
     channels: int = 8
     """Channels of a layer."""
     depths: tuple[int, ...] | None = None
-    """Hidden layers; this and the following are the preset's unless given."""
+    """Hidden layers. The preset chooses this and the following if not given."""
     rates: tuple[float, ...] | None = None
     """Learning rates."""
     kinds: tuple[str, ...] | None = None
@@ -119,12 +119,6 @@ def train(
     return sbn.dataset.describe(found)
 
 
-@lru_cache(maxsize=1)
-def digits(samples: int) -> networks.Images:
-    """Load the digits once."""
-    return networks.load("digits", samples=samples)
-
-
 def rescale(model: nn.Sequential, inputs: torch.Tensor) -> None:
     """Scale the weights of one layer after the other for fields of mean square one."""
     x = inputs
@@ -154,7 +148,7 @@ def networks_of(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 
 
 def largest_rate(found: xr.Dataset, criterion: str) -> xr.DataArray:
-    """Largest learning rate that is stable, or trains, over (depth, replica); NaN without one."""
+    """Return the largest rate that is stable, or trains, over (depth, replica); NaN without one."""
     largest = found["learning_rate"].where(found[criterion] == 1).max("learning_rate")
     names = {"long_name": "largest learning rate", "symbol": r"$\eta_{\max}$", "units": "1"}
     return largest.assign_attrs(names)
@@ -168,7 +162,7 @@ def fall_with_depth(rates: xr.DataArray) -> xr.DataArray:
 
 
 def most(kept: xr.DataArray, values: xr.DataArray) -> bool:
-    """Whether at least half of the replicas, and two of them, are left; else nothing is claimed."""
+    """Say whether half of the replicas, and two, are left at least; else nothing is claimed."""
     left = kept.sizes["replica"]
     return left > 1 and 2 * left >= values.sizes["replica"]
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -35,7 +36,7 @@ from statmech_bn import networks
 from statmech_bn.errors import invalid
 
 KINDS = {"none": "no normalization", "batch": "batch norm."}
-"""Groups of the store, and their titles in the figures."""
+"""The store has these groups; figures have these titles for them."""
 EIGENVALUES, TOLERANCE = 3, 0.01
 
 
@@ -58,7 +59,6 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/network_sharpness.zarr")
-    """Where the results go."""
     depth: int = 3
     """Hidden layers."""
     channels: int = 8
@@ -68,7 +68,7 @@ class Options(sbn.study.Options):
     time: float = 25.6
     """Length of a training, steps times learning rate."""
     batch_sizes: tuple[int, ...] | None = None
-    """Divisors of the samples; this and the following are the preset's unless given."""
+    """Divisors of the samples. The preset chooses this and the following if not given."""
     rates: tuple[float, ...] | None = None
     """Learning rates."""
     checkpoints: int | None = None
@@ -151,12 +151,6 @@ def in_units_of_norms(model: nn.Module) -> tuple[nn.Module, float]:
         parametrize.register_parametrization(layer, "weight", Scaled(norm))
         layer.parametrizations.weight.original.requires_grad_(True)
     return relative, square
-
-
-@lru_cache(maxsize=1)
-def digits(samples: int) -> networks.Images:
-    """Load the digits once."""
-    return networks.load("digits", samples=samples)
 
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:

@@ -19,7 +19,7 @@ The same replica is the same initial weights and order of samples with and witho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from handwritten import digits
 from torch import nn
 
 import statmech_bn as sbn
@@ -35,12 +36,12 @@ from statmech_bn.dataset import describe
 from statmech_bn.networks.surgery import hooked
 
 NORMALIZATIONS = {"none": "no normalization", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 LEARNING_RATE, BATCH_SIZE = 0.1, 32
 CHI = {"none": 1.0, "batch": np.pi / (np.pi - 1)}
-"""Growth of gradients per layer in wide dense networks of independent inputs."""
+"""In wide dense networks of independent inputs gradients grow by this factor per layer."""
 FIRST = 2
-"""Layer from which growth is measured: the first sees pixels."""
+"""Growth is measured from this layer on: the first sees pixels."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,6 @@ class Options(sbn.study.Options):
         "paper": {"widths": (16, 64), "replicas": 16, "epochs": 12},
     }
     store: Path = Path("results/network_signals.zarr")
-    """Where the results go."""
     depth: int = 8
     """Number of hidden layers."""
     samples: int = 24
@@ -60,18 +60,12 @@ class Options(sbn.study.Options):
     training_samples: int = 512
     """Size of the training set."""
     widths: tuple[int, ...] | None = None
-    """Channels of a layer at initialization; this and the following are the preset's unless given.
-    The first is that of the networks that are trained."""
+    """Channels of a layer at initialization, of which the first is that of the networks that
+    are trained. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Networks, from which the error bars come."""
     epochs: int | None = None
     """Passes through the training set."""
-
-
-@lru_cache(maxsize=2)
-def digits(samples: int) -> networks.Images:
-    """Load a training set of so many digits."""
-    return networks.load(samples=samples)
 
 
 def with_ratios(found: xr.Dataset, positions: xr.DataArray, normalization: str) -> xr.Dataset:
@@ -181,7 +175,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def growth(found: xr.Dataset) -> xr.DataArray:
-    """Logarithm of the growth of gradients per layer, from the last to the second."""
+    """Return the logarithm of the growth of gradients per layer, from the last to the second."""
     power = found["gradient_power"]
     steps = power["layer"][-1].item() - FIRST
     return np.log(power.sel(layer=FIRST, drop=True) / power.isel(layer=-1, drop=True)) / steps

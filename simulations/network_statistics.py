@@ -41,6 +41,7 @@ from torch.nn import functional
 import statmech_bn as sbn
 from statmech_bn import networks
 from statmech_bn.random import stream
+from statmech_bn.study import mean_and_error
 
 KINDS = {
     "batch": r"BN: $\mu_B$ and $\sigma_B$",
@@ -49,7 +50,7 @@ KINDS = {
     "population": "PN: neither",
 }
 PARTS = {"mean": "mean", "spread": "spread", "both": "batch"}
-"""Parts of the theory, and the kinds of normalization that have them."""
+"""Each part of the theory belongs to one of these kinds of normalization."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,8 @@ class Options(sbn.study.Options):
         },
     }  # fmt: skip
     store: Path = Path("results/network_statistics.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Samples that make the statistics; this and the following are the preset's unless given."""
+    """Samples that make the statistics. The preset chooses this and the following if not given."""
     samples: int | None = None
     """Size of the training set, a multiple of the sizes."""
     epochs: int | None = None
@@ -233,8 +233,8 @@ def pulls(tree: xr.DataTree, network: str) -> pd.DataFrame:
                 row[theory] = f"{at[f'pull_{theory}'].mean():.4f}"
             for name, (labels, channels) in columns.items():
                 values = at["pull"].sel(labels=labels, channels=channels)
-                error = values.std(ddof=1) / np.sqrt(values.size)
-                row[name] = f"{values.mean():.4f} ± {error:.4f}"
+                mean, error = (part.item() for part in mean_and_error(values))
+                row[name] = f"{mean:.4f} ± {error:.4f}"
             rows.append(row)
     return pd.DataFrame(rows).set_index(["random", "M"])
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import pixels
 
 import statmech_bn as sbn
 from statmech_bn.dataset import describe
@@ -34,12 +35,12 @@ WIDTHS = (16, 16)
 SAMPLES = 200
 RADII = np.linspace(0.05, 1.0, 20)
 NEAR = RADII[5]
-"""The radius within which a boundary counts as near, 0.3 of the cloud's spread."""
+"""A boundary counts as near within this radius, in units of the cloud's spread."""
 SHIFTS = (0.0, 1.0, 2.0, 4.0)
 DRAWN = 2.0
-"""Distance of the clouds' centres from the origin where it is not varied."""
+"""The clouds' centres are so far from the origin where the distance is not varied."""
 WINDOW = 3.0
-"""Half the side of the square that is cut, around the centre."""
+"""The square that is cut reaches so far from its centre to each side."""
 SPREADS = ("batch", "equal", "shuffled")
 
 ATTRIBUTES = {"widths": WIDTHS, "near": NEAR}
@@ -51,7 +52,6 @@ class Options(sbn.study.Options):
 
     presets: ClassVar = {"quick": {"networks": 6}, "paper": {"networks": 32}}
     store: Path = Path("results/partition.zarr")
-    """Where the results go."""
     networks: int | None = None
     """Random networks for each point; the preset's unless given."""
 
@@ -88,7 +88,7 @@ def scene(data: str, student: str, shift: float, replica: int, seed: int) -> Sce
 
 def _digits_scene(student: str, seed: int) -> Scene:
     """Look at the plane through three digits of a network on all 64 pixels."""
-    images = digits()
+    images = pixels()
     network = sbn.geometry.ReluNetwork.random((images.shape[1], *WIDTHS), seed)
     if student == "batch":
         network = network.with_batch_statistics(images)
@@ -98,14 +98,6 @@ def _digits_scene(student: str, seed: int) -> Scene:
     points = (chosen - origin) @ axes.T
     scale = np.sqrt((points**2).mean())
     return Scene(network.section(origin, scale * axes), points / scale, np.zeros(2))
-
-
-@cache
-def digits() -> np.ndarray:
-    """Return the handwritten digits of scikit-learn, 64 pixels from 0 to 1."""
-    from sklearn.datasets import load_digits  # not needed by the clouds
-
-    return load_digits().data / 16
 
 
 def drawn(data: str, student: str, seed: int) -> xr.Dataset:
@@ -139,7 +131,7 @@ def density(data: str, student: str, replica: int, seed: int, shift: float = 0.0
 
 def offset(data: str, replica: int, seed: int) -> xr.Dataset:
     """Move the boundaries of units about the mean field; compare the mean with the best offset."""
-    points = digits() if data == "digits" else scene(data, "none", DRAWN, replica, seed).points
+    points = pixels() if data == "digits" else scene(data, "none", DRAWN, replica, seed).points
     widths = (points.shape[1], *WIDTHS, WIDTHS[-1])
     plain = sbn.geometry.ReluNetwork.random(widths, seed + 1000 * replica)
     network = plain.with_batch_statistics(points)

@@ -37,12 +37,12 @@ SCHEDULES = {
 }
 """Values of the grids, and their titles in the figures."""
 LIMITS = {"generalization_error": (1e-5, 1.0), "learning_time": (0.0, np.inf)}
-"""What lies beyond is drawn like these."""
+"""Values beyond these limits are drawn like the limits."""
 LEARNED = 0.9
-"""The overlap that takes the learning time."""
+"""The learning time is that at which R reaches this overlap."""
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 BATCH_SIZE, LABEL_NOISE = 32, 0.5
-"""Of the schedules, and of the maps over the respective other parameter."""
+"""Schedules have this batch size and noise, and so have the maps over the other parameter."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,14 @@ class Options(sbn.study.Options):
         },
     }
     store: Path = Path("results/phase_diagram.zarr")
-    """Where the results go."""
     duration: float = 1000.0
     """Final time of the maps, in steps/N."""
     scheduled: float = 100.0
     """Final time under a schedule, in steps/N."""
     rates: int | None = None
-    """Number of learning rates; this and the following are the preset's unless given."""
+    """Number of learning rates. The preset chooses this and the following if not given."""
     batch_sizes: tuple[int, ...] | None = None
-    """Of the maps; at least 4."""
+    """Batch sizes of the maps, at least 4."""
     noises: tuple[float, ...] | None = None
     """Label noise of the maps."""
     dimension: int | None = None

@@ -22,16 +22,17 @@ import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.study import mean_and_error
 
 STUDENTS = {"none": "no normalization", "weight": "weight norm.", "batch": "batch norm."}
 NETWORKS = {"none": "no normalization", "batch": "batch norm."}
 RATES = (0.3, 1.0, 3.0)
 STATE, LABEL_NOISE = sbn.OrderParameters(overlap=0.3), 0.5
 DIMENSION = 100_000
-"""The square of the mean gradient adds to |Δw|² a share of order M/N, here small."""
+"""N of the chain: the mean gradient adds a share of only M/N to |Δw|²."""
 
 SAMPLES = 128
-"""P, from which the network's batches are drawn; those of half of it or less are shown."""
+"""The network's batches are drawn from P samples; those of P/2 or fewer are shown."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,8 @@ class Options(sbn.study.Options):
         "paper": {"sizes": (8, 16, 32, 64, 128), "replicas": 20_000, "draws": 100, "groups": 8},
     }
     store: Path = Path("results/update_noise.zarr")
-    """Where the results go."""
     sizes: tuple[int, ...] | None = None
-    """Batch sizes; this and the following are the preset's unless given."""
+    """Batch sizes. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Steps of the chain."""
     draws: int | None = None
@@ -104,9 +104,9 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 
 
 def largest_score(values: xr.DataArray, theory: xr.DataArray) -> float:
-    """Largest distance of the measured means from theory, in standard errors."""
-    error = values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"])
-    return float(np.abs((values.mean("replica") - theory) / error).max())
+    """Return the largest distance of the measured means from theory, in standard errors."""
+    mean, error = mean_and_error(values)
+    return float(np.abs((mean - theory) / error).max())
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

@@ -25,18 +25,18 @@ from statmech_bn.plot import Panel, curves
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
 STUDENTS = {"weight": "weight norm.", "batch": "batch norm."}
-"""Values of the grid, and their titles in the figures."""
+"""The grid has these values; figures have these titles for them."""
 VARIABLES = ("effective_rate", "misalignment", "length_per_root_rate")
 BATCH_SIZE = 8
 LABEL_NOISE = 0.5
 RATES = (0.3, 3.0, 30.0)
 SCALE_RATE = 1.0
-"""η_γ of all: the state of equal ηλ is the same only if γ moves alike."""
+"""All runs have this η_γ: the state of equal ηλ is the same only if γ moves alike."""
 PRODUCT = 0.01
-"""ηλ of the runs that collapse."""
+"""The runs that collapse have this ηλ."""
 START = sbn.OrderParameters(overlap=0.05, length=1.0, gamma=1.0)
 RELAXED = 3.0
-"""Time, in units of 1/(ηλ), after which a run is at equilibrium: it decays like exp(−4ηλt)."""
+"""A run is at equilibrium after this time in units of 1/(ηλ): it decays like exp(−4ηλt)."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,8 @@ class Options(sbn.study.Options):
         "paper": {"products": 5, "dimension": 100, "replicas": 16},
     }
     store: Path = Path("results/weight_decay.zarr")
-    """Where the results go."""
     products: int | None = None
-    """Values of ηλ between 0.01 and 1; this and the following are the preset's unless given."""
+    """Values of ηλ between 0.01 and 1. The preset chooses this and the following if not given."""
     dimension: int | None = None
     """N of the chain."""
     replicas: int | None = None

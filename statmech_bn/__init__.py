@@ -75,7 +75,7 @@ _PLACES = {
     "sweeps": "sweeps",
     "symbolic": "symbolic",
 }
-"""Module of each public name, and the name in it unless it is the module itself."""
+"""Each public name has a module, and a name in it unless it is the module itself."""
 
 __all__ = [
     "Activation",

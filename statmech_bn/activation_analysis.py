@@ -16,7 +16,7 @@ import sympy as sp
 from statmech_bn.errors import InvalidSetup, invalid
 
 ASIDE = sp.Rational(1, 10**9)
-"""How far from a point its sides are looked at."""
+"""The sides of a point are looked at so far from it, in units of z."""
 
 
 def filled(expression: sp.Expr, z: sp.Symbol) -> sp.Expr:

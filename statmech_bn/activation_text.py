@@ -26,22 +26,22 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from statmech_bn.errors import InvalidStore, invalid
 
 LONGEST_TEXT = 50_000
-"""Characters of a text."""
+"""A text has at most so many characters."""
 MOST_PARTS = 1000
-"""Nodes of an expression."""
+"""An expression has at most so many nodes."""
 DEEPEST = 50
-"""Nodes from the root of an expression to a leaf."""
+"""At most so many nodes lie between the root of an expression and a leaf."""
 LARGEST_POWER = 1000
-"""Absolute value of an exponent that is a number."""
+"""An exponent that is a number has at most this absolute value."""
 MOST_BITS = 1000
-"""Bits of an integer, about 300 digits; every such number is finite in double precision."""
+"""An integer has at most so many bits, about 300 digits: it is finite in double precision."""
 LARGEST_EXPONENT = 8192
-"""Largest |log₂| of an argument: SymPy computes with as many bits."""
+"""The |log₂| of an argument is at most this: SymPy computes with as many bits."""
 PROBES = (-3.1, 0.7, 3.3)
-"""Values of z at which no argument may be larger than that."""
+"""At these values of z no argument may be larger than 2**LARGEST_EXPONENT."""
 
 SYMBOL = sp.Symbol("z", real=True)
-"""The symbol of every expression that is read."""
+"""Every expression that is read has this symbol."""
 CONSTANTS: dict[str, sp.Basic] = {
     "pi": sp.pi, "E": sp.E, "EulerGamma": sp.EulerGamma, "GoldenRatio": sp.GoldenRatio,
     "Catalan": sp.Catalan, "true": sp.true, "false": sp.false,
@@ -53,7 +53,7 @@ ELEMENTARY = [
 ]  # fmt: skip
 
 
-class Rule(NamedTuple):
+class NodeKind(NamedTuple):
     """What a node is made of."""
 
     build: Callable[..., Any]
@@ -70,42 +70,43 @@ def _unevaluated(cls: Any) -> Callable[..., Any]:
 
 
 MANY = MOST_PARTS
-RULES: dict[str, Rule] = {
-    "Add": Rule(sp.Add, "value", "value", 1, MANY, lambda *terms: sum(terms)),
-    "Mul": Rule(sp.Mul, "value", "value", 1, MANY, lambda *factors: math.prod(factors)),
-    "Pow": Rule(sp.Pow, "value", "value", 2, 2, lambda base, exponent: base**exponent),
+NODES: dict[str, NodeKind] = {
+    "Add": NodeKind(sp.Add, "value", "value", 1, MANY, lambda *terms: sum(terms)),
+    "Mul": NodeKind(sp.Mul, "value", "value", 1, MANY, lambda *factors: math.prod(factors)),
+    "Pow": NodeKind(sp.Pow, "value", "value", 2, 2, lambda base, exponent: base**exponent),
     **{
-        name: Rule(
+        name: NodeKind(
             _unevaluated(getattr(sp, name)), "value", "value", 1, 1, getattr(mpmath, name)
         )
         for name in ELEMENTARY
     },
-    "Abs": Rule(_unevaluated(sp.Abs), "value", "value", 1, 1),
-    "Heaviside": Rule(_unevaluated(sp.Heaviside), "value", "value", 1, 2, lambda *_: mpmath.mpf(1)),
-    "Max": Rule(_unevaluated(sp.Max), "value", "value", 1, MANY),
-    "Min": Rule(_unevaluated(sp.Min), "value", "value", 1, MANY),
-    "Piecewise": Rule(_unevaluated(sp.Piecewise), "branch", "value", 1, MANY),
-    "ExprCondPair": Rule(ExprCondPair, "value truth", "branch", 2, 2),
+    "Abs": NodeKind(_unevaluated(sp.Abs), "value", "value", 1, 1),
+    "Heaviside": NodeKind(_unevaluated(sp.Heaviside), "value", "value", 1, 2,
+                          lambda *_: mpmath.mpf(1)),
+    "Max": NodeKind(_unevaluated(sp.Max), "value", "value", 1, MANY),
+    "Min": NodeKind(_unevaluated(sp.Min), "value", "value", 1, MANY),
+    "Piecewise": NodeKind(_unevaluated(sp.Piecewise), "branch", "value", 1, MANY),
+    "ExprCondPair": NodeKind(ExprCondPair, "value truth", "branch", 2, 2),
     **{
-        cls.__name__: Rule(_unevaluated(cls), "value", "truth", 2, 2)
+        cls.__name__: NodeKind(_unevaluated(cls), "value", "truth", 2, 2)
         for cls in (
             sp.StrictGreaterThan, sp.GreaterThan, sp.StrictLessThan, sp.LessThan,
             sp.Equality, sp.Unequality,
         )
     },
-    "And": Rule(_unevaluated(sp.And), "truth", "truth", 1, MANY),
-    "Or": Rule(_unevaluated(sp.Or), "truth", "truth", 1, MANY),
-    "Not": Rule(_unevaluated(sp.Not), "truth", "truth", 1, 1),
+    "And": NodeKind(_unevaluated(sp.And), "truth", "truth", 1, MANY),
+    "Or": NodeKind(_unevaluated(sp.Or), "truth", "truth", 1, MANY),
+    "Not": NodeKind(_unevaluated(sp.Not), "truth", "truth", 1, 1),
 }  # fmt: skip
-RULES["Tuple"] = RULES["ExprCondPair"]
-CLASSES = {name: getattr(sp, name, ExprCondPair) for name in RULES}
+NODES["Tuple"] = NODES["ExprCondPair"]
+CLASSES = {name: getattr(sp, name, ExprCondPair) for name in NODES}
 ALLOWED = (
     "Allowed are numbers, one symbol, + - * / **, Max, Min, Abs, Heaviside, Piecewise with "
     f"comparisons, And, Or, Not, and {', '.join(ELEMENTARY)}."
 )
 TOKENS = re.compile(r"(?>[A-Za-z_]\w{0,99}|-?\d+|'[^'\\\n]{0,400}'|[(),=]|\s)*+", re.ASCII)
-"""No operators, attributes, indices or escapes; `ast` is given nothing else. The groups are atomic:
-a text that does not match is not tried in other divisions."""
+"""A text consists of these, without operators, attributes, indices or escapes. The groups are
+atomic: a text that does not match is not tried in other divisions."""
 NUMBER = re.compile(r"-?\d{1,400}(\.\d{0,400})?(e[+-]?\d{1,3})?", re.ASCII)
 
 
@@ -279,16 +280,16 @@ def _check(root: Any) -> None:
         if not isinstance(node, Node):
             _check_leaf(node, kind)
             continue
-        rule = RULES.get(node.name)
-        if rule is None or rule.gives != kind:
+        form = NODES.get(node.name)
+        if form is None or form.gives != kind:
             raise _Refused(f"a differentiable {kind} that all levels can compute", node.name)
-        if not rule.least <= len(node.arguments) <= rule.most:
-            raise _Refused(f"{rule.least} to {rule.most} arguments of {node.name}", len(node[1]))
+        if not form.least <= len(node.arguments) <= form.most:
+            raise _Refused(f"{form.least} to {form.most} arguments of {node.name}", len(node[1]))
         if node.name == "Pow" and isinstance(exponent := node.arguments[1], sp.Number):
             _check_leaf(exponent, "value")
             if abs(exponent) > LARGEST_POWER:
                 raise _Refused(f"exponents of at most {LARGEST_POWER}", str(exponent)[:40])
-        kinds = rule.takes.split()
+        kinds = form.takes.split()
         below = zip(node.arguments, kinds * len(node.arguments), strict=False)
         pending += [(argument, expected, depth + 1) for argument, expected in below]
     for probe in PROBES:
@@ -318,9 +319,9 @@ def _value(node: Any, z: Any) -> Any:
     """Return a node at z, None where it has no value; refuse arguments that are too large."""
     if not isinstance(node, Node):
         return z if node == SYMBOL else mpmath.mpf(float(node)) if node.is_number else None
-    rule = RULES[node.name]
+    form = NODES[node.name]
     values = [_value(argument, z) for argument in node.arguments]
-    if rule.at is None:
+    if form.at is None:
         known = [value for value in values if value is not None and value == value]
         return max(known, key=abs, default=None)
     if any(value is None for value in values):
@@ -332,7 +333,7 @@ def _value(node: Any, z: Any) -> Any:
     if node.name not in ("Add", "Mul") and any(size > LARGEST_EXPONENT for size in sizes):
         raise _Refused(f"arguments below 2^{LARGEST_EXPONENT} at |z| < 4", f"more in {node.name}")
     try:
-        return rule.at(*values)
+        return form.at(*values)
     except (ArithmeticError, ValueError):  # a pole
         return None
 
@@ -341,7 +342,7 @@ def _build(node: Any) -> Any:
     """Call SymPy's classes, from the leaves up; no number may grow beyond the bounds."""
     if not isinstance(node, Node):
         return node
-    built = RULES[node.name].build(*map(_build, node.arguments))
+    built = NODES[node.name].build(*map(_build, node.arguments))
     if isinstance(built, sp.Expr):
         for number in built.atoms(sp.Number):
             _check_leaf(number, "value")

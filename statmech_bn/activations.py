@@ -21,7 +21,7 @@ from statmech_bn.activation_analysis import filled, kinks, sifted, with_value_at
 from statmech_bn.errors import closest, invalid
 
 z = activation_text.SYMBOL
-"""The symbol in which every activation is stored."""
+"""Every activation is stored as a function of this symbol."""
 
 NAMED: dict[str, sp.Expr] = {
     "linear": z,

@@ -23,7 +23,7 @@ LARGEST_COUNT = 2**31 - 1
 UNSYMMETRIC = 1e-10
 """How asymmetric, or negative in its eigenvalues, a covariance may be, by its largest entry."""
 UNREADABLE = (TypeError, ValueError, OverflowError, RuntimeError)
-"""What ``float(value)`` and ``numpy.asarray(value)`` raise for something that is no number."""
+"""``float(value)`` and ``numpy.asarray(value)`` raise these for something that is no number."""
 
 
 def real(

@@ -41,7 +41,7 @@ __all__ = ["cache_folder", "distrust", "numba"]
 
 VARIABLE = "STATMECH_BN_CACHE"
 GENERATED = "statmech_bn_generated_"
-"""Names of generated modules begin so, and end with the checksum of their source."""
+"""The name of a generated module begins so, and ends with the checksum of its source."""
 PACKAGE = Path(__file__).parent
 PRIVATE = 0o700
 

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 LONGEST = 1000
-"""Characters of a value that a message shows."""
+"""A message shows at most so many characters of a value."""
 
 
 class StatmechError(Exception):

@@ -33,7 +33,7 @@ except ImportError:  # no POSIX locks: concurrent saves of one store are not kep
     fcntl = None  # type: ignore[assignment]
 
 PATIENCE = 20.0
-"""Seconds for which a lock is waited for; it is held for the time of a few renames."""
+"""A lock is waited for so many seconds; it is held for the time of a few renames."""
 
 
 def user_path(path: Any, argument: str = "path") -> Path:

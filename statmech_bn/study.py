@@ -54,11 +54,11 @@ __all__ = [
 ]
 
 Part = tuple[Callable[..., xr.Dataset], Mapping[str, Any]]
-"""A function and the grid of its arguments."""
+"""A group of a store has a function, and the grid of its arguments."""
 Figures = Mapping[str, "Callable[[], Figure]"]
-"""The name of a figure, by which its file is called → what draws it."""
+"""A figure has a name, by which its file is called, and a callable that draws it."""
 Tables = Mapping[str, "pd.DataFrame"]
-"""The title of a table → the table."""
+"""A table has a title, under which it is printed."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Options:
     seed: int = 0
     """All random numbers follow from it."""
     workers: int | None = None
-    """Threads, by default one a core; no effect on the results."""
+    """Number of threads, by default one a core; results do not depend on it."""
     scheduler: str | None = None
     """Address of a Dask scheduler, whose workers are used instead."""
     resume: bool = True
@@ -83,7 +83,7 @@ class Options:
     """Only say how large the grid is, and about how much memory and time it takes."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Sizes by preset, for options that are None unless given."""
+    """Each preset has sizes for the options that are None unless given."""
 
     def size(self, name: str) -> Any:
         """Return what was asked for, or else the preset's value."""

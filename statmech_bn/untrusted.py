@@ -16,13 +16,13 @@ from typing import Any
 from statmech_bn.errors import InvalidStore
 
 MOST_JSON = 2**24
-"""Characters of one attribute or bytes of one metadata file."""
+"""An attribute has at most so many characters, a metadata file so many bytes."""
 MOST_GROUPS, DEEPEST = 10_000, 20
-"""Groups and arrays of a store, and how deep they are nested."""
+"""A store has at most so many groups and arrays, and nests them at most so deep."""
 MOST_COORDINATES = 2**24
-"""Values of a coordinate; they are read when a store is opened."""
+"""A coordinate has at most so many values; they are read when a store is opened."""
 LARGEST_CHUNK = 2**34
-"""Bytes that are read at once."""
+"""A chunk, which is read at once, has at most so many bytes."""
 CODECS = {"bytes", "crc32c", "zstd", "blosc", "gzip", "transpose", "sharding_indexed", "vlen-utf8"}
 
 

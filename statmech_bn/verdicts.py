@@ -35,7 +35,7 @@ __all__ = ["decide", "distances", "judge", "limit", "mean_and_error"]
 
 EXPECTED = r"[=>][-+]?[0-9.]+(e[-+]?[0-9]+)?"
 ROUNDING = 1e-9
-"""What differs by less than this does not differ, whatever its error."""
+"""Numbers that differ by less than this are equal, whatever their errors."""
 
 
 def limit(replicas: int, comparisons: int = 1) -> float:
@@ -46,12 +46,12 @@ def limit(replicas: int, comparisons: int = 1) -> float:
     replicas : int
         Independent values of the mean, at least 2.
     comparisons : int
-        Means of which the farthest decides.
+        Number of means, of which the farthest decides.
 
     Returns
     -------
     float
-        In standard errors.
+        The limit, in units of the standard error.
 
     Raises
     ------
@@ -93,25 +93,20 @@ def distances(points: xr.DataArray | Iterable[xr.DataArray]) -> np.ndarray:
     arrays = [points] if isinstance(points, xr.DataArray) else points
     if not isinstance(arrays, Iterable) or isinstance(arrays, (str, bytes)):
         raise invalid("points", "a DataArray or several", points)
-    arrays = [data_array("points", a, ()) for a in arrays]
-    rows = [
-        a.transpose(..., "replica").values.reshape(-1, a.sizes["replica"])
-        if "replica" in a.dims
-        else np.reshape(a.values, (-1, 1))
-        for a in arrays
-    ]
-    total = sum(len(values) for values in rows)
+    arrays = [data_array("points", a, ()).astype(float) for a in arrays]
+    total = sum(a.size // a.sizes.get("replica", 1) for a in arrays)
     if not total:
-        raise invalid("points", "at least one", "none")
-    if not all(np.isfinite(values).all() for values in rows):
+        raise invalid("points", "at least one", arrays)
+    if not all(np.isfinite(a).all() for a in arrays):
         raise invalid("points", "finite values", "others", "Leave them out, or take their ranks.")
     found = []
-    for array, values in zip(arrays, rows, strict=True):
-        allowed = np.zeros(len(values))
+    for array in arrays:
+        mean, allowed = array, xr.zeros_like(array)
         if "replica" in array.dims:
-            replicas = values.shape[1]
-            allowed = limit(replicas, total) * values.std(axis=1, ddof=1) / math.sqrt(replicas)
-        found.append(values.mean(axis=1) / np.maximum(allowed, ROUNDING))
+            most = limit(array.sizes["replica"], total)
+            mean, error = mean_and_error(array)
+            allowed = most * error
+        found.append((mean / np.maximum(allowed, ROUNDING)).values.ravel())
     return np.concatenate(found)
 
 
@@ -159,7 +154,7 @@ def judge(values: xr.DataArray, expected: str, comparisons: int = 1) -> tuple[fl
     Returns
     -------
     mean, error : float
-        With its standard error.
+        The mean and its standard error.
     verdict : str
         "reproduced", "with a correction", "the opposite" or "not seen".
     """
@@ -169,7 +164,8 @@ def judge(values: xr.DataArray, expected: str, comparisons: int = 1) -> tuple[fl
     if not isinstance(expected, str) or not re.fullmatch(EXPECTED, expected):
         raise invalid("expected", "'=' or '>' and a number", expected, "Such as '=1' or '>0'.")
     count("values", values.size, 2, "A standard error needs at least 2.")
-    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
+    replicas = xr.DataArray(values.values.ravel().astype(float), dims="replica")
+    mean, error = (float(part) for part in mean_and_error(replicas))
     away = mean - float(expected.lstrip("=>"))
     seen = abs(away) > max(limit(values.size, comparisons) * error, ROUNDING)
     if expected.startswith("="):

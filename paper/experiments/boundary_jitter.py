@@ -12,7 +12,7 @@ from paper.number import Claim, averaged, count, judged, number
 script = stores.script("boundary_jitter")
 
 SIZES = (8, 16)
-"""Batch sizes of the classifiers that the text quotes; the claims are judged at all."""
+"""The text quotes classifiers of these batch sizes; the claims are judged at all of them."""
 
 
 def quoted(found: pd.Series) -> str:

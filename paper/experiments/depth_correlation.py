@@ -11,13 +11,6 @@ from paper.number import Claim, averaged, count, judged, number
 script = stores.script("depth_correlation")
 
 
-def last(tree: xr.DataTree, normalization: str) -> xr.DataArray:
-    """Return the correlation of unrelated inputs behind the last ReLU layer."""
-    deep = tree["depth/network"]["correlation"]
-    chosen = deep.sel(activation="relu", normalization=normalization, start=0.0)
-    return chosen.isel(depth=-1, drop=True)
-
-
 def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return final correlations, the late power and the distance from theory."""
     theory = tree["depth/late"].to_dataset().sel(activation="relu").isel(depth=-1)
@@ -25,8 +18,8 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     return {
         "width": count(tree["depth/network"].attrs["width"]),
         "depth": count(tree["depth/network"]["depth"][-1]),
-        "none": averaged(last(tree, "none")),
-        "batch": averaged(last(tree, "batch")),
+        "none": averaged(script.last(tree, "none")),
+        "batch": averaged(script.last(tree, "batch")),
         "late_depth": count(theory["depth"]),
         "late_ratio": number(ratio),
         "score": number(float(np.abs(script.scores(tree).values).max()), digits=2),
@@ -43,8 +36,9 @@ def claims(tree: xr.DataTree) -> list[Claim]:
             "Batch normalization keeps inputs apart that become alike without it", "Yang2019",
             "final correlation of two inputs without normalization, less that with it, for each "
             "activation and initial correlation",
-            rf"unrelated inputs have $c={averaged(last(tree, 'none'))}$ behind "
-            rf"{int(deepest['depth'])} layers, with normalization {averaged(last(tree, 'batch'))}",
+            rf"unrelated inputs have $c={averaged(script.last(tree, 'none'))}$ behind "
+            rf"{int(deepest['depth'])} layers, with normalization "
+            rf"{averaged(script.last(tree, 'batch'))}",
             kept,
         )
     ]  # fmt: skip

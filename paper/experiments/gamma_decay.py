@@ -11,7 +11,7 @@ from paper.number import Claim, averaged, count, judged, number, setting
 script = stores.script("gamma_decay")
 
 SIZE = 16
-"""The batch size that is quoted, of every preset."""
+"""The paper quotes this batch size, which every preset has."""
 
 
 def shift(tree: xr.DataTree, activation: str, size: int) -> xr.DataArray:

@@ -8,6 +8,7 @@ import xarray as xr
 import statmech_bn as sbn
 from paper import stores
 from paper.number import Claim, averaged, count, judged, number, setting
+from statmech_bn.study import mean_and_error
 
 script = stores.script("large_learning_rate")
 
@@ -36,10 +37,8 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         for size in script.BATCH_SIZES:
             one = group.sel(batch_size=size)
             expected = script.predicted(load, one)["generalization_error"]
-            measured = one["generalization_error"].mean(("replica", "initialization"))
+            measured, error = mean_and_error(one["generalization_error"].mean("initialization"))
             every.append((measured / expected - 1).values)
-            sets = one["generalization_error"].mean("initialization")
-            error = sets.std("replica", ddof=1) / np.sqrt(sets.sizes["replica"])
             scores.append(((measured - expected) / error).values)
     off = np.abs(np.concatenate(every))
     values = {

@@ -11,20 +11,6 @@ from paper.number import Claim, averaged, count, judged, number, power
 script = stores.script("matrix_products")
 
 
-def growth(tree: xr.DataTree, normalization: str) -> xr.DataArray:
-    """Return the decades that the condition number gains with a factor, from the tenth on."""
-    values = tree["product"]["condition_number"].sel(normalization=normalization, drop=True)
-    decades = np.log10(values.load())
-    steps = decades.isel(factors=-1, drop=True) - decades.isel(factors=9, drop=True)
-    return steps / (decades.sizes["factors"] - 10)
-
-
-def last(tree: xr.DataTree, activation: str, normalization: str) -> float:
-    """Return the typical condition number of the last layer's fields."""
-    fields = tree["representation"]["condition_number"].isel(depth=-1)
-    return float(fields.sel(activation=activation, normalization=normalization).median())
-
-
 def score(tree: xr.DataTree) -> float:
     """Return how far second moments are from their exact values, in standard errors at most."""
     return float(script.moments(tree, 2)["errors away"].abs().max())
@@ -38,20 +24,20 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "depth": count(tree["representation"]["depth"][-1]),
         "factors": count(script.FACTORS),
         "score": number(score(tree), digits=2),
-        "none": averaged(growth(tree, "none")),
-        "batch": averaged(growth(tree, "batch")),
+        "none": averaged(script.growth(tree, "none")),
+        "batch": averaged(script.growth(tree, "batch")),
         "endless": number(exponent),
-        "relu/none": power(last(tree, "relu", "none")),
-        "relu/batch": number(last(tree, "relu", "batch"), digits=2),
+        "relu/none": power(script.last(tree, "relu", "none")),
+        "relu/batch": number(script.last(tree, "relu", "batch"), digits=2),
     }
 
 
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge the spectra, and whether batch normalization keeps deep networks well conditioned."""
-    plain, batch = (growth(tree, name) for name in ("none", "batch"))
+    plain, batch = (script.growth(tree, name) for name in ("none", "batch"))
     fields = np.log10(tree["representation"]["condition_number"].load().isel(depth=-1, drop=True))
     fields = fields.sel(activation="relu", drop=True)
-    without, kept = (last(tree, "relu", name) for name in ("none", "batch"))
+    without, kept = (script.last(tree, "relu", name) for name in ("none", "batch"))
     return [
         judged(
             "Products of random matrices become ill-conditioned with depth", "Bjorck2018",

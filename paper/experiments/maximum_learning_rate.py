@@ -8,7 +8,7 @@ import statmech_bn as sbn
 from paper.number import Claim, averaged, count, judged, number, power, setting
 
 SIZE, EARLY = 32, 0.1
-"""M at which the rows of the table are compared, and R far from the teacher."""
+"""Rows of the table are compared at this M; far from the teacher R has this value."""
 
 
 def per_sample(tree: xr.DataTree, activation: str) -> xr.DataArray:

@@ -7,6 +7,7 @@ import xarray as xr
 
 import statmech_bn as sbn
 from paper.number import Claim, count, judged, number
+from statmech_bn.study import mean_and_error
 
 NETWORKS = ("dense", "convolutional")
 KINDS = ("batch", "independent")
@@ -51,8 +52,8 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 def quotient(part: xr.DataArray, whole: xr.DataArray) -> tuple[float, float]:
     """Divide two means over replicas, with the standard error to first order."""
     share = float(part.mean() / whole.mean())
-    rest = part.values - share * whole.values
-    return share, float(rest.std(ddof=1) / np.sqrt(rest.size) / abs(whole.mean()))
+    _, error = mean_and_error(part - share * whole)
+    return share, float(error / abs(whole.mean()))
 
 
 def claims(tree: xr.DataTree) -> list[Claim]:

@@ -39,13 +39,13 @@ def array_function(
     arguments : sequence of sympy.Symbol
         Every free symbol of the expressions, in the order of the function's parameters.
     dtype : {"float64", "float32"}
-        Of the results.
+        Type of the results.
 
     Returns
     -------
     callable
         Takes one array or number for each argument, broadcasts them, and returns a tuple with one
-        array for each expression (of no dimension, if the expression is constant, but on a GPU).
+        array for each expression. On a CPU a constant expression gives an array of no dimension.
 
     Raises
     ------

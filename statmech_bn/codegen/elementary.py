@@ -23,18 +23,18 @@ import sympy as sp
 from numpy.polynomial import chebyshev
 
 SHIFT = 1.5 * 2.0**52
-"""Adding it rounds to an integer, which then stands in the lowest bits."""
+"""Adding this number rounds to an integer, which then stands in the lowest bits."""
 SHIFT_BITS = int(np.float64(SHIFT).view(np.int64))
 ROOT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 LOG2_HIGH = round(math.log(2) * 2.0**32) / 2.0**32
-"""Times an integer of 20 bits it is exact."""
+"""The product of this leading part of log 2 and an integer of 20 bits is exact."""
 LOG2_LOW = float((sp.log(2) - sp.Rational(LOG2_HIGH)).evalf(20))
 EXP_SERIES = tuple(1 / math.factorial(n) for n in range(13, -1, -1))
 LOG_SERIES = tuple(2 / (2 * n + 1) for n in range(9, -1, -1))
 SMALLEST, LARGEST = -707.7, math.log(np.finfo(float).max)
-"""Arguments beyond which exp is 0 or infinite."""
+"""exp is 0 below the first argument, and infinite above the second."""
 LAST, POLE = 6.0, 2.25
-"""erf 6 = 1 to rounding. The pole is where few terms do."""
+"""erf is 1 to rounding beyond LAST; with this POLE few terms of p are enough."""
 WIDTH = LAST / (LAST + POLE)
 
 

@@ -16,9 +16,9 @@ from sympy.logic.boolalg import BooleanAtom
 from statmech_bn.errors import NotPrintable, invalid
 
 BINDING = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Subs, sp.Lambda, AppliedUndef)
-"""Nodes that have names of their own."""
+"""Nodes of these classes have names of their own."""
 NAMELESS = (sp.Number, sp.NumberSymbol, BooleanAtom)
-"""Leaves that are printed from a value."""
+"""Leaves of these classes are printed from a value."""
 
 
 def identifier(name: str) -> str:

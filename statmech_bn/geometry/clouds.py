@@ -8,9 +8,9 @@ from statmech_bn.checks import choice, count, integer, real
 from statmech_bn.random import stream
 
 LARGEST_NOISE = 1e100
-"""The square of more overflows."""
+"""The noise is at most this; the square of a larger number overflows."""
 CLOUDS = ("moons", "ring", "blobs")
-"""Names that `point_cloud` takes."""
+"""`point_cloud` takes these names."""
 
 
 def point_cloud(

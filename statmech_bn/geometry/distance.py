@@ -19,7 +19,7 @@ from statmech_bn.geometry.partition import check_partition
 
 
 def affine_distances(network: ReluNetwork, points: ArrayLike) -> np.ndarray:
-    """Distance from points to the boundary of every unit's affine piece at the point.
+    """Return the distance of points from the boundary of every unit's affine piece there.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def affine_distances(network: ReluNetwork, points: ArrayLike) -> np.ndarray:
 
 
 def folded_distances(found: xr.Dataset, points: ArrayLike) -> np.ndarray:
-    """Distance in the plane from points to the folded boundary of every unit.
+    """Return the distance in the plane from points to the folded boundary of every unit.
 
     Parameters
     ----------

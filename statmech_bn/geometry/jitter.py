@@ -37,13 +37,13 @@ from statmech_bn.errors import invalid
 from statmech_bn.random import stream
 
 FARTHEST = 1e100
-"""The square of a larger shift overflows."""
+"""A shift is at most this; the square of a larger one overflows."""
 CHUNK = 2**18
-"""Fields that are held at a time."""
+"""At most so many fields are held in memory at a time."""
 
 
 def flip_rate(batch_size: ArrayLike, sample: str = "inside") -> np.ndarray:
-    """Probability that a Gaussian field's sample changes sides by the batch's mean.
+    """Return the probability that a Gaussian field's sample changes sides by the batch's mean.
 
     Parameters
     ----------

@@ -20,9 +20,12 @@ from statmech_bn.geometry.distance import folded_distances
 from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
 from statmech_bn.geometry.partition import partition
 from statmech_bn.layers import batch_norm_backward, batch_norm_forward
+from statmech_bn.normalization import BatchNormalization
 from statmech_bn.random import stream
 
 EPSILON = 1e-5
+WHOLE_SET = "set"
+"""With this choice the statistics of a step are those of the whole training set."""
 
 
 def train_classifier(
@@ -47,8 +50,8 @@ def train_classifier(
     batch_size : int
         M, from 2 to the number of samples; each step draws M samples without replacement.
     statistics : {"batch", "set"}
-        Whose mean and variance normalize the samples of a step: the batch's, or those of the whole
-        training set.
+        The samples of a step are normalized by the mean and variance of the batch, or by those of
+        the whole training set.
     widths : sequence of int
         Units of the hidden layers.
     learning_rate : float
@@ -71,7 +74,7 @@ def train_classifier(
     x, y = array("points", points, 2), array("labels", labels, 1)
     if y.shape != x.shape[:1] or not np.isin(y, (-1, 1)).all():
         raise invalid("labels", f"±1 for each of the {len(x)} samples", labels)
-    choice("statistics", statistics, ("batch", "set"))
+    choice("statistics", statistics, (BatchNormalization.kind, WHOLE_SET))
     size, number = count("batch_size", batch_size, 2), count("replicas", replicas, 1)
     if size > len(x):
         raise invalid("batch_size", f"at most the {len(x)} samples", size)
@@ -84,19 +87,19 @@ def train_classifier(
     for _ in range(count("steps", steps, 0)):
         rows = np.stack([g.permutation(len(x))[:size] for g in generators])
         for values, slope in zip(
-            parameters, _gradients(parameters, x, y, rows, statistics == "set"), strict=True
+            parameters, _gradients(parameters, x, y, rows, statistics == WHOLE_SET), strict=True
         ):
             values -= rate * slope
     return [_network([values[replica] for values in parameters], x) for replica in range(number)]
 
 
 def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Signed distance in the plane of each sample from the decision, negative if it is wrong.
+    """Return each sample's signed distance in the plane from the decision, < 0 if it is wrong.
 
     Parameters
     ----------
     network : ReluNetwork
-        Of two inputs; the last layer is the readout.
+        A network of two inputs, whose last layer is the readout.
     points, labels : ndarray
         Shapes (samples, 2) and (samples,).
 
@@ -125,7 +128,7 @@ def margins(network: ReluNetwork, points: np.ndarray, labels: np.ndarray) -> np.
 
 
 def _start(widths: Sequence[int], seed: int, replica: int) -> list[np.ndarray]:
-    """Weights, γ and β of each hidden layer, then weights and bias of the readout."""
+    """Draw weights, γ and β of each hidden layer, then weights and bias of the readout."""
     generator, parameters = stream(seed, replica, 0), []
     for inputs, units in pairwise(widths):
         parameters += [np.sqrt(2 / inputs) * generator.standard_normal((units, inputs))]
@@ -137,7 +140,7 @@ def _start(widths: Sequence[int], seed: int, replica: int) -> list[np.ndarray]:
 def _gradients(
     parameters: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray, rows: np.ndarray, whole: bool
 ) -> list[np.ndarray]:
-    """Gradient of the mean loss over the rows of each replica, all replicas at once."""
+    """Return the gradient of the mean loss over the rows of each replica, all replicas at once."""
     replicas, size = rows.shape
     if whole:  # everything is normalized together, but only the batch has a loss
         values = np.broadcast_to(x, (replicas, *x.shape))

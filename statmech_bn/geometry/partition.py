@@ -39,7 +39,7 @@ def partition(network: ReluNetwork, bounds: ArrayLike) -> xr.Dataset:
     Parameters
     ----------
     network : ReluNetwork
-        Of two inputs; `ReluNetwork.section` makes one of a network of more.
+        A network of two inputs; `ReluNetwork.section` makes one of a network of more.
     bounds : array_like
         ((x_min, x_max), (y_min, y_max)).
 

@@ -35,9 +35,9 @@ DATASETS = ("digits", *IDX, "cifar-10")
 CIFAR_BATCHES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 CIFAR_SHAPE = (3, 32, 32)
 LARGEST_FILE = 2**30
-"""Bytes of an idx file that are read; a small .gz may hold any number of them."""
+"""At most so many bytes of an idx file are read; a small .gz may hold any number of them."""
 UNSIGNED_BYTES = 0x08
-"""Type of the values in the head of an idx file."""
+"""The head of an idx file says by this number that its values are unsigned bytes."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def load(
         Share of the digits, which come as one set, that is kept for the test, in (0, 1). The others
         have a test set of their own.
     seed : int
-        Of the split of the digits, and of the draw of `samples`.
+        The split of the digits and the draw of `samples` follow from it.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def load(
 
 
 Set = tuple[np.ndarray, np.ndarray]
-"""Images (samples, channels, rows, columns) and labels (samples,)."""
+"""A set has images (samples, channels, rows, columns) and labels (samples,)."""
 
 
 def _digits(share: float, generator: np.random.Generator) -> tuple[Set, Set]:
@@ -209,7 +209,7 @@ ALLOWED = {
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-"""What pickled arrays ask for; a name with dots would lead on into a module."""
+"""Pickled arrays ask for these; a name with dots would lead on into a module."""
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -25,9 +25,10 @@ from statmech_bn.checks import choice, integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.surgery import hooked, in_mode, keeping_buffers, refresh_population
+from statmech_bn.normalization import BatchNormalization, PopulationNormalization
 from statmech_bn.random import stream
 
-REFERENCES = ("batch", "population")
+REFERENCES = (BatchNormalization.kind, PopulationNormalization.kind)
 
 
 def flip_rate(
@@ -84,7 +85,7 @@ def flip_rate(
                 first = _in_batches(model, units, inputs, size, generator)
                 second = (
                     (torch.arange(len(inputs)), population)
-                    if reference == "population"
+                    if reference == PopulationNormalization.kind
                     else _in_batches(model, units, inputs, size, generator)
                 )
                 rates.append(_changed(first, second, len(inputs)))
@@ -96,7 +97,7 @@ def flip_rate(
 
 
 Signs = list[Tensor]
-"""Which units are on, for each layer (samples, ...)."""
+"""For each layer, these say which units are on, (samples, ...)."""
 
 
 def _signs(model: nn.Module, units: Sequence[nn.Module], inputs: Tensor, size: int) -> Signs:

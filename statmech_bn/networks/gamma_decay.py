@@ -38,7 +38,7 @@ from statmech_bn.checks import integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.losses import loss_named
-from statmech_bn.networks.normalization import Normalization
+from statmech_bn.networks.normalization import Normalization, kind_of
 from statmech_bn.networks.surgery import (
     check_plain,
     hooked,
@@ -70,7 +70,7 @@ class ChannelStatistics(NamedTuple):
     information : tuple of torch.Tensor
         G², GT and T² of each sample, averaged over labels of the model, (samples, channels).
     skewness, excess_kurtosis : torch.Tensor
-        Of u over samples and positions.
+        Skewness and excess kurtosis of u over samples and positions.
     """
 
     sample_mean: Tensor
@@ -81,12 +81,12 @@ class ChannelStatistics(NamedTuple):
 
     @property
     def fluctuations(self) -> tuple[Tensor, Tensor, Tensor]:
-        """V_μ, V_σ and V_μσ."""
+        """V_μ, V_σ and V_μσ of each channel, as `statmech_bn.symbolic.positions` defines them."""
         mean, square = (x - x.mean(0) for x in (self.sample_mean, self.sample_square))
         return (mean**2).mean(0), (square**2).mean(0), (mean * square).mean(0)
 
     def decay(self, statistics: str, part: str = "both") -> Tensor:
-        """Mζ of each channel."""
+        """Return Mζ of each channel."""
         integrand = _integrand(statistics, part)
         moments = (self.sample_mean, self.sample_square, *self.fluctuations)
         return integrand(*self.information, *moments).mean(0)
@@ -119,7 +119,7 @@ def channel_statistics(
     layers = {
         name: layer
         for name, layer in normalization_layers(model).items()
-        if getattr(layer, "kind", "batch") != "none"
+        if kind_of(layer).is_normalized
     }
     if not layers:
         raise invalid("model", "a model with normalized layers", type(model).__name__)
@@ -144,9 +144,9 @@ def channel_statistics(
         slopes = torch.autograd.grad(logits, wanted, root, retain_graph=True)
         for (name, layer), slope in zip(used.items(), slopes, strict=True):
             g = slope.flatten(2) if slope.ndim > 2 else slope[:, :, None]
-            shift, scale = g.sum(2), (g * fields[layer]).sum(2)
+            along_beta, along_gamma = g.sum(2), (g * fields[layer]).sum(2)
             for total, product in zip(
-                sums[name], (shift * shift, shift * scale, scale * scale), strict=True
+                sums[name], (along_beta**2, along_beta * along_gamma, along_gamma**2), strict=True
             ):
                 total += product
     return {name: _moments(fields[layer], tuple(sums[name])) for name, layer in used.items()}
@@ -211,7 +211,7 @@ def gamma_penalty(model: nn.Module, zeta: float | Mapping[str, Tensor]) -> Tenso
     layers = normalization_layers(model)
     if isinstance(zeta, Mapping):
         return sum((zeta[name] * layers[name].weight ** 2).sum() for name in zeta)
-    normalized = [layer for layer in layers.values() if getattr(layer, "kind", "") != "none"]
+    normalized = [layer for layer in layers.values() if kind_of(layer).is_normalized]
     return zeta * sum((layer.weight**2).sum() for layer in normalized)
 
 
@@ -266,7 +266,7 @@ def layer_statistics(
 
 
 def kept_variance(batch_size: int, training_samples: int | None) -> float:
-    """(P − M)/(P − 1), or 1 for fresh samples."""
+    """Return (P − M)/(P − 1), what drawing without replacement keeps; 1 for fresh samples."""
     size = integer("batch_size", batch_size, 3)
     if training_samples is None:
         return 1.0

@@ -23,7 +23,7 @@ from statmech_bn.networks.normalization import Normalization
 from statmech_bn.random import stream
 
 DEEPEST = 32
-"""Hidden layers of the plain network, at most."""
+"""The plain network has at most so many hidden layers."""
 SMALLEST_IMAGE = 2
 
 
@@ -75,7 +75,7 @@ def plain_network(
     depth : int
         Hidden layers, 1 to 32.
     channels : int
-        Of each hidden layer.
+        Channels of each hidden layer.
     normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
         As for `Normalization`.
     ghost_size : int, optional
@@ -126,9 +126,9 @@ def residual_network(
         Channels, rows and columns of the images.
     classes : int
     depth : int
-        Blocks.
+        Number of blocks.
     channels : int
-        Of each hidden layer.
+        Channels of each hidden layer.
     normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
         As for `Normalization`.
     ghost_size : int, optional
@@ -191,8 +191,8 @@ def _initialized(model: nn.Sequential, seed: int) -> nn.Sequential:
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 shape = module.weight.shape
                 gain = 2.0 if isinstance(module, nn.Conv2d) else 1.0
-                scale = math.sqrt(gain / math.prod(shape[1:]))
-                drawn = torch.from_numpy(scale * generator.standard_normal(tuple(shape)))
+                deviation = math.sqrt(gain / math.prod(shape[1:]))
+                drawn = torch.from_numpy(deviation * generator.standard_normal(tuple(shape)))
                 module.weight.copy_(drawn)
                 if module.bias is not None:
                     module.bias.zero_()

@@ -39,10 +39,11 @@ from torch.nn import functional
 
 from statmech_bn.checks import choice, integer
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import BatchNormalization
+from statmech_bn.normalization.network_layer import KINDS, LayerKind
 
-KINDS = ("none", "batch", "mean", "spread", "population", "frozen")
 SMALLEST = 3
-"""Values of a channel from which statistics are made: normalized over one or two, they are ±1."""
+"""A channel needs so many values for its statistics; one or two are always normalized to ±1."""
 
 
 class Normalization(nn.Module):
@@ -117,9 +118,10 @@ class Normalization(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize x of shape (batch, channels, *positions)."""
-        if self.kind == "none":
+        rule = KINDS[self.kind]
+        if not rule.is_normalized:
             return x + self.bias.view(-1, *[1] * (x.ndim - 2))
-        if self.kind == "frozen" or not self.training:
+        if not (rule.is_differentiated and self.training):
             mean, variance = self.running_mean, self.running_var
             return functional.batch_norm(
                 x, mean, variance, self.weight, self.bias, False, 0.0, self.epsilon
@@ -148,7 +150,9 @@ class Normalization(nn.Module):
         return output.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
 
     def _groups(self, x: Tensor) -> int:
-        size = self.ghost_size if self.ghost_size and self.kind != "population" else len(x)
+        rule = KINDS[self.kind]
+        drawn = rule.batch_mean or rule.batch_spread
+        size = self.ghost_size if self.ghost_size and drawn else len(x)
         if len(x) % size:
             raise invalid("ghost_size", f"a divisor of the batch of {len(x)}", size)
         groups = len(x) // size
@@ -160,7 +164,8 @@ class Normalization(nn.Module):
         self, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor, groups: int
     ) -> Tensor:
         """Normalize x of shape (samples of a group, groups × channels, *positions)."""
-        if self.kind == "batch":
+        rule = KINDS[self.kind]
+        if rule.batch_mean and rule.batch_spread:
             output = functional.batch_norm(
                 x, mean, variance, gamma, beta, True, self.momentum, self.epsilon
             )
@@ -172,11 +177,11 @@ class Normalization(nn.Module):
         positions = tuple(range(2, x.ndim))
         own_mean = x.mean(positions) if positions else x
         estimated = not self.reference_size
-        if self.kind == "mean":
+        if rule.batch_mean:
             mean = own_mean.mean(0)
         elif estimated:
             mean = mean + _derivative(own_mean)
-        if self.kind == "spread":
+        if rule.batch_spread:
             variance = x.var((0, *positions), correction=0)
         elif estimated:
             square = (x * x).mean(positions) if positions else x * x
@@ -186,6 +191,12 @@ class Normalization(nn.Module):
         shift = beta - scale * mean
         shape = (-1, x.shape[1], *[1] * len(positions))
         return torch.addcmul(shift.view(shape), x, scale.view(shape))
+
+
+def kind_of(layer: Any) -> LayerKind:
+    """Return what a layer takes from the batch; those of PyTorch take both."""
+    own = isinstance(layer, Normalization)
+    return KINDS[layer.kind if own else BatchNormalization.kind]
 
 
 def _derivative(values: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def sharpness(
     tolerance : float
         Relative accuracy, > 0; float32 does not resolve less than some 1e-4.
     seed : int
-        Of the first vector.
+        The first vector of the iterations follows from it.
 
     Returns
     -------

@@ -78,13 +78,13 @@ def signals(
         _weight(m, seen[m][0].detach(), g)
         for m, g in zip(weighted, slopes[2 * len(layers) :], strict=True)
     ]
-    data: dict[str, Any] = {}
-    for dim, found in (("layer", rows), ("weight", others)):
-        for name in found[0]:
-            data[name] = (dim, np.array([row[name].item() for row in found]))
-    coordinates = {
-        name: np.arange(1, n + 1) for name, n in (("layer", len(rows)), ("weight", len(others)))
+    tables = dict(layer=rows, weight=others)
+    data = {
+        name: (dim, np.array([row[name].item() for row in found]))
+        for dim, found in tables.items()
+        for name in found[0]
     }
+    coordinates = {dim: np.arange(1, len(found) + 1) for dim, found in tables.items()}
     attributes = {"loss": value.item(), "samples": len(inputs), "version": version("statmech_bn")}
     return describe(xr.Dataset(data, coordinates, attributes))
 

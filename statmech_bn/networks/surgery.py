@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from statmech_bn.errors import invalid
-from statmech_bn.networks.normalization import Normalization
+from statmech_bn.networks.normalization import Normalization, kind_of
 
 LAYERS = (Normalization, _BatchNorm)
-"""Classes that count as a normalization layer; axis 1 is the channels' in all of them.
+"""Layers of these classes are normalization layers; axis 1 is that of the channels.
 
 PyTorch's are BatchNorm1d, 2d and 3d, SyncBatchNorm, the lazy ones, and whatever is derived from
 them. InstanceNorm, GroupNorm and LayerNorm are none of these.
 """
+PARAMETERS = {name for name, _ in Normalization(1).named_parameters()}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -166,7 +167,7 @@ def hooked(
 
 
 def _has_statistics(layer: Any) -> bool:
-    return getattr(layer, "kind", "batch") != "none" and layer.running_mean is not None
+    return kind_of(layer).is_normalized and layer.running_mean is not None
 
 
 def check_plain(name: str, layer: Any) -> None:
@@ -179,7 +180,7 @@ def check_plain(name: str, layer: Any) -> None:
     if type(layer).forward not in plain or "forward" in vars(layer):
         fix = "Replace it by BatchNorm1d, 2d or 3d with its state, and what else it does behind it."
         raise invalid(argument, "batch normalization and nothing else", layer, fix)
-    if any(getattr(layer, hooks) for hooks in HOOKS) or "weight" not in layer._parameters:
+    if any(getattr(layer, hooks) for hooks in HOOKS) or not layer._parameters.keys() >= PARAMETERS:
         fix = "Remove them, and set them again on the new layer."
         raise invalid(argument, "a layer without hooks and parametrizations", layer, fix)
 
@@ -208,7 +209,7 @@ def _replacement(name: str, old: Any, kind: str, ghost_size: int | None) -> Norm
     new.train(old.training)
     example = old.running_mean if old.weight is None else old.weight
     new.to(example.device, example.dtype)
-    for part in ("weight", "bias", "running_mean", "running_var"):
+    for part in new.state_dict():
         value = getattr(old, part)
         if value is not None:
             setattr(new, part, value)

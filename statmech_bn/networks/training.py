@@ -30,19 +30,19 @@ from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.data import Images
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty
+from statmech_bn.networks.normalization import kind_of
 from statmech_bn.networks.surgery import in_mode, normalization_layers, refresh_population
+from statmech_bn.normalization.network_layer import KINDS
 from statmech_bn.online import schedules
 from statmech_bn.random import stream
 from statmech_bn.symbolic.gamma_decay import STATISTICS
 
 POPULATION_SAMPLES = 2048
-"""Training samples that measure the population's statistics, at most."""
+"""At most so many training samples measure the population's statistics."""
 DECAY_SAMPLES = 256
-"""Training samples that measure gamma decay, at most."""
+"""At most so many training samples measure gamma decay."""
 CHUNK = 2048
-"""Samples that are evaluated at a time."""
-WITH_POPULATION = {"mean", "spread", "population"}
-"""Kinds of normalization whose gradient needs that of the population's statistics."""
+"""At most so many samples are evaluated at a time."""
 
 
 def train(
@@ -91,7 +91,7 @@ def train(
     schedule : callable, optional
         Epochs ↦ factor of η, see `statmech_bn.schedules`.
     seed : int
-        Of the order of the samples.
+        The order of the samples follows from it.
 
     Returns
     -------
@@ -173,21 +173,23 @@ class _Training:
         self.model, self.images, self.run, self.schedule = model, images, run, schedule
         self.inputs, self.labels = images.train_inputs, images.train_labels
         self.layers: dict[str, Any] = normalization_layers(model)
-        kinds = {getattr(layer, "kind", "batch") for layer in self.layers.values()}
-        self.exact = run.exact_population and bool(kinds & WITH_POPULATION)
-        if self.exact and not kinds <= WITH_POPULATION:
-            kept = f"only layers of kind {', '.join(sorted(WITH_POPULATION))}"
-            raise invalid("model", f"with exact_population, {kept}", sorted(kinds))
-        self.refreshes = bool(kinds & {"frozen", *WITH_POPULATION}) and not self.exact
+        kinds = {name: kind_of(layer) for name, layer in self.layers.items()}
+        others = [name for name, kind in kinds.items() if not kind.differentiates_population]
+        self.exact = run.exact_population and len(others) < len(kinds)
+        if self.exact and others:
+            fitting = [name for name, kind in KINDS.items() if kind.differentiates_population]
+            kept = f"with exact_population, only layers of kind {', '.join(fitting)}"
+            raise invalid("model", kept, f"others at {', '.join(others)}")
+        self.refreshes = any(k.needs_population for k in kinds.values()) and not self.exact
         self.order = stream(run.seed, 42)
         self.sample = self.inputs[self._permutation()[:POPULATION_SAMPLES]]
         self.zeta: Any = run.gamma_decay
         norms = {id(p) for layer in self.layers.values() for p in layer.parameters(recurse=False)}
         weights = [p for p in model.parameters() if id(p) not in norms]
-        others = [p for p in model.parameters() if id(p) in norms]
+        affine = [p for p in model.parameters() if id(p) in norms]
         groups: list[dict[str, Any]] = [
             {"params": weights, "weight_decay": run.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": affine, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.SGD(
             [group for group in groups if group["params"]], run.learning_rate, run.momentum

@@ -36,9 +36,9 @@ NAMED: dict[str, Normalization] = {
         BatchNormalization(),
     )
 }
-"""Normalizations that a word alone describes."""
+"""A word alone describes each of these normalizations."""
 WITH_SIZE = {GhostBatches.kind: GhostBatches}
-"""Normalizations that a word and a number of samples describe."""
+"""A word and a number of samples describe each of these."""
 
 
 def normalization(description: str | Normalization) -> Normalization:

@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 from statmech_bn.normalization.base import Array, Normalization
 
 ROUNDING, ROUNDING_OF_SUM = 4.0, 64.0
-"""Largest spread of the fields of equal samples, in units of ε|x||w| and ε|x·w|, to be added."""
+"""Fields of equal samples spread by at most the sum of so many ε|x||w| and ε|x·w|."""
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,10 @@ from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import Delta, M, offline
 
 LARGEST = 1e100
-"""Largest load, ridge and noise, as squares of larger numbers overflow."""
+"""Load, ridge and noise are at most this; squares of larger numbers overflow."""
 SMALLEST_BATCH = 3.0
 TERMS = 60
-"""Number of terms of the series for uneven weights, which fall by (1 − 1/M)² and faster."""
+"""The series for uneven weights has so many terms, which fall by (1 − 1/M)² and faster."""
 
 
 def ridge(
@@ -242,13 +242,13 @@ def _structured(spectrum: Spectrum | None) -> TypeGuard[Spectrum]:
 
 
 def _shrinkage(size: np.ndarray) -> np.ndarray:
-    """s_M = √(2/M) Γ(M/2)/Γ((M − 1)/2), the mean spread of M unit Gaussians."""
+    """Return s_M = √(2/M) Γ(M/2)/Γ((M − 1)/2), the mean spread of M unit Gaussians."""
     finite = np.where(np.isinf(size), 1e16, size)
     return np.sqrt(2.0 / finite) * poch((finite - 1.0) / 2.0, 0.5)
 
 
 def _weight_variance(size: np.ndarray) -> np.ndarray:
-    """Var ψ/(E ψ)² of the weights that batches give samples."""
+    """Return Var ψ/(E ψ)² of the weights that batches give samples."""
     ratios = _weight_variance_ratio()(np.arange(TERMS), np.minimum(size, 1e16)[..., None])[0]
     return np.cumprod(ratios, axis=-1).sum(axis=-1)
 
@@ -277,7 +277,7 @@ def _least_squares_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
 
 @lru_cache(maxsize=1)
 def _batch_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
-    arguments = (offline.alpha, offline.scale, Delta, offline.growth)
+    arguments = (offline.alpha, offline.shrinkage, Delta, offline.growth)
     return _branches(offline.batch_normalized_error(), *arguments)
 
 
@@ -290,7 +290,7 @@ def _weight_variance_ratio() -> Callable[..., tuple[np.ndarray, ...]]:
 @lru_cache(maxsize=1)
 def _uneven_weights_error() -> Callable[..., tuple[np.ndarray, ...]]:
     variance = sp.Symbol("variance", positive=True)
-    arguments = (offline.alpha, offline.scale, Delta, variance)
+    arguments = (offline.alpha, offline.shrinkage, Delta, variance)
     return numpy_function([offline.uneven_weights_error(variance)], arguments)
 
 

@@ -34,7 +34,7 @@ class Ruler:
     Attributes
     ----------
     teachers : array (R, 1, N) or None
-        Over N.
+        Weights of the teachers, divided by N.
     test_samples : array (R, T, N)
         Scaled as the problem's samples; T = 0 for Gaussian inputs.
     test_labels : array (R, T, 1)

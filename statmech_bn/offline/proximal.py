@@ -27,7 +27,7 @@ from statmech_bn.compile_cache import numba
 REACH = 6.5
 """Fields beyond this many standard deviations weigh less than 10⁻¹⁰."""
 PANEL = 3.5
-"""Longest panel in standard deviations, with as many nodes as `_LEGENDRE` has."""
+"""A panel has at most this length in standard deviations, and the nodes of `_LEGENDRE`."""
 MOST_PIECES = 64
 ROUNDING = 1e-14
 
@@ -100,7 +100,7 @@ def proximal(activation, table, label, susceptibility, fields):
 
 @numba.njit(cache=True, nogil=True)
 def workspace(size):
-    """Scratch memory: H and Ω on the grid, the hull, the pieces, and one point of the callback."""
+    """Make scratch memory: H and Ω on the grid, the hull, the pieces, a point of the callback."""
     return (
         np.empty(size),
         np.empty(size),
@@ -163,7 +163,7 @@ def _add(pieces, count, low, high, start, stop):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _lower_hull(table, label, cost, hull):
-    """Indices of the hull's vertices, without kinks at which H is concave; return their number."""
+    """Fill the indices of the hull's vertices, without concave kinks; return their number."""
     z, value, _, kinks, left, right = table
     count, kink = 0, 0
     for i in range(z.size):
@@ -238,7 +238,7 @@ def _local(activation, table, label, susceptibility, i, omega_wanted, work):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _grid_range(z, pieces, piece):
-    """Indices of the last grid point not above the piece, and of the first not below it."""
+    """Return the indices of the last grid point not above a piece and the first not below it."""
     below = np.searchsorted(z, pieces[piece, 2], side="right") - 1
     return below, np.searchsorted(z, pieces[piece, 3], side="left")
 

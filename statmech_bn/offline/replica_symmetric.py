@@ -52,28 +52,29 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import Unnormalized
 from statmech_bn.offline.prior import LEAST_SPREAD, Prior
 from statmech_bn.offline.proximal import field_moments, workspace
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, real
 
 TOLERANCE = 1e-8
-"""Largest change of m, log(q − m²) and log V in one undamped step of a converged solution."""
+"""A solution has converged if an undamped step changes m, log(q − m²) and log V by less."""
 MOST_ITERATIONS = 200
 DAMPING = 0.5
-"""Share of the new values where a step is not extrapolated."""
+"""A step that is not extrapolated takes this share of the new values."""
 MEMORY = 3
-"""Earlier steps from which the next is extrapolated."""
+"""The next step is extrapolated from at most so many earlier ones."""
 LONGEST_STEP = 1.0
-"""Longer extrapolations are not trusted, longer steps are cut."""
+"""Extrapolations longer than this are not trusted, and longer steps are cut."""
 LARGEST = 1e100
-"""Largest load and ridge: products of them are floats."""
+"""Load and ridge are at most this, so that their products are floats."""
 LARGEST_NOISE = 1e6
-"""Label noise beyond which the iteration takes minutes; the teacher is lost long before."""
+"""Label noise beyond this makes the iteration take minutes; the teacher is lost long before."""
 NEGLIGIBLE = 1e-12
-"""Weight of a quadrature node that is left out."""
+"""A quadrature node of a smaller weight than this is left out."""
 GRID_SPACING = 0.1
-"""Distance of the grid points in z around zero; it widens beyond GRID_CORE."""
+"""Grid points in z are so far apart around zero, and further beyond GRID_CORE."""
 GRID_CORE = 4.0
 
 START = OrderParameters(overlap=0.9)
@@ -94,7 +95,7 @@ def replica_symmetric(
     Parameters
     ----------
     activation : str, sympy.Expr or Activation
-        Of teacher and student, as in `statmech_bn.activation`.
+        Activation of teacher and student, as in `statmech_bn.activation`.
     load : float or array_like
         α = P/N > 0.
     ridge : float
@@ -139,7 +140,7 @@ def replica_symmetric(
     """
     flag("warm_start", warm_start)
     noise = real("label_noise", label_noise, 0.0, LARGEST_NOISE)
-    setup = TeacherStudent(activation, "none", label_noise=noise)
+    setup = TeacherStudent(activation, Unnormalized(), label_noise=noise)
     loads, penalty = positive("load", load, LARGEST), real("ridge", ridge, 0.0, LARGEST)
     if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
@@ -350,7 +351,7 @@ def sample_averages(activation, table, overlap, width, susceptibility, noise, re
 
 @numba.njit(cache=True, nogil=True)
 def _around(points, smallest):
-    """Breaks at the points, and at distances from them that double."""
+    """Return breaks at the points, and at distances from them that double."""
     breaks = [0.0]
     for point in points:
         breaks.append(point)

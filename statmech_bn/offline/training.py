@@ -51,11 +51,11 @@ from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 ORIGIN = OrderParameters(overlap=0.0)
-"""Weights that know nothing of the teacher, L = γ = 1."""
+"""Training starts with weights that know nothing of the teacher, at L = γ = 1."""
 STACK_SIZE = 65_536
-"""Weights that one thread trains at a time: what its cache holds."""
+"""A thread trains so many weights at a time, which its cache holds."""
 DEVICE_STACK_SIZE = 2**26
-"""Weights and samples that a GPU trains at a time."""
+"""A GPU holds so many weights and samples of what it trains at a time."""
 
 
 def train(

@@ -21,9 +21,9 @@ from statmech_bn.random import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 STREAM = 4
-"""First key of the random streams, which tells them from those of the online levels."""
+"""The keys of random streams begin with this, unlike those of the online levels."""
 TEST_SAMPLES = 4_000
-"""Samples that measure the generalization error of inputs from a callable."""
+"""So many samples measure the generalization error of inputs from a callable."""
 
 
 @dataclass(frozen=True)

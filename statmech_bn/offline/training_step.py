@@ -28,7 +28,7 @@ from statmech_bn.normalization.batch import products_of_fields, statistics
 
 Array = Any
 GROUP = 64
-"""Samples of a group, at least one batch: products run at full speed, corrections cost little."""
+"""A group has so many samples, or one batch: fast products, and corrections of little cost."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Problem:
     labels : array, (R, P, 1)
         With their noise.
     covariance : array (N, N) or None
-        Of the population, if it is not isotropic and the student normalizes by it.
+        Covariance of the population, if it is not isotropic and the student normalizes by it.
     distinct : bool
         Samples are never equal, as Gaussian ones, so that no spread is compared with rounding.
     """

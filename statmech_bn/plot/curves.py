@@ -51,8 +51,8 @@ class Panel:
     x, y : str
         Names of variables or coordinates.
     results : sequence of xarray.Dataset
-        Of any levels, with the dimension of the colours, one along the curves, and ``replica`` for
-        simulations.
+        Results of any levels, with the dimension of the colours, one along the curves, and
+        ``replica`` for simulations.
     reference : xarray.Dataset, optional
         With x and y over one dimension.
     title : str
@@ -92,7 +92,6 @@ def curves(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------
@@ -137,7 +136,7 @@ def curves(
             legend_handle(label=v if isinstance(v, str) else f"{v:.3g}", **_line(style))
             for v, style in drawn.items()
         ]
-        extra = [legend_handle(linestyle="none", label=""), *level_handles(results)]
+        extra = [legend_handle(linestyle="", label=""), *level_handles(results)]
         if reference:
             extra.append(legend_handle(label=reference, **REFERENCE))
         figure.legend(

@@ -13,6 +13,7 @@ import xarray as xr
 
 from statmech_bn.checks import dataset, instance, mapping, sequence
 from statmech_bn.errors import invalid
+from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
     legend_handle,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Curve = tuple[xr.Dataset | None, xr.Dataset | None]
-"""Theory and simulation."""
+"""A curve has a theory and a simulation, either of which may be missing."""
 OFF_SCALE = 10.0
 """An axis ends at this multiple of the largest simulated value."""
 
@@ -52,7 +53,6 @@ def against(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------
@@ -103,10 +103,10 @@ def against(
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
         handles += [
-            legend_handle(linestyle="none", label=""),
+            legend_handle(linestyle="", label=""),
             legend_handle(label=r"theory, $N\to\infty$"),
             legend_handle(
-                label=f"training, $N = {', '.join(map(str, sizes))}$", linestyle="none", marker="o"
+                label=f"training, $N = {', '.join(map(str, sizes))}$", linestyle="", marker="o"
             ),
         ]
         figure.legend(handles=handles, loc="outside right center")
@@ -120,20 +120,14 @@ def _draw(
     if "initialization" in values.dims:
         values = values.mean("initialization", keep_attrs=True)
     x = values[coordinate].values
-    samples = values.transpose(coordinate, ...).values.reshape(x.size, -1)
-    finite = np.isfinite(samples).all(axis=1)
-    mean = np.where(finite, samples.mean(axis=1, where=np.isfinite(samples)), np.nan)
+    mean, error = (part.values for part in converged_mean_and_error(values))
     if kind == "theory":
         axis.plot(x, mean, color=style["color"], linestyle=style["linestyle"])
         return 0.0
-    error = np.zeros(x.size)
-    if samples.shape[1] > 1:
-        spread = np.where(finite[:, None], samples, 0.0).std(axis=1, ddof=1)
-        error = spread / np.sqrt(samples.shape[1])
     axis.errorbar(
-        x, mean, error, color=style["color"], marker=style["marker"], linestyle="none", markersize=4
+        x, mean, error, color=style["color"], marker=style["marker"], linestyle="", markersize=4
     )
-    mark_diverged(axis, np.where(finite, np.nan, x), style["color"])
+    mark_diverged(axis, np.where(np.isnan(mean), x, np.nan), style["color"])
     return float(np.nanmax(mean, initial=0.0))
 
 

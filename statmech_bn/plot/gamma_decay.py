@@ -14,6 +14,7 @@ import xarray as xr
 
 from statmech_bn.checks import choice
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import PopulationNormalization
 from statmech_bn.plot.nesting import check_names, check_nesting
 from statmech_bn.plot.style import (
     axis_label,
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+POPULATION = PopulationNormalization.kind
 THEORIES = {"independent": ("independent", "--"), "correlated": ("correlated", "-")}
 PART_NAMES = {
     "mean": r"only $\mu_B$ fluctuates",
     "spread": r"only $\sigma_B$ fluctuates",
     "both": "both",
 }
-POINTS: dict[str, Any] = {"color": "0.1", "marker": "o", "markersize": 4, "linestyle": "none"}
+POINTS: dict[str, Any] = {"color": "0.1", "marker": "o", "markersize": 4, "linestyle": ""}
 
 SIZES = ("batch_size", "replica")
 KURTOSIS = {
@@ -46,7 +48,7 @@ KURTOSIS = {
 }
 LANDSCAPE = {
     "loss": ("gamma", "replica"),
-    **dict.fromkeys(("population", "independent", "correlated", "penalty"), ("gamma",)),
+    **dict.fromkeys((POPULATION, "independent", "correlated", "penalty"), ("gamma",)),
 }
 DECAYS = {
     "effective_gamma_decay": ("time",),
@@ -112,7 +114,7 @@ def shrinkage_parts(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
         "panels",
         panels,
         (Mapping, Mapping),
-        {"gamma": SIZES, **dict.fromkeys((*THEORIES, "population"), ())},
+        {"gamma": SIZES, **dict.fromkeys((*THEORIES, POPULATION), ())},
     )
     for parts in panels.values():
         for part in parts:
@@ -124,14 +126,14 @@ def shrinkage_parts(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
         for axis, (title, parts) in zip(axes, panels.items(), strict=True):
             for part, found in parts.items():
                 size, colour = found["batch_size"], styles[part]["color"]
-                unit = size / found["population"]
+                unit = size / found[POPULATION]
                 mean, error = mean_and_error(found["gamma"])
                 for name, (_, line) in THEORIES.items():
-                    shift = unit * (found["population"] - found[name])
+                    shift = unit * (found[POPULATION] - found[name])
                     axis.plot(size, shift, line, color=colour)
                 axis.errorbar(
-                    size, unit * (found["population"] - mean), unit * error,
-                    color=colour, marker=styles[part]["marker"], markersize=4, linestyle="none",
+                    size, unit * (found[POPULATION] - mean), unit * error,
+                    color=colour, marker=styles[part]["marker"], markersize=4, linestyle="",
                 )  # fmt: skip
             axis.set(title=title, xscale="log", xlabel=axis_label(size))
         axes[0].set_ylabel(r"$M(1-\gamma/\gamma_\infty)$")
@@ -140,7 +142,7 @@ def shrinkage_parts(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
                 styles[part]["color"],
                 label=PART_NAMES[part],
                 marker=styles[part]["marker"],
-                linestyle="none",
+                linestyle="",
             )
             for part in names
         ]
@@ -185,9 +187,7 @@ def shrinkage_kurtosis(results: xr.Dataset) -> Figure:
             for name, (label, line) in THEORIES.items()
         ]
         handles += [
-            legend_handle(
-                style["color"], label=_kind(kind), marker=style["marker"], linestyle="none"
-            )
+            legend_handle(style["color"], label=_kind(kind), marker=style["marker"], linestyle="")
             for kind, style in styles.items()
         ]
         title = f"network, $M={size[0].item()}$"
@@ -210,7 +210,7 @@ def loss_landscape(panels: Mapping[str, xr.Dataset]) -> Figure:
     matplotlib.figure.Figure
     """
     check_nesting("panels", panels, (Mapping,), LANDSCAPE, attributes=("batch_size",))
-    lines = {"population": ("PN", "-.")}
+    lines = {POPULATION: ("PN", "-.")}
     lines |= {
         name: (rf"PN + {label} $\zeta\gamma^2$", line) for name, (label, line) in THEORIES.items()
     }
@@ -223,10 +223,10 @@ def loss_landscape(panels: Mapping[str, xr.Dataset]) -> Figure:
             lower = axes[k + len(panels)]
             for name, (_, line) in lines.items():
                 axes[k].plot(gamma, found[name], line, **_line(name))
-                added = size * (found[name] - found["population"])
+                added = size * (found[name] - found[POPULATION])
                 lower.plot(gamma, added, line, **_line(name))
             axes[k].errorbar(gamma, mean, error, **POINTS)
-            lower.errorbar(gamma, size * (mean - found["population"]), size * error, **POINTS)
+            lower.errorbar(gamma, size * (mean - found[POPULATION]), size * error, **POINTS)
             axes[k].set(title=title, ylabel=axis_label(found["loss"]))
             lower.set(xlabel=axis_label(gamma), ylabel=r"$M(\mathcal{L}-\mathcal{L}_\mathrm{PN})$")
         handles = [
@@ -350,8 +350,8 @@ def _draw_difference(
 
 
 def _line(name: str) -> dict[str, Any]:
-    """Colour of a theory: lighter for those that are not exact."""
-    order = {"population": 0, "independent": 1, "correlated": 2, "exact": 3, "penalty": 3}
+    """Return the colour of a theory, lighter for those that are not exact."""
+    order = {POPULATION: 0, "independent": 1, "correlated": 2, "exact": 3, "penalty": 3}
     return {"color": palette(4)[order[name]]}
 
 

@@ -284,9 +284,9 @@ def _layer_lines(layers: int) -> list[dict[str, Any]]:
 def _data(number: int) -> dict[str, Any]:
     """Say how data points are drawn: larger if they are few."""
     size = 7 if 0 < number < 10 else 2
-    return {"marker": "o", "linestyle": "none", "color": "0.0", "markersize": size, "alpha": 0.8}
+    return {"marker": "o", "linestyle": "", "color": "0.0", "markersize": size, "alpha": 0.8}
 
 
 def _handle(style: Mapping[str, Any], label: str, line: bool = True) -> Any:
-    dash = style["linestyle"] if line else "none"
+    dash = style["linestyle"] if line else ""
     return legend_handle(style["color"], label=label, marker=style["marker"], linestyle=dash)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OVER = {
-    "batch": "over batch",
-    "positions": "over positions",
-    "channels": "over channels",
-    "weights": "weights: batch, positions",
+    "alignment_batch": "over batch",
+    "alignment_positions": "over positions",
+    "alignment_channels": "over channels",
+    "alignment_weights": "weights: batch, positions",
 }
 SAMPLING = {"with": "with replacement", "without": "without replacement"}
 
@@ -95,14 +95,14 @@ def alignment_axes(panels: Mapping[str, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    names = ("gradient_alignment", *(f"alignment_{name}" for name in OVER))
+    names = ("gradient_alignment", *OVER)
     check_nesting("panels", panels, (Mapping,), dict.fromkeys(names, LAYERS))
     with paper_style():
         styles = dict(zip(OVER, student_styles(len(OVER)), strict=True))
         figure, axes = make_panels(len(panels), len(panels), (3.2, 2.7), sharey=True)
         for axis, (title, found) in zip(axes, panels.items(), strict=True):
             for name, style in styles.items():
-                values = found[f"alignment_{name}"]
+                values = found[name]
                 points(axis, found["layer"], values, style, style["linestyle"])
             axis.set(title=title, xlabel=axis_label(found["layer"]), ylim=(-0.02, 1.02))
         axes[0].set_ylabel(axis_label(found["gradient_alignment"]))
@@ -136,7 +136,7 @@ def gradient_coherence(results: Mapping[int, xr.Dataset]) -> Figure:
         axis.set_ylabel(axis_label(found["gradient_coherence"]))
         handles = [legend_handle("0.1", label=r"mean field, width $\to\infty$")]
         handles += [
-            legend_handle(style["color"], label=f"width {n}", marker=style["marker"], ls="none")
+            legend_handle(style["color"], label=f"width {n}", marker=style["marker"], linestyle="")
             for n, style in zip(results, styles, strict=True)
         ]
         figure.legend(handles=handles, loc="outside right center")

@@ -13,7 +13,7 @@ import xarray as xr
 
 from statmech_bn.checks import choice
 from statmech_bn.errors import invalid
-from statmech_bn.plot.gamma_decay import PART_NAMES, THEORIES
+from statmech_bn.plot.gamma_decay import PART_NAMES, POPULATION, THEORIES
 from statmech_bn.plot.nesting import check_labels, check_nesting
 from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
@@ -49,7 +49,7 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
     kinds : mapping
         Kind → what the legend calls it.
     title : str
-        Of the legend.
+        Title of the legend.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def gap_epochs(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str]) -> Figu
     dims = ("kind", "replica", "epoch")
     variables = {**dict.fromkeys(("mean_gamma", "training_loss"), dims), "batch_size": ()}
     check_nesting("rows", rows, (Mapping,), variables)
-    check_labels("kinds", kinds, rows, "kind", also=("population",))
+    check_labels("kinds", kinds, rows, "kind", also=(POPULATION,))
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
         figure, axes = make_panels(2 * len(rows), 2, (3.2, 2.3), sharex=True)
@@ -161,7 +161,7 @@ def gap_epochs(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str]) -> Figu
                 axis, values = next(places), found[variable]
                 axis.axhline(0, color="0.75", linewidth=0.8)
                 for kind, style in styles.items():
-                    gap = values.sel(kind=kind) - values.sel(kind="population")
+                    gap = values.sel(kind=kind) - values.sel(kind=POPULATION)
                     points(axis, found["epoch"], gap, style, style["linestyle"])
                 axis.set_ylabel(rf"$\Delta$ {axis_label(values)}")
                 if variable == "mean_gamma":
@@ -217,7 +217,7 @@ def statistics_pull(rows: Mapping[str, xr.Dataset], variable: str) -> Figure:
             axes[row * len(parts)].set_ylabel(label)
         handles = [legend_handle(label=label, linestyle=line) for label, line in theories.values()]
         handles += [
-            legend_handle(style["color"], label=MEASURED[key], marker=style["marker"], ls="none")
+            legend_handle(style["color"], label=MEASURED[key], marker=style["marker"], linestyle="")
             for key, style in styles.items()
         ]
         figure.legend(handles=handles, loc="outside right center")

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 SIZE = (2.5, 2.2)
 LINE = 24
-"""Letters of a line of the vertical axes' labels."""
+"""A line of a vertical axis' label has at most so many letters."""
 LABELLED = 4
-"""Values of a logarithmic axis that have a label, about."""
+"""About so many values of a logarithmic axis have a label."""
 
 
 def networks_beside_theory(
@@ -88,7 +88,7 @@ def networks_beside_theory(
         ]
         if any("replica" not in result.dims for result in results):
             handles.append(legend_handle(label=theory))
-            handles.append(legend_handle(label="networks", marker="o", linestyle="none"))
+            handles.append(legend_handle(label="networks", marker="o", linestyle=""))
         if reference:
             handles.append(legend_handle(label=reference, **REFERENCE))
         title = None if names else axis_label(results[0][colour])
@@ -114,7 +114,7 @@ def _draw(axis: Axes, panel: Panel, colour: str, styles: Mapping[Any, Mapping[st
             curve, style = result.sel({colour: value}), styles[value]
             x, y = curve[panel.x], curve[panel.y]
             if "replica" in y.dims:
-                points(axis, x, y, style, "none" if value in predicted else style["linestyle"])
+                points(axis, x, y, style, "" if value in predicted else style["linestyle"])
             else:
                 axis.plot(x, y, linestyle=style["linestyle"], color=style["color"])
     if panel.reference is not None:

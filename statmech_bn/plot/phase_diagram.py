@@ -24,7 +24,7 @@ DIVERGED: dict[str, Any] = {
     "linewidth": 0,
 }
 MISSED: dict[str, Any] = {"hatch": "....", "facecolor": "0.97", "edgecolor": "0.75", "linewidth": 0}
-"""How cells are drawn that diverge, and those whose value is infinite although they do not."""
+"""Cells that diverge are hatched, those of an infinite value that do not are dotted."""
 
 
 def phase_diagram(
@@ -54,7 +54,6 @@ def phase_diagram(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------
@@ -76,14 +75,14 @@ def phase_diagram(
         import seaborn as sns
 
         low = max(low_limit, shown[shown > 0].min())
-        scale = mpl.colors.LogNorm(low, min(high_limit, shown.max()), clip=True)
+        norm = mpl.colors.LogNorm(low, min(high_limit, shown.max()), clip=True)
         colours = sns.color_palette("rocket_r", as_cmap=True)
         columns = min(columns, len(panels))
         figure, axes = make_panels(len(panels), columns, (2.6, 2.3), sharex=True, sharey=True)
         for axis, (title, found) in zip(axes, panels.items(), strict=True):
             values, diverged = grids[title]
             image = _draw(
-                axis, found, against, np.maximum(values, low), diverged, norm=scale, cmap=colours
+                axis, found, against, np.maximum(values, low), diverged, norm=norm, cmap=colours
             )
             axis.set(title=title, xscale="log")
         for k, axis in enumerate(axes):
@@ -92,7 +91,7 @@ def phase_diagram(
             if k + columns >= len(axes):
                 axis.set_xlabel(axis_label(found["learning_rate"]))
         beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}
-        extend = beyond.get((shown.min() < scale.vmin, shown.max() > scale.vmax), "neither")
+        extend = beyond.get((shown.min() < norm.vmin, shown.max() > norm.vmax), "neither")
         label = axis_label(found[variable])
         figure.colorbar(image, ax=axes, label=label, pad=0.02, extend=extend)
         _legend(figure, grids.values())
@@ -100,7 +99,7 @@ def phase_diagram(
 
 
 def _grid(found: xr.Dataset, variable: str, against: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values over (against, learning rate), and where it diverges."""
+    """Return values over (against, learning rate), and where it diverges."""
     dims = (against, "learning_rate")
     for name in (variable, "diverged_at"):
         if name not in found or set(found[name].dims) != set(dims):

@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from matplotlib.legend import Legend
 
 TEXT, SMALL = 7.5, 6.5
-"""Sizes in points: of labels and titles, and of what stands at ticks and in legends."""
+"""Labels and titles have the first size in points, ticks and legends the second."""
 NARROW = 5.0
-"""Inches below which the legend stands under the panels."""
+"""In a figure of fewer inches the legend stands under the panels."""
 COLUMNS = 4
-"""The most that a legend has there unless told otherwise."""
+"""A legend under the panels has at most so many columns unless told otherwise."""
 LINE = 0.16
-"""Height of a line of the legend, in inches."""
+"""A line of the legend is so many inches high."""
 SMALLEST = 0.4
-"""Inches of a panel's side below which its ticks no longer have room."""
+"""A panel whose side has fewer inches has no room for its ticks."""
 LARGEST_MARKER = 4.5
-"""In points."""
+"""A marker has at most this size in points."""
 LETTERS_PER_INCH = 12.5
-"""Of a label beside the axis of a panel, where part of the height is not the axis."""
+"""So many letters of a label stand beside an inch of a panel's height."""
 MATH = 6
-"""Letters for which a formula counts in a label."""
+"""A formula in a label counts for so many letters."""
 SHORT_HANDLE = 2.4
-"""Length of a line in a legend below, in units of the text's size."""
+"""A line in a legend below is so long, in units of the text's size."""
 
 
 def fit(
@@ -214,5 +214,5 @@ def _arranged(groups: list[list[Any]], columns: int) -> tuple[list[Any], int]:
     if len(groups) > columns:
         groups = [[handle for group in groups for handle in group]]
     lines = next(n for n in range(1, number + 1) if sum(-(-len(g) // n) for g in groups) <= columns)
-    empty = legend_handle(linestyle="none", label=" ")
+    empty = legend_handle(linestyle="", label=" ")
     return [h for group in groups for h in group + [empty] * (-len(group) % lines)], lines

@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LARGEST = 1e100
-"""Beyond every axis."""
+"""A value larger than this is beyond every axis, and counts as diverged."""
 
 
 def converged_mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean and standard error; NaN, which is not drawn, where a replica has diverged.
+    """Return mean and standard error; NaN, which is not drawn, where a replica has diverged.
 
-    Or where it will so soon that it would overflow an axis. One run, or theory, has no error.
+    A replica beyond `LARGEST` is about to diverge and counts as diverged. The standard error of
+    a single run, or of theory, is 0.
     """
     if "replica" not in values.dims:
         values = values.expand_dims("replica")
     values = values.where((abs(values) < LARGEST).all("replica"))
-    mean, runs = values.mean("replica", skipna=False), values.sizes["replica"]
-    if runs == 1:
-        return mean, xr.zeros_like(mean)
-    return mean, values.std("replica", ddof=1, skipna=False) / np.sqrt(runs)
+    if values.sizes["replica"] > 1:
+        return mean_and_error(values)
+    return values.isel(replica=0), xr.zeros_like(values.isel(replica=0))
 
 
 def points(
-    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
+    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = ""
 ) -> None:
     """Draw means over replicas with their standard errors."""
     mean, error = mean_and_error(values)
@@ -40,7 +40,7 @@ def points(
 
 
 def log_points(
-    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = "none"
+    axis: Axes, x: Any, values: xr.DataArray, style: Mapping[str, Any], line: Any = ""
 ) -> None:
     """Draw geometric means over replicas, with the standard errors of the logarithm."""
     mean, error = (d.values for d in mean_and_error(logarithm(values)))

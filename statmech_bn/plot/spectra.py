@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -20,13 +20,14 @@ from statmech_bn.plot.style import (
     paper_style,
     student_styles,
 )
+from statmech_bn.verdicts import mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 24
 FULL = 1e15
-"""Condition numbers above are those of a singular matrix in double precision."""
+"""A larger condition number is that of a singular matrix in double precision."""
 
 
 def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> Figure:
@@ -59,11 +60,9 @@ def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> F
             bins = np.geomspace(smallest, 1.1 * edge, BINS + 1)
             share = np.stack([np.histogram(v, bins)[0] for v in values]) / dimension
             width, centre = np.diff(np.log(bins)), np.sqrt(bins[1:] * bins[:-1])
-            axis.errorbar(
-                centre, share.mean(axis=0) / width,
-                share.std(axis=0, ddof=1) / np.sqrt(len(share)) / width,
-                color=colours[k], marker="o", markersize=3, linestyle="none",
-            )  # fmt: skip
+            mean, error = mean_and_error(xr.DataArray(share / width, dims=("replica", "bin")))
+            points: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": ""}
+            axis.errorbar(centre, mean, error, color=colours[k], **points)
             x = np.geomspace(smallest, edge * (1 - 1e-9), 400)
             axis.plot(x, x * fuss_catalan_density(s, x), color="0.1", linewidth=0.9)
             axis.axvline(edge, color="0.7", linewidth=0.6, zorder=0)
@@ -72,7 +71,6 @@ def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> F
                 axis.set_xlabel(axis_label(found["squared_singular_value"]))
             if k % 4 == 0:
                 axis.set_ylabel(r"density of $\ln x$")
-        points = {"marker": "o", "markersize": 3, "linestyle": "none"}
         dimension = found.attrs["dimension"]
         handles = [
             legend_handle("0.1", label="Fuss–Catalan", linewidth=0.9),
@@ -127,7 +125,7 @@ def condition_numbers(
                 log_points(axis, shown[along], shown, style)
                 name = f"map, {label}" if axis is left else f"fields: {label}"
                 handles.append(
-                    legend_handle(style["color"], label=name, marker=style["marker"], ls="none")
+                    legend_handle(style["color"], label=name, marker=style["marker"], linestyle="")
                 )
             axis.set(yscale="log", xlabel=axis_label(found[along]))
         left.set(ylabel=axis_label(first["condition_number"]), title="linear map")

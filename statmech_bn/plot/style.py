@@ -21,13 +21,13 @@ if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest 
 LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
     "macroscopic": ("theory", {}),
     "mesoscopic": ("chain", {"markersize": 2.8}),
-    "microscopic": ("network", {"markersize": 6.0, "markerfacecolor": "none"}),
+    "microscopic": ("network", {"markersize": 6.0, "markerfacecolor": "None"}),
 }
-"""The name of each level in a legend, and how it is drawn: the network's open symbols enclose the
-chain's small ones where both agree."""
+"""Each level has a name in a legend and a style: the network's open symbols enclose the chain's
+small ones where both agree."""
 
 LEGEND_WIDTH = 1.6
-"""Inches at the right of the panels."""
+"""A legend at the right of the panels has a width of so many inches."""
 
 PAPER = {
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
@@ -83,7 +83,7 @@ def axis_label(variable: xr.DataArray) -> str:
 
 def level_marker(level: str, marker: str) -> dict[str, Any]:
     """Say how points of a level are drawn."""
-    return {"marker": marker, "linestyle": "none", **LEVELS[level][1]}
+    return {"marker": marker, "linestyle": "", **LEVELS[level][1]}
 
 
 def legend_handle(color: Any = "0.25", **style: Any) -> Any:
@@ -94,7 +94,7 @@ def legend_handle(color: Any = "0.25", **style: Any) -> Any:
 
 
 def palette(number: int) -> list[Any]:
-    """Colours of falling lightness; the palest are left out."""
+    """Return colours of falling lightness; the palest are left out."""
     import seaborn as sns
 
     return sns.color_palette("rocket_r", number + 1)[1:]
@@ -166,7 +166,7 @@ def result_level(result: xr.Dataset) -> str:
 
 
 def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
-    """Legend entries of the levels, with the dimensions of their results, and of divergence."""
+    """Make legend entries of the levels, with the dimensions of results, and of divergence."""
     handles = []
     for level, (name, _) in LEVELS.items():
         found = [d for d in results if result_level(d) == level]
@@ -177,7 +177,7 @@ def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
             size = f", $N = {', '.join(map(str, sizes))}$" if sizes else ""
             handles.append(legend_handle(label=name + size, **level_marker(level, "o")))
     if any("diverged_at" in d and d["diverged_at"].notnull().any() for d in results):
-        handles.append(legend_handle(label="diverges", linestyle="none", marker="^", markersize=7))
+        handles.append(legend_handle(label="diverges", linestyle="", marker="^", markersize=7))
     return handles
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest 
     from matplotlib.figure import Figure
 
 VARIABLES = ("overlap", "length", "gamma", "generalization_error")
-"""What `trajectories` shows unless told otherwise."""
+"""`trajectories` shows these variables unless told otherwise."""
 LOGARITHMIC = ("length", "generalization_error")
 OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""
@@ -64,7 +64,6 @@ def trajectories(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------
@@ -99,7 +98,7 @@ def trajectories(
         lines = [
             legend_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()
         ]
-        space = legend_handle(linestyle="none", label="")
+        space = legend_handle(linestyle="", label="")
         figure.legend(
             handles=[*lines, space, *level_handles(results)],
             loc="outside right center",
@@ -127,7 +126,6 @@ def final_error(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: there is nothing to close.
 
     Raises
     ------
@@ -151,7 +149,7 @@ def final_error(
             _shade(axis, [_with_rates(d) for found in students.values() for d in found], variable)
         axes[0].set_ylabel(axis_label(results[0][variable]))
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
-        space = legend_handle(linestyle="none", label="")
+        space = legend_handle(linestyle="", label="")
         figure.legend(
             handles=[*handles, space, *level_handles(results)], loc="outside right center"
         )
@@ -230,7 +228,7 @@ def _limit(axis: Axes, curves: Sequence[np.ndarray]) -> None:
 
 
 def _shade(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
-    """Shade from between the last learning rate at which all converge to the right edge."""
+    """Shade the panel to the right of the last learning rate at which all converge."""
     diverging, converging = np.empty(0), np.empty(0)
     for result in results:
         rates = result["learning_rate"].values
@@ -246,7 +244,7 @@ def _shade(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
 
 
 def _mean_and_error(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error over replicas, (learning rates, times)."""
+    """Return mean and standard error over replicas, (learning rates, times)."""
     mean, error = (d.transpose("learning_rate", "time") for d in converged_mean_and_error(values))
     return mean.values, error.values
 

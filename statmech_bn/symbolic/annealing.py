@@ -29,11 +29,11 @@ from statmech_bn.symbolic.symbols import B, D, L, R, gamma, lamda, t
 eta_eff = sp.Symbol("eta_eff", positive=True)
 """Effective learning rate η_eff."""
 misalignment = sp.Symbol("x", positive=True)
-"""1 − R."""
+"""Misalignment 1 − R of student and teacher."""
 drive_slope = sp.Symbol("D_1", positive=True)
-"""D₁, drive over 1 − R as R → 1."""
+"""Slope D₁ of the drive, D/(1 − R) as R → 1."""
 drive_kink = sp.Symbol("D_3/2", nonnegative=True)
-"""D_{3/2}, coefficient of −(1 − R)^{3/2} in the drive; zero for a smooth activation."""
+"""Coefficient D_{3/2} of −(1 − R)^{3/2} in the drive; it is zero for a smooth activation."""
 
 
 def late_time(
@@ -44,7 +44,7 @@ def late_time(
     Parameters
     ----------
     normalization : str or Normalization
-        One with a scale.
+        A normalization with a scale γ.
     activation : str, sympy.Expr or Activation, optional
         Without it the law is in terms of γ₀ and of D₁, D_{3/2} and B at R = 1, γ = γ₀.
 
@@ -121,7 +121,7 @@ def equilibrium(normalization: str | Normalization) -> dict[sp.Symbol, sp.Expr]:
     Parameters
     ----------
     normalization : str or Normalization
-        One with a scale.
+        A normalization with a scale γ.
 
     Returns
     -------

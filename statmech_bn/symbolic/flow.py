@@ -59,7 +59,7 @@ from statmech_bn.symbolic.symbols import (
 UNIT_FIELDS = sp.Matrix([[1, R], [R, 1]])
 
 LARGEST_POWER = 100
-"""Moments of higher powers take long to simplify."""
+"""The moment of a power larger than this takes long to simplify."""
 
 
 def order_parameter_flow(
@@ -112,7 +112,7 @@ def average_expressions(
     Returns
     -------
     dict
-        By their symbols; functions of `R`, of `gamma` (of `L` without a scale) and of `M`.
+        Each symbol is mapped to a function of `R`, of `gamma` (of `L` without a scale) and of `M`.
 
     Raises
     ------
@@ -215,7 +215,9 @@ def _spread_moment(power: int) -> sp.Expr:
     x = sp.Symbol("x", positive=True)
     half = (M - 1) / 2
     density = x ** (half - 1) * sp.exp(-x / 2) / (2**half * sp.gamma(half))
-    moment = integrate((x / M) ** sp.Rational(power, 2) * density, (x, 0, sp.oo), conds="none")
+    moment, _ = integrate(
+        (x / M) ** sp.Rational(power, 2) * density, (x, 0, sp.oo), conds="separate"
+    )
     return sp.gammasimp(moment)
 
 

@@ -197,22 +197,22 @@ def batch_moments(
 
 @lru_cache(maxsize=32)
 def _batch_moments(statistics: str, part: str, order: int) -> tuple[sp.Expr, sp.Expr]:
-    first, second, scale = sp.symbols("a b epsilon", real=True)
+    first, second, epsilon = sp.symbols("a b epsilon", real=True)
     if statistics == "correlated":  # a = m₁, b = m₂ − 1
-        spread = sp.sqrt(1 + scale * second - scale**2 * first**2)
+        spread = sp.sqrt(1 + epsilon * second - epsilon**2 * first**2)
     else:  # a = μ_B, b = σ_B − 1
-        spread = 1 + scale * second
-    numerator = u if part == "spread" else u - scale * first
+        spread = 1 + epsilon * second
+    numerator = u if part == "spread" else u - epsilon * first
     deviation = numerator / (1 if part == "mean" else spread) - u
     # A product of n fluctuations is of order M^(−n/2).
     terms, derivative = [], deviation
     for n in range(1, 2 * order + 1):
-        derivative = sp.diff(derivative, scale)
-        terms.append(scale**n * derivative.subs(scale, 0) / factorial(n))
+        derivative = sp.diff(derivative, epsilon)
+        terms.append(epsilon**n * derivative.subs(epsilon, 0) / factorial(n))
     expected = _correlated if statistics == "correlated" else _independent
     results = []
     for power in (1, 2):
-        expansion = sp.Poly(sum(terms) ** power, scale, first, second)
+        expansion = sp.Poly(sum(terms) ** power, epsilon, first, second)
         total = sp.S.Zero
         for (n, i, j), coefficient in expansion.terms():
             if n <= 2 * order:
@@ -284,7 +284,7 @@ def _independent(i: int, j: int) -> sp.Expr:
 
 
 def _moment(n: int) -> sp.Expr:
-    """E uⁿ of the standardized field."""
+    """Return E uⁿ of the standardized field."""
     known = (sp.S.One, sp.S.Zero, sp.S.One, skewness, excess_kurtosis + 3)
     return known[n] if n < len(known) else sp.Symbol(f"mu_{n}", real=True)
 

@@ -178,7 +178,7 @@ def _tilt(
 
 
 def _vanishes(factors: list[_Factor], covariance: sp.Matrix) -> bool:
-    """Whether a factor is zero, or ±1 symmetrically, wherever the measure lives."""
+    """Say whether a factor is zero, or ±1 symmetrically, wherever the measure lives."""
     at_zero = [f for f in factors if _pairing(f.form, covariance, f.form) == 0]
     if any(f.is_odd or f.base.func not in (sp.sign, sp.DiracDelta) for f in at_zero):
         return True
@@ -375,7 +375,7 @@ def _root_powers(expression: sp.Expr) -> set[sp.Pow]:
 
 
 def _reads_negative(polynomial: sp.Expr) -> bool:
-    """Whether to flip R² - 1 to 1 - R²: negative for small correlations, moderate scales."""
+    """Say whether to flip R² - 1 to 1 - R²: it is negative at small correlations."""
     symbols = sorted(polynomial.free_symbols, key=str)
     values = [sp.Rational(10 if s.is_positive else 1, 23 + i) for i, s in enumerate(symbols)]
     return bool(polynomial.subs(dict(zip(symbols, values, strict=True))).is_negative)

@@ -28,7 +28,7 @@ offset = sp.Symbol("c", real=True)
 shift = sp.Symbol("b", real=True)
 """Shift of a boundary in units of σ_B, β/γ."""
 samples = sp.Symbol("n", integer=True, positive=True)
-"""Number of samples."""
+"""Number of samples in the batch."""
 h = sp.IndexedBase("h", real=True)
 """Fields w·x_i of the samples."""
 g = sp.IndexedBase("g", positive=True)

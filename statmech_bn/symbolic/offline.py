@@ -53,19 +53,19 @@ __all__ = [
     "ridge_error",
     "ridge_error_of_effective",
     "ridge_of_effective",
-    "scale",
+    "shrinkage",
     "uneven_weights_error",
     "weight_variance",
     "weight_variance_ratio",
 ]
 
 alpha = sp.Symbol("alpha", positive=True)
-"""Load, samples of the training set by input dimension, P/N."""
+"""Load α = P/N, the number of training samples over the dimension of the inputs."""
 ridge = sp.Symbol("lambda_r", positive=True)
 """Coefficient of the penalty (λ_r/2)|v|² beside the sum of squared errors over all samples."""
 effective_ridge = sp.Symbol("lambda_e", positive=True)
 """Effective ridge λ_e: components are shrunk on average by 1/(1 + λ_e)."""
-scale = sp.Symbol("s_M", positive=True)
+shrinkage = sp.Symbol("s_M", positive=True)
 """Factor s_M by which batches of M samples shrink γ."""
 growth = sp.Symbol("chi", positive=True)
 """Growth χ = Q_∞/Q₀ ≥ 1 of the squared length during training."""
@@ -172,7 +172,7 @@ def batch_normalized_error() -> sp.Piecewise:
     Returns
     -------
     sympy.Piecewise
-        Of α, Δ, `scale` and, for α < 1, `growth`.
+        A function of α, Δ, `shrinkage` and, for α < 1, `growth`.
     """
     errors = []
     for span in (alpha, sp.S.One):  # the part of the N directions that the data span
@@ -181,8 +181,8 @@ def batch_normalized_error() -> sp.Piecewise:
         unlearned = 1 - span
         start = length * unlearned / (growth - unlearned)
         # v − w* in four orthogonal parts: teacher and noise inside, teacher and start outside
-        inside = span * (scale - 1) ** 2 + scale**2 * noise
-        errors.append((inside + unlearned + scale**2 * sp.factor(start)) / 2)
+        inside = span * (shrinkage - 1) ** 2 + shrinkage**2 * noise
+        errors.append((inside + unlearned + shrinkage**2 * sp.factor(start)) / 2)
     return _piecewise(errors)
 
 
@@ -211,7 +211,7 @@ def weight_variance() -> sp.Expr:
     Returns
     -------
     sympy.Expr
-        In ``M``.
+        A function of ``M``.
 
     Examples
     --------
@@ -226,10 +226,10 @@ def weight_variance() -> sp.Expr:
 
 
 def _weight_term(n: sp.Symbol) -> sp.Expr:
-    """E[ψ He_2n]²/(2n)!, up to a factor."""
+    """Return E[ψ He_2n]²/(2n)!, up to a factor."""
     x = sp.Symbol("x", positive=True)
     kernel = x ** (2 * n) * (1 + x**2) ** (-(M + 1) / 2 - n)
-    integral = sp.integrate(kernel, (x, 0, sp.oo), conds="none")
+    integral = sp.integrate(kernel, (x, 0, sp.oo))
     projection = (1 - 1 / M) ** n * sp.factorial2(2 * n + 1) * integral
     return (projection**2 / sp.factorial(2 * n)).rewrite(sp.gamma)
 
@@ -256,7 +256,7 @@ def uneven_weights_error(variance: sp.Expr | None = None) -> sp.Expr:
     s_M**2*(alpha - 1)/(2*alpha)
     """
     spread = weight_variance() if variance is None else variance
-    return scale**2 * _noise_in_span(1) * spread * (1 - 1 / alpha) / 2
+    return shrinkage**2 * _noise_in_span(1) * spread * (1 - 1 / alpha) / 2
 
 
 def best_scale() -> sp.Piecewise:
@@ -268,7 +268,7 @@ def best_scale() -> sp.Piecewise:
         Over α < 1 and α > 1, in `alpha`, ``Delta`` and `growth`.
     """
     return _piecewise(
-        sp.factor(sp.solve(sp.diff(branch.expr, scale), scale)[0])
+        sp.factor(sp.solve(sp.diff(branch.expr, shrinkage), shrinkage)[0])
         for branch in batch_normalized_error().args
     )
 
@@ -292,7 +292,7 @@ def best_batch_size() -> sp.Piecewise:
 
 
 def _noise_in_span(side: int) -> sp.Expr:
-    """Squared error per direction that the noise adds to least squares."""
+    """Return the squared error per direction that the noise adds to least squares."""
     return 2 * Delta**2 * _small_ridge(sp.expand(ridge_error()).coeff(Delta, 2), side)
 
 

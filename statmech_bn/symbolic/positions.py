@@ -30,17 +30,17 @@ from statmech_bn.symbolic.symbols import M
 beta_score = sp.Symbol("G", real=True)
 """G, the derivative of a sample's loss with respect to β."""
 gamma_score = sp.Symbol("T", real=True)
-"""T, that with respect to γ."""
+"""T, the derivative of a sample's loss with respect to γ."""
 sample_mean = sp.Symbol("ubar", real=True)
 """ū, the mean of a sample's standardized field over its positions."""
 sample_square = sp.Symbol("q", positive=True)
-"""q, the mean of its square."""
+"""q, the mean of a sample's squared standardized field over its positions."""
 mean_variance = sp.Symbol("V_mu", positive=True)
 """V_μ = Var ū over samples; 1 for a single position."""
 square_variance = sp.Symbol("V_sigma", positive=True)
-"""V_σ = Var q; ρ_h + 2 for a single position."""
+"""V_σ = Var q over samples; ρ_h + 2 for a single position."""
 mixed_covariance = sp.Symbol("V_musigma", real=True)
-"""V_μσ = Cov(ū, q); κ₃ for a single position."""
+"""V_μσ = Cov(ū, q) over samples; κ₃ for a single position."""
 
 
 def position_decay(statistics: str = "correlated", part: str = "both") -> sp.Expr:
@@ -69,14 +69,14 @@ def position_decay(statistics: str = "correlated", part: str = "both") -> sp.Exp
     """
     _check("statistics", statistics, STATISTICS)
     _check("part", part, PARTS)
-    a, v, scale, field = sp.symbols("a v epsilon x", real=True)
+    a, v, epsilon, field = sp.symbols("a v epsilon x", real=True)
     correlated = statistics == "correlated"
     # v is σ_B² − 1 + a² or, if independent, σ_B − 1.
-    spread = sp.sqrt(1 + scale * v - scale**2 * a**2) if correlated else 1 + scale * v
-    numerator = field if part == "spread" else field - scale * a
+    spread = sp.sqrt(1 + epsilon * v - epsilon**2 * a**2) if correlated else 1 + epsilon * v
+    numerator = field if part == "spread" else field - epsilon * a
     change = numerator / (1 if part == "mean" else spread) - field
     second = sum(
-        scale**n * sp.diff(change, scale, n).subs(scale, 0) / sp.factorial(n) for n in (1, 2)
+        epsilon**n * sp.diff(change, epsilon, n).subs(epsilon, 0) / sp.factorial(n) for n in (1, 2)
     )
     linear = sp.Poly(sp.expand(second), field)
     score = beta_score * linear.coeff_monomial(1) + gamma_score * linear.coeff_monomial(field)
@@ -86,7 +86,7 @@ def position_decay(statistics: str = "correlated", part: str = "both") -> sp.Exp
         moments |= {(1, 1): mixed_covariance, (0, 2): square_variance}
 
     def average(expression: sp.Expr) -> sp.Expr:
-        terms = sp.Poly(sp.expand(expression), scale, a, v).terms()
+        terms = sp.Poly(sp.expand(expression), epsilon, a, v).terms()
         return sum(k * moments[i, j] / M for (n, i, j), k in terms if n <= 2)
 
     own = gamma_score * average(score) if correlated else 0

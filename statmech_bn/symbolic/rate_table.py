@@ -15,12 +15,22 @@ P. Luo, X. Wang, W. Shao, Z. Peng, ICLR 2019, arXiv:1809.00846.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sympy as sp
 
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.activations import z
+from statmech_bn.errors import NoClosedForm
+from statmech_bn.normalization import (
+    BatchNormalization,
+    Normalization,
+    Unnormalized,
+    WeightNormalization,
+)
 from statmech_bn.symbolic.flow import UNIT_FIELDS
 from statmech_bn.symbolic.gamma_decay import batch_moments, excess_kurtosis
 from statmech_bn.symbolic.gaussian import gaussian_average
@@ -28,26 +38,6 @@ from statmech_bn.symbolic.rates import fixed_point
 from statmech_bn.symbolic.symbols import Delta, M, u, v, zeta
 
 ACTIVATIONS = ("linear", "relu")
-STUDENTS = ("none", "weight", "weight_gamma_decay", "batch_as_gamma_decay", "batch")
-REMARKS = {
-    "none": "",
-    "weight": "",
-    "weight_gamma_decay": (
-        "With a penalty B does not vanish at R = 1: (R₀, γ₀) is the limit while L grows, and the "
-        "rates are those at the length L."
-    ),
-    "batch_as_gamma_decay": (
-        "Luo et al.: population normalization with the ζ of statistics that are independent of "
-        "the sample."
-    ),
-    "batch": (
-        "Exact at finite M. A sample is one of the M that normalize it, so that γ₀ shrinks half "
-        "as much. The projection leaves M − 2 of M directions and the noise carries E[1/σ_B²] = "
-        "M/(M − 3): η_max is below that of weight normalization, where gamma decay puts it above. "
-        "At R = 1 a linear unit has no noise left; ReLU has, so its length grows."
-    ),
-}
-"""In what a row differs from the literature's, and why."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +54,7 @@ class RateTableRow:
     maximum, effective : sympy.Expr or None
         η_max and η_eff there.
     remark : str
+        It says in what the row differs from the literature's, and why.
     """
 
     activation: str
@@ -118,20 +109,48 @@ def independent_gamma_decay(activation: str) -> sp.Expr:
     return gaussian_average(sp.expand(product), (u, v), UNIT_FIELDS)
 
 
+class Student(NamedTuple):
+    """A normalization, and the ζ that a student with it has for an activation of this name."""
+
+    rule: Normalization
+    remark: str = ""
+    decay: Callable[[str], sp.Expr] = lambda activation: sp.S.Zero
+
+
+STUDENTS = {
+    Unnormalized.kind: Student(Unnormalized()),
+    WeightNormalization.kind: Student(WeightNormalization()),
+    "weight_gamma_decay": Student(
+        WeightNormalization(),
+        "With a penalty B does not vanish at R = 1: (R₀, γ₀) is the limit while L grows, and the "
+        "rates are those at the length L.",
+        lambda activation: zeta,
+    ),
+    "batch_as_gamma_decay": Student(
+        WeightNormalization(),
+        "Luo et al.: population normalization with the ζ of statistics that are independent of "
+        "the sample.",
+        independent_gamma_decay,
+    ),
+    BatchNormalization.kind: Student(
+        BatchNormalization(),
+        "Exact at finite M. A sample is one of the M that normalize it, so that γ₀ shrinks half "
+        "as much. The projection leaves M − 2 of M directions and the noise carries E[1/σ_B²] = "
+        "M/(M − 3): η_max is below that of weight normalization, where gamma decay puts it above. "
+        "At R = 1 a linear unit has no noise left; ReLU has, so its length grows.",
+    ),
+}
+"""Each student of the table has a name, a normalization, a remark and a ζ."""
+
+
 def _row(unit: str, student: str) -> RateTableRow:
-    if student == "batch" and unit != "linear":
-        return RateTableRow(unit, student, None, None, None, None, None, REMARKS[student])
-    point = fixed_point(student if student in ("none", "batch") else "weight", unit)
-    penalty = sp.S.Zero
-    if student == "weight_gamma_decay":
-        penalty = zeta
-    elif student == "batch_as_gamma_decay":
-        penalty = independent_gamma_decay(unit)
-    cells = {
-        name: _positive(sp.factor(getattr(point, name).subs({Delta: 0, zeta: penalty})))
-        for name in ("gamma", "overlap", "length", "maximum", "effective")
-    }
-    return RateTableRow(unit, student, **cells, remark=REMARKS[student])
+    rule, remark, decay = STUDENTS[student]
+    names = ("gamma", "overlap", "length", "maximum", "effective")
+    cells: dict[str, sp.Expr | None] = dict.fromkeys(names)
+    with suppress(NoClosedForm):
+        point, values = fixed_point(rule, unit), {Delta: 0, zeta: decay(unit)}
+        cells = {name: _positive(sp.factor(getattr(point, name).subs(values))) for name in names}
+    return RateTableRow(unit, student, **cells, remark=remark)
 
 
 def _positive(cell: sp.Expr) -> sp.Expr:

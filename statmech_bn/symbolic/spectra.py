@@ -33,10 +33,10 @@ phi = sp.Symbol("phi", positive=True)
 w = sp.Symbol("w")
 """Generating function of the moments."""
 z = sp.Symbol("z")
-"""Its argument, 1/x."""
+"""Argument z = 1/x of the generating function."""
 
 LARGEST = 32
-"""Laws of more factors take long to derive."""
+"""The law of more factors than this takes long to derive."""
 
 
 @dataclass(frozen=True)

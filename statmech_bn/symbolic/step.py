@@ -31,19 +31,19 @@ from statmech_bn.normalization import Normalization
 from statmech_bn.symbolic.symbols import M, eta, eta_gamma, zeta
 
 field, centre, normalized, label = sp.symbols("f centre u y", real=True)
-"""f, the mean it is normalized by, û and y."""
+"""A sample has the field f, the mean that f is normalized by, û and the label y."""
 variance = sp.Symbol("s", positive=True)
 """Variance that the field is normalized by."""
 scale = sp.Symbol("gamma", real=True)
-"""γ of either sign."""
+"""Scale γ, of either sign."""
 delta, average, along = sp.symbols("delta average along", real=True)
-"""δ, and the means of δ and of δû over the samples that share statistics."""
+"""Error δ, and the means of δ and of δû over the samples that share statistics."""
 pull = sp.Symbol("pull", real=True)
 """Mean of δû over all samples of the step."""
 weight, change, spun = sp.symbols("w change spun", real=True)
-"""A component of w, of Σ c x, and of Σw."""
+"""One component each of w, of Σ c x, and of Σw."""
 decay = sp.Symbol("lambda", real=True)
-"""λ/N."""
+"""Weight decay of a step, λ/N."""
 rho, root, sine = sp.symbols("rho root sine", real=True)
 """ρ, √Q and √(1−R²) before a step."""
 keep, unit, gamma_unit = sp.symbols("keep unit gamma_unit", real=True)

@@ -29,11 +29,11 @@ Delta = sp.Symbol("Delta", nonnegative=True)
 t = sp.Symbol("t", nonnegative=True)
 """Time, steps/N."""
 D = sp.Symbol("D", real=True)
-"""Drive, E[δ h*] − R E[δ u]: what turns the student towards the teacher."""
+"""Drive D = E[δ h*] − R E[δ u], which turns the student towards the teacher."""
 A = sp.Symbol("A_2", real=True)
-"""Pull, E[δ u]: what moves the scale of the output."""
+"""Pull A₂ = E[δ u], which moves the scale of the output."""
 B = sp.Symbol("B", nonnegative=True)
-"""Noise, E[δ²]: what makes the student longer."""
+"""Noise B = E[δ²], which makes the student longer."""
 u = sp.Symbol("u", real=True)
 """Student's field, a unit Gaussian."""
 v = sp.Symbol("v", real=True)

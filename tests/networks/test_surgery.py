@@ -98,6 +98,12 @@ REFUSED = {
         ),
         "parametrizations",
     ),
+    "parametrized bias": (
+        lambda: nn.utils.parametrize.register_parametrization(
+            nn.BatchNorm1d(4), "bias", nn.Softplus()
+        ),
+        "parametrizations",
+    ),
 }
 
 

@@ -87,6 +87,15 @@ def test_no_scale_and_divergence_are_infinite():
     assert np.isinf(sbn.effective_gamma_decay(found.assign(overlap=found.overlap + np.inf))).all()
 
 
+def test_ghost_batches_are_worth_what_a_batch_of_their_size_is():
+    found = {}
+    for text, size in (("batch", 8), ("ghost(8)", 32), ("batch", 32)):
+        result = sbn.macroscopic(sbn.TeacherStudent("linear", text, size), 0.5, [0.0], START)
+        found[text, size] = sbn.effective_gamma_decay(result).item()
+    assert found["ghost(8)", 32] == pytest.approx(found["batch", 8], rel=1e-9)
+    assert found["ghost(8)", 32] > 2 * found["batch", 32] > 0
+
+
 def test_other_runs_are_refused():
     weight = sbn.macroscopic(sbn.TeacherStudent("linear", "weight"), 1.0, TIME, START)
     with pytest.raises(InvalidSetup, match="batch"):

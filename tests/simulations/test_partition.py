@@ -39,7 +39,7 @@ def test_scenes_look_at_the_same_points(script):
 
 def test_digits_lie_in_their_section(script):
     seen = script.scene("digits", "batch", 0.0, 1, 0)
-    images = script.digits()
+    images = script.pixels()
     chosen = images[np.random.default_rng(1000).choice(len(images), 3, replace=False)]
     widths = (64, *script.WIDTHS)
     whole = sbn.geometry.ReluNetwork.random(widths, 1000).with_batch_statistics(images)

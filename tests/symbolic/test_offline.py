@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 
 from statmech_bn.codegen import latex, numpy_function
 from statmech_bn.symbolic import Delta, M, offline
-from statmech_bn.symbolic.offline import alpha, effective_ridge, growth, ridge, scale
+from statmech_bn.symbolic.offline import alpha, effective_ridge, growth, ridge, shrinkage
 
 LOADS = (0.3, 0.9, 1.0, 1.4, 6.0)
 
@@ -85,9 +85,9 @@ def test_batch_normalization_in_the_notation_of_the_projections():
     below, above = (branch.expr for branch in offline.batch_normalized_error().args)
     noise = Delta**2 * alpha / (1 - alpha)
     kappa = (alpha + noise) * (1 - alpha) / (growth - (1 - alpha))
-    known = ((1 - scale) ** 2 * alpha + 1 - alpha + scale**2 * (noise + kappa)) / 2
+    known = ((1 - shrinkage) ** 2 * alpha + 1 - alpha + shrinkage**2 * (noise + kappa)) / 2
     assert sp.simplify(below - known) == 0
-    known = ((1 - scale) ** 2 + scale**2 * Delta**2 / (alpha - 1)) / 2
+    known = ((1 - shrinkage) ** 2 + shrinkage**2 * Delta**2 / (alpha - 1)) / 2
     assert sp.simplify(above - known) == 0
     assert sp.simplify(kappa.subs(growth, 1) - (1 - alpha + Delta**2)) == 0
 
@@ -112,7 +112,7 @@ def test_batch_normalization_is_shrunk_least_squares_beside_the_start(load, long
     rng = np.random.default_rng(6)
     found = [interpolation(rng, load, 0.5, 0.9, longer) for _ in range(40)]
     side = offline.batch_normalized_error().args[load > 1].expr
-    expected = float(side.subs({alpha: load, scale: 0.9, Delta: 0.5, growth: longer}))
+    expected = float(side.subs({alpha: load, shrinkage: 0.9, Delta: 0.5, growth: longer}))
     error = np.std(found, ddof=1) / np.sqrt(len(found))
     assert abs(np.mean(found) - expected) < 4 * error + expected / 250
     assert error < 0.03 * expected
@@ -123,7 +123,7 @@ def test_best_scale_and_batch_size():
     for side, load in enumerate((0.6, 1.8)):
         error = offline.batch_normalized_error().args[side].expr.subs({**numbers, alpha: load})
         best = float(offline.best_scale().args[side].expr.subs({**numbers, alpha: load}))
-        values = [float(error.subs(scale, best + step)) for step in (-1e-3, 0, 1e-3)]
+        values = [float(error.subs(shrinkage, best + step)) for step in (-1e-3, 0, 1e-3)]
         assert values[1] < min(values[0], values[2])
         size = float(offline.best_batch_size().args[side].expr.subs({**numbers, alpha: load}))
         assert 1 - 3 / (4 * size) == pytest.approx(best, rel=1e-12)
@@ -148,7 +148,7 @@ def test_uneven_weights_make_least_squares_worse():
             for psi in (1 - change, np.ones(len(x)), 1 + change)
         )
         found.append((lower + upper) / 2 - even)
-    numbers = {alpha: load, Delta: noise, scale: 1}
+    numbers = {alpha: load, Delta: noise, shrinkage: 1}
     expected = float(offline.uneven_weights_error(variance).subs(numbers))
     error = np.std(found, ddof=1) / np.sqrt(len(found))
     assert error < 0.08 * expected

@@ -21,19 +21,20 @@ from statmech_bn.averages.choice import field_average_function
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
+from statmech_bn.normalization import PopulationNormalization
 from statmech_bn.online.flow.derivatives import SCALE, closed_averages
 from statmech_bn.teacher_student import TeacherStudent
 
 
 def effective_gamma_decay(run: xr.Dataset) -> xr.DataArray:
-    """Read ζ_eff off a run with batch normalization, at every state that it holds.
+    """Read ζ_eff off a run whose statistics are the batch's, at every state that it holds.
 
     Parameters
     ----------
     run : xarray.Dataset
-        A result of any level with "batch" and Gaussian inputs, of the dimensions that it has. An
-        explicit gamma decay comes on top and is not counted. The batch size must be at least 4,
-        or 3 for the linear unit.
+        A result of any level with "batch" or ghost batches and Gaussian inputs, over any
+        dimensions. An explicit gamma decay comes on top and is not counted. At least 4 samples
+        must share statistics, or 3 for the linear unit.
 
     Returns
     -------
@@ -55,19 +56,19 @@ def effective_gamma_decay(run: xr.Dataset) -> xr.DataArray:
     0.0539
     """
     setup = TeacherStudent.from_attrs(run.attrs)
-    if setup.normalization != "batch":
+    if setup.group is None:
         raise invalid(
-            "run", "a run with normalization 'batch'", setup.normalization,
-            "The gamma decay of others is in their setup.",
+            "run", "a run with statistics of the batch", setup.normalization,
+            "The gamma decay of other normalizations is in their setup.",
         )  # fmt: skip
     if run.attrs.get("inputs", "Gaussian") != "Gaussian":
         raise invalid("run", "a run with Gaussian inputs", run.attrs["inputs"])
-    if setup.batch_size < 4 and setup.activation.expression.diff().free_symbols:
-        raise invalid("batch_size", "at least 4 for a unit that is not linear", setup.batch_size)
+    if setup.group < 4 and setup.activation.expression.diff().free_symbols:
+        raise invalid("batch_size", "at least 4 for a unit that is not linear", setup.group)
     overlap, gamma = run["overlap"].values, run["gamma"].values
     alive = np.isfinite(overlap) & np.isfinite(gamma)
     state = overlap[alive], gamma[alive]
-    population = replace(setup, normalization="population")
+    population = replace(setup, normalization=PopulationNormalization.kind)
     decay = np.full(gamma.shape, np.inf)
     with np.errstate(divide="ignore"):
         decay[alive] = (_pull(population, *state) - _pull(setup, *state)) / (2 * state[1])
