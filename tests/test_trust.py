@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import h5py
 import numpy as np
 import pytest
+import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidStore
+from statmech_bn.errors import InvalidSetup, InvalidStore
 
 LABELLED = xr.Dataset({"y": ("name", [1.0, 2.0])}, {"name": ["a", "b"]}, {"k": 1})
 DEEP = "[" * 10**5 + "]" * 10**5
@@ -186,3 +187,34 @@ def test_garbage_is_no_store(tmp_path, suffix):
 def test_setups_of_attributes(setup):
     with refused():
         sbn.TeacherStudent.from_attrs({"setup": setup})
+
+
+z = sp.Symbol("z", real=True)
+JUMPS = [
+    sp.sign(z), z * sp.Heaviside(z - 1), sp.Piecewise((0, z < 1), (z, True)), sp.cot(z), 1 / z,
+    sp.acot(z), sp.tanh(1 / z), sp.Piecewise((0, sp.And(z > -2, z < 3.7)), (1, True)),
+    sp.sign(sp.sin(z)), sp.Heaviside(z - 1e-4) - sp.Heaviside(z), sp.Abs(z) + sp.sign(z + 30) / 9,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", JUMPS, ids=str)
+def test_activations_that_jump_are_not_read(expression):
+    """The constructor and the reader refuse them, and with the same words if the function does."""
+    with pytest.raises(InvalidSetup, match="activation: expected"):
+        sbn.activation(expression)
+    setup = json.dumps({"activation": sp.srepr(expression)})
+    with refused("a continuous function.* A step has no gradient"):
+        sbn.TeacherStudent.from_attrs({"setup": setup})
+
+
+CONTINUOUS = [
+    sp.Max(z, z / 10), z * sp.sign(z), (z - 1) * sp.Heaviside(z - 1), sp.sin(z) / z, sp.erf(99 * z),
+    sp.Piecewise((1, z < 1), (z, True)), z / (sp.exp(z) - 1), sp.Abs(z - sp.pi), sp.asinh(z) ** 3,
+    sp.Piecewise((-1, z < -1), (1, z > 1), (z, True)), z * sp.exp(-z * z), sp.Rational(1, 3) + z,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", CONTINUOUS, ids=str)
+def test_continuous_activations_are_read(expression):
+    setup = sbn.TeacherStudent(expression)
+    assert sbn.TeacherStudent.from_attrs(setup.to_attrs()) == setup
