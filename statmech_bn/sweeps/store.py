@@ -174,6 +174,12 @@ def check(path: Path, description: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
     before = {name: description[name] for name in description if name in found or name not in NEW}
+    written, python = found.get("python"), description["python"]
+    if "python" in found and written != python:  # whose compiled code cannot be compared
+        raise InvalidStore(
+            f"{path} was begun by Python {written}, this is {python}; it is left alone. Go on with "
+            f"Python {written}, or name another store."
+        )
     stored, asked = ({"order of axes": list(d.get("grid", ())), **d} for d in (found, before))
     if different := list(differences(stored, asked)):
         raise InvalidStore(
