@@ -335,6 +335,8 @@ def _bare(dataset: xr.Dataset) -> xr.Dataset:
 def open_dataset(path: str | os.PathLike[str]) -> Any:
     """Open what :func:`save` wrote; values are read when they are used.
 
+    Where another process may replace the store meanwhile, call ``load()`` at once.
+
     Parameters
     ----------
     path : path-like

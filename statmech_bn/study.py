@@ -14,6 +14,7 @@ say of a claim follows one rule, that of `decide`.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -194,7 +195,7 @@ def main(
     run(parts(asked), figures, asked, tables)
 
 
-def load(name: str, near: Path | None = None) -> ModuleType:
+def load(name: str, near: str | os.PathLike[str] | None = None) -> ModuleType:
     """Import a simulation script under the name by which its stores know it.
 
     That is the name of its file, as if it were run: a sweep that was begun by the script is then
@@ -204,7 +205,7 @@ def load(name: str, near: Path | None = None) -> ModuleType:
     ----------
     name : str
         Name of the script, without ``.py``.
-    near : pathlib.Path, optional
+    near : path-like, optional
         Folder in which, or in a parent of which, there is a folder ``simulations`` with the script;
         by default the working directory.
 
@@ -217,7 +218,7 @@ def load(name: str, near: Path | None = None) -> ModuleType:
     InvalidSetup
         There is no such script.
     """
-    start = (near or Path.cwd()).absolute()
+    start = Path.cwd() if near is None else user_path(near, "near").absolute()
     for root in (start, *start.parents):
         folder = root / "simulations"
         if (folder / f"{name}.py").exists():
@@ -243,7 +244,8 @@ def results(script: ModuleType, options: Options | None = None) -> xr.DataTree:
     xarray.DataTree
     """
     if options is None:
-        store = Path(str(script.__file__)).parents[1] / script.Options().store
+        asked = user_path(script.Options().store, "store")
+        store = Path(str(script.__file__)).parents[1] / asked
         if store.exists():
             return open_dataset(store)
         options = script.Options(preset="quick", store=Path(tempfile.mkdtemp()) / store.name)
