@@ -31,6 +31,7 @@ from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import recover, remove, user_path
 from statmech_bn.sweeps import plan, sweep
+from statmech_bn.sweeps.metadata import consolidate, is_complete
 from statmech_bn.verdicts import decide, distances, judge, limit, mean_and_error
 
 if TYPE_CHECKING:
@@ -117,10 +118,14 @@ def simulate(parts: Mapping[str, Part], options: Options) -> xr.DataTree:
         if not (root / "zarr.json").exists():
             raise InvalidStore(f"{root} is not a Zarr store; it is left alone.")
         remove(root)
+    groups = [root / name for name in parts]
+    if not all(is_complete(group) for group in groups):
+        consolidate(root, again=False)  # what it says will not hold for long
     for name, (compute, grid) in parts.items():
         for folder in reversed(Path(name).parents):  # the root is the parent "." of all
             _make_group(root / folder)
         sweep(compute, grid, root / name, workers=options.workers, scheduler=options.scheduler)
+    consolidate(root)
     return open_dataset(root)
 
 

@@ -131,7 +131,7 @@ def sweep(
             if missing.size:
                 _run(pool, capacity, study, opened, missing, pending)
             with _writing(path):
-                opened.mark(complete=True)
+                opened.finish()
     return open_dataset(path)
 
 
@@ -198,7 +198,7 @@ def _run(
     bar = tqdm(total=grid.size, initial=done, unit="point", desc=store.path.name, disable=None)
     try:
         with _writing(store.path):
-            store.mark(complete=False)
+            store.begin()
         while begun < missing.size or pending:
             width = 2 * capacity()
             while begun < missing.size and len(pending) < width:

@@ -200,6 +200,7 @@ def test_stores_of_older_descriptions_go_on(tmp_path):
     del older["code"], older["kinds"], older["python"]
     metadata["attributes"]["sweep"] = json.dumps(older)
     (path / "zarr.json").write_text(json.dumps(metadata))
-    (path / "z" / "c" / "1").unlink()
+    shard = path / "z" / "c.0"
+    shard.write_bytes(b"\0" + shard.read_bytes()[1:])
     found = sbn.sweep(studies.nap, {"x": range(3)}, path, workers=1).load()
     np.testing.assert_array_equal(found.z, wanted.z)
