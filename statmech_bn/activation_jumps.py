@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from typing import Any
 
 import mpmath
 import sympy as sp
@@ -76,8 +77,10 @@ def jump(expression: sp.Expr) -> float | None:
     changes = ((s, *ends) for s in switches for ends in _changes(s, grid))
     for switch, left, right in islice(changes, max(1, steps // 60)):
         left, right = _bisected(switch, left, right)
-        values = value(expression, left), value(expression, right)
-        if None not in values and abs(values[1] - values[0]) > TOLERANCE * (1 + abs(values[0])):
+        before, after = value(expression, left), value(expression, right)
+        if before is None or after is None:
+            continue
+        if abs(after - before) > TOLERANCE * (1 + abs(before)):
             return 0.0 if abs(right) < TOLERANCE else right
     return None
 
@@ -92,7 +95,7 @@ def value(expression: sp.Expr, point: float) -> float | None:
     return float(found) if real and abs(found) < LARGEST else None
 
 
-def _at(node: sp.Basic, point: float) -> float | complex | bool:
+def _at(node: sp.Basic, point: float) -> Any:
     """Evaluate an expression or a condition in floats."""
     if node == SYMBOL:
         return point

@@ -132,10 +132,10 @@ def points(x):
 
 def test_a_sweep_writes_nothing_out_of_its_store(tmp_path):
     sbn.sweep(points, {"x": [1.0, 2.0]}, tmp_path / "s.zarr", workers=1)
-    chunks, outside = tmp_path / "s.zarr" / "y" / "c", tmp_path / "outside"
-    chunks.rename(tmp_path / "moved")
+    shard, outside = tmp_path / "s.zarr" / "y" / "c.0.0", tmp_path / "outside"
+    shard.rename(tmp_path / "moved")
     outside.mkdir()
-    chunks.symlink_to(outside)
+    shard.symlink_to(outside / "new")
     with refused("leads out of the store"):
         sbn.sweep(points, {"x": [1.0, 2.0]}, tmp_path / "s.zarr", workers=1)
     assert not list(outside.iterdir())
