@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, invalid
 from statmech_bn.files import recover, replacing, settled, user_path
 from statmech_bn.storable import check_kept, check_storable
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
@@ -322,6 +322,12 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
                     coded.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=True)
             with _open(unfinished) as found:
                 check_kept(dataset, found)
+    except StatmechError:
+        raise
+    except (ValueError, TypeError, LookupError, NotImplementedError, AttributeError) as error:
+        raise InvalidSetup(
+            f"dataset: cannot be stored in {target.name}: {error} What was there is kept."
+        ) from error
     except OSError as error:
         raise InvalidStore(f"Writing {target} failed: {error}. What was there is kept.") from error
     return target

@@ -189,6 +189,28 @@ def test_home(tmp_path, monkeypatch):
             sbn.save(of(1), path)
 
 
+@pytest.mark.parametrize("name", ["run.csv", "run.h5", "run.parquet", "run.npz"])
+def test_other_formats_are_refused_with_what_is_possible(tmp_path, name):
+    with pytest.raises(InvalidSetup, match=r"\.zarr or \.nc.*to_dataframe\(\)\.to_csv"):
+        sbn.save(of(1), tmp_path / "new" / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
+def test_plain_xarray_reads_what_is_saved(tmp_path, name):
+    """As it is, without a warning, which is an error here; a variable is one file."""
+    values = xr.Dataset({"v": (("x", "y"), np.ones((3000, 300)))}, {"name": ("x", ["é"] * 3000)})
+    tree = xr.DataTree.from_dict({"/": of(1), "/deep/below": values})
+    sbn.save(tree, tmp_path / name)
+    with xr.open_datatree(tmp_path / name) as plain:
+        assert set(plain["deep/below/name"].values) == {"é"}
+        np.testing.assert_array_equal(plain["deep/below/v"], values.v)
+    if name == "run.zarr":
+        with xr.open_zarr(tmp_path / name) as plain:
+            xr.testing.assert_equal(plain.load(), of(1))
+        assert sum(file.is_file() for file in (tmp_path / name).rglob("*")) == 3 + 2 * 5
+
+
 REFUSED = {
     "point": xr.Dataset({"v": ("x", [1.0])}).expand_dims(y=[1]).stack(point=("x", "y")),
     "a/b": xr.Dataset({"a/b": 1.0}),

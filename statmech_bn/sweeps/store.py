@@ -109,10 +109,8 @@ class Store:
 
     def missing(self) -> np.ndarray:
         """Return the numbers of the chunks that are not done, by reading all that are there."""
-        for shards in self.shards.values():
-            if shards.merged and not shards.is_whole():
-                self.begin()
-                shards.split(self._is_whole(shards.name))
+        if not all(shards.is_whole() for shards in self.shards.values() if shards.merged):
+            self.begin()
         done = (self._is_done(number) for number in range(len(self.chunks)))
         return np.flatnonzero(~np.fromiter(done, bool, len(self.chunks)))
 
