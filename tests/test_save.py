@@ -199,7 +199,7 @@ def test_other_formats_are_refused_with_what_is_possible(tmp_path, name):
 @pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
 def test_plain_xarray_reads_what_is_saved(tmp_path, name):
     """As it is, without a warning, which is an error here; a variable is one file."""
-    values = xr.Dataset({"v": (("x", "y"), np.ones((3000, 300)))}, {"name": ("x", ["é"] * 3000)})
+    values = xr.Dataset({"v": (("p", "q"), np.ones((3000, 300)))}, {"name": ("p", ["é"] * 3000)})
     tree = xr.DataTree.from_dict({"/": of(1), "/deep/below": values})
     sbn.save(tree, tmp_path / name)
     with xr.open_datatree(tmp_path / name) as plain:

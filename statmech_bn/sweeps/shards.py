@@ -78,7 +78,7 @@ class Shards:
     def _length(self) -> int:
         """Return the bytes of a chunk in the shard; all have the same."""
         whole = self.shard.stat().st_size
-        return (whole - len(self._index(0))) // len(self.chunks)
+        return max(0, whole - len(self._index(0))) // len(self.chunks)
 
     def _index(self, length: int) -> bytes:
         """Return the index of chunks of one length."""
