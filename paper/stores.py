@@ -16,6 +16,7 @@ import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore
+from statmech_bn.files import user_path
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -62,7 +63,7 @@ def script(name: str) -> ModuleType:
 
 def store_path(name: str, results: Path = RESULTS) -> Path:
     """Return where an experiment's store is."""
-    return results / f"{name}.zarr"
+    return user_path(results, "results") / f"{name}.zarr"
 
 
 def open_store(name: str, results: Path = RESULTS) -> xr.DataTree:
@@ -107,7 +108,7 @@ def make_missing(results: Path = RESULTS) -> None:
         subprocess.run(
             [
                 sys.executable, ROOT / "simulations" / f"{name}.py", "--preset", "quick",
-                "--store", path, "--figures", results / "figures",
+                "--store", path, "--figures", path.parent / "figures",
             ],
             check=True,
         )  # fmt: skip

@@ -18,10 +18,13 @@ from sympy.calculus.singularities import singularities
 
 from statmech_bn import activation_text
 from statmech_bn.activation_analysis import filled, kinks, sifted, with_value_at_kinks
-from statmech_bn.errors import closest, invalid
+from statmech_bn.activation_jumps import jump
+from statmech_bn.errors import InvalidSetup, InvalidStore, closest, invalid
 
 z = activation_text.SYMBOL
 """Every activation is stored as a function of this symbol."""
+
+STEP = "A step has no gradient to learn from; use a steep erf instead."
 
 NAMED: dict[str, sp.Expr] = {
     "linear": z,
@@ -86,10 +89,16 @@ class Activation:
         Raises
         ------
         InvalidStore
-            The text is not of the grammar of `statmech_bn.activation_text`.
+            The text is not of the grammar of `statmech_bn.activation_text`, or the function jumps.
         """
-        named = isinstance(text, str) and text in NAMED
-        return cls(NAMED[text] if named else activation_text.read(text))
+        if isinstance(text, str) and text in NAMED:
+            return cls(NAMED[text])
+        found = cls(activation_text.read(text))
+        try:
+            _check_jumps(found)
+        except InvalidSetup as error:
+            raise InvalidStore(str(error)) from None
+        return found
 
 
 def activation(description: str | sp.Expr | Activation) -> Activation:
@@ -158,12 +167,7 @@ def _check_values(found: Activation) -> None:
     except RecursionError as error:  # SymPy cannot differentiate, e.g., floor
         raise invalid("activation", "a differentiable expression", found.expression) from error
     if jumps:
-        raise invalid(
-            "activation",
-            "a continuous function",
-            found.expression,
-            "A step has no gradient to learn from; use a steep erf instead.",
-        )
+        raise invalid("activation", "a continuous function", found.expression, STEP)
     probes = [-3.1, -1.3, -0.4, 0.2, 0.7, 1.9, 3.3]
     for expression in (found.expression, found.derivative):
         try:
@@ -188,7 +192,14 @@ def _check_values(found: Activation) -> None:
             float(found.expression.subs(z, kink + side).evalf()) for side in (-1e-9, 1e-9)
         )
         if abs(left - right) > 1e-6 * (1 + abs(left)):
-            raise invalid("activation", "a continuous function", found.expression)
+            raise invalid("activation", "a continuous function", found.expression, STEP)
+    _check_jumps(found)
+
+
+def _check_jumps(found: Activation) -> None:
+    """Refuse an activation that jumps, without solving an equation."""
+    if jump(found.expression) is not None:
+        raise invalid("activation", "a continuous function", found.expression, STEP)
 
 
 def _pole(expression: sp.Expr) -> sp.Expr | None:

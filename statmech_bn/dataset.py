@@ -11,7 +11,9 @@ for a run that does not. Stores are Zarr format 3, or NetCDF when the path ends 
 from __future__ import annotations
 
 import json
+import math
 import os
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, invalid
 from statmech_bn.files import recover, replacing, settled, user_path
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.storable import check_kept, check_storable
@@ -164,6 +166,11 @@ DESCRIPTIONS = {
 }
 STRINGS = "OTU"
 """NumPy's kinds of arrays of strings."""
+CHUNK_BYTES = 2**26
+"""Bytes of a chunk, at most: few files, and little is read in vain."""
+OTHERS = {".csv", ".tsv", ".txt", ".json", ".h5", ".hdf5", ".hdf", ".npy", ".npz", ".pkl",
+          ".pickle", ".parquet", ".feather", ".xlsx", ".mat", ".zip", ".tif", ".dat"}  # fmt: skip
+"""Endings of formats that are not written."""
 
 
 def describe(dataset: xr.Dataset) -> xr.Dataset:
@@ -228,20 +235,14 @@ def provenance(
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def codes_and_labels(values: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
-    """Return strings as codes 0, 1, ... and an attribute with the labels, numbers as they are.
-
-    Zarr's format 3 has no settled type for strings. :func:`open_dataset` gives them back.
-    """
-    if values.dtype.kind not in STRINGS:
-        return values, {}
-    return np.arange(values.size).reshape(values.shape), {
-        "labels": json.dumps([str(value) for value in values.flat])
-    }
+def as_text(values: np.ndarray) -> np.ndarray:
+    """Return strings as NumPy's fixed width ones, whatever type a reader gave them."""
+    strings = values.dtype.kind in "OT" and all(isinstance(value, str) for value in values.flat)
+    return np.array(values.tolist(), dtype=str) if strings and values.size else values
 
 
 def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
-    """Undo :func:`codes_and_labels`.
+    """Read strings; older stores hold codes 0, 1, ... and an attribute with their labels.
 
     Raises
     ------
@@ -249,7 +250,7 @@ def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
         The labels are not a list of strings, or a code has none.
     """
     if "labels" not in attributes:
-        return codes
+        return as_text(codes)
     labels = from_json(attributes["labels"], "labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise InvalidStore("labels are not a list of strings.")
@@ -258,20 +259,10 @@ def values_of(codes: np.ndarray, attributes: Mapping[Any, Any]) -> np.ndarray:
     return np.array(labels, dtype=str)[codes]
 
 
-def with_codes(dataset: xr.Dataset) -> xr.Dataset:
-    """Replace coordinates that are strings by codes."""
-    for name, variable in dataset.coords.items():
-        if variable.dtype.kind in STRINGS:
-            codes, labels = codes_and_labels(variable.values)
-            attributes = {**variable.attrs, **labels}
-            dataset = dataset.assign_coords({name: (variable.dims, codes, attributes)})
-    return dataset
-
-
 def with_labels(dataset: xr.Dataset) -> xr.Dataset:
-    """Give coordinates their strings back."""
+    """Give coordinates that are strings the type that they had."""
     for name, variable in dataset.coords.items():
-        if "labels" in variable.attrs:
+        if "labels" in variable.attrs or variable.dtype.kind in "OT":
             strings = values_of(variable.values, variable.attrs)
             others = {key: value for key, value in variable.attrs.items() if key != "labels"}
             dataset = dataset.assign_coords({name: (variable.dims, strings, others)})
@@ -298,7 +289,8 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     Raises
     ------
     InvalidSetup
-        There is no Dataset to write, or it holds what a store cannot give back; it is named.
+        There is no Dataset to write, the path ends like a file of another format, or the Dataset
+        holds what a store cannot give back; it is named.
     InvalidStore
         Something that is not a store stands at the path, or it cannot be written.
 
@@ -316,6 +308,11 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     if not isinstance(dataset, (xr.Dataset, xr.DataTree)):
         raise invalid("dataset", "a Dataset or a DataTree", dataset, "Write sbn.save(data, path).")
     target = user_path(path)
+    if target.suffix in OTHERS:
+        raise invalid(
+            "path", "a name that ends in .zarr or .nc", str(path),
+            "For a table write dataset.to_dataframe().to_csv(path).",
+        )  # fmt: skip
     recover(target)
     if target.is_dir() and any(target.iterdir()) and not (target / "zarr.json").exists():
         raise InvalidStore(f"{target} is a folder but not a Zarr store; it is left alone.")
@@ -324,30 +321,51 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
     if target.is_dir() and target.suffix == ".nc":
         raise InvalidStore(f"{target} is a folder; name a file for NetCDF.")
     check_storable(dataset, target.suffix == ".nc")
+    zarr = target.suffix != ".nc"
     if isinstance(dataset, xr.DataTree):
-        coded: Any = dataset.map_over_datasets(_bare)
+        coded: Any = dataset.map_over_datasets(_bare, kwargs={"zarr": zarr})
     else:
-        coded = _bare(dataset)
+        coded = _bare(dataset, zarr)
     try:
         with replacing(target) as unfinished:
             if target.suffix == ".nc":
                 coded.to_netcdf(unfinished, engine="h5netcdf")
             else:
-                coded.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=False)
+                with warnings.catch_warnings():  # that other libraries may not read them
+                    warnings.filterwarnings("ignore", "Consolidated metadata")
+                    coded.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=True)
             with _open(unfinished) as found:
                 check_kept(dataset, found)
+    except StatmechError:
+        raise
+    except (ValueError, TypeError, LookupError, NotImplementedError, AttributeError) as error:
+        raise InvalidSetup(
+            f"dataset: cannot be stored in {target.name}: {error} What was there is kept."
+        ) from error
     except OSError as error:
         raise InvalidStore(f"Writing {target} failed: {error}. What was there is kept.") from error
     return target
 
 
-def _bare(dataset: xr.Dataset) -> xr.Dataset:
+def _bare(dataset: xr.Dataset, zarr: bool) -> xr.Dataset:
     """Leave out how the values were encoded elsewhere: they are stored as they are."""
-    return with_codes(dataset.drop_encoding())
+    dataset = dataset.drop_encoding()
+    for name, variable in dataset.coords.items():
+        if variable.dtype.kind in STRINGS:  # of any length, in both formats
+            texts = variable.values.astype(object)
+            dataset = dataset.assign_coords({name: (variable.dims, texts, variable.attrs)})
+    for variable in dataset.variables.values():
+        row = variable.dtype.itemsize * math.prod(variable.shape[1:])
+        if zarr and variable.size and row <= CHUNK_BYTES:
+            rows = min(variable.shape[:1] or (1,), (CHUNK_BYTES // row,))
+            variable.encoding["chunks"] = (*rows, *variable.shape[1:])[: variable.ndim]
+    return dataset
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Any:
     """Open what :func:`save` wrote; values are read when they are used.
+
+    Where another process may replace the store meanwhile, call ``load()`` at once.
 
     Parameters
     ----------

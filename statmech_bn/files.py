@@ -84,7 +84,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.close(lock)
             lock = None
         if room is not None:
-            shutil.rmtree(room, ignore_errors=True)
+            _clear(room)
         for folder in reversed(made):
             with suppress(OSError):
                 folder.rmdir()
@@ -247,6 +247,17 @@ def _remove_leftovers(target: Path) -> None:
         finally:
             if lock is not None:
                 os.close(lock)
+
+
+def _clear(room: Path) -> None:
+    """Remove a folder into which threads of a writer that failed may still write for a moment."""
+    quiet = 0
+    for _ in range(200):
+        quiet = 0 if room.exists() else quiet + 1
+        if quiet > 10:
+            return
+        shutil.rmtree(room, ignore_errors=True)
+        time.sleep(0.01)
 
 
 def _make_room(target: Path) -> Path:

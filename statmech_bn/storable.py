@@ -99,7 +99,16 @@ def _check_variable(name: str, variable: xr.Variable, coordinate: bool, netcdf: 
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not value.endswith("\0")
+    """Say whether a string comes back: HDF5 ends it at a NUL, half a surrogate has no bytes."""
+    return isinstance(value, str) and _is_utf8(value) and "\0" not in value
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_attributes(owner: str, attributes: Mapping[Any, Any]) -> None:

@@ -14,6 +14,7 @@ say of a claim follows one rule, that of `decide`.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import recover, remove, user_path
 from statmech_bn.sweeps import plan, sweep
+from statmech_bn.sweeps.metadata import consolidate, is_complete
 from statmech_bn.verdicts import decide, distances, judge, limit, mean_and_error
 
 if TYPE_CHECKING:
@@ -116,10 +118,14 @@ def simulate(parts: Mapping[str, Part], options: Options) -> xr.DataTree:
         if not (root / "zarr.json").exists():
             raise InvalidStore(f"{root} is not a Zarr store; it is left alone.")
         remove(root)
+    groups = [root / name for name in parts]
+    if not all(is_complete(group) for group in groups):
+        consolidate(root, again=False)  # what it says will not hold for long
     for name, (compute, grid) in parts.items():
         for folder in reversed(Path(name).parents):  # the root is the parent "." of all
             _make_group(root / folder)
         sweep(compute, grid, root / name, workers=options.workers, scheduler=options.scheduler)
+    consolidate(root)
     return open_dataset(root)
 
 
@@ -194,7 +200,7 @@ def main(
     run(parts(asked), figures, asked, tables)
 
 
-def load(name: str, near: Path | None = None) -> ModuleType:
+def load(name: str, near: str | os.PathLike[str] | None = None) -> ModuleType:
     """Import a simulation script under the name by which its stores know it.
 
     That is the name of its file, as if it were run: a sweep that was begun by the script is then
@@ -204,7 +210,7 @@ def load(name: str, near: Path | None = None) -> ModuleType:
     ----------
     name : str
         Name of the script, without ``.py``.
-    near : pathlib.Path, optional
+    near : path-like, optional
         Folder in which, or in a parent of which, there is a folder ``simulations`` with the script;
         by default the working directory.
 
@@ -217,7 +223,7 @@ def load(name: str, near: Path | None = None) -> ModuleType:
     InvalidSetup
         There is no such script.
     """
-    start = (near or Path.cwd()).absolute()
+    start = Path.cwd() if near is None else user_path(near, "near").absolute()
     for root in (start, *start.parents):
         folder = root / "simulations"
         if (folder / f"{name}.py").exists():
@@ -243,7 +249,8 @@ def results(script: ModuleType, options: Options | None = None) -> xr.DataTree:
     xarray.DataTree
     """
     if options is None:
-        store = Path(str(script.__file__)).parents[1] / script.Options().store
+        asked = user_path(script.Options().store, "store")
+        store = Path(str(script.__file__)).parents[1] / asked
         if store.exists():
             return open_dataset(store)
         options = script.Options(preset="quick", store=Path(tempfile.mkdtemp()) / store.name)

@@ -1,8 +1,20 @@
 """Checks of what comes from files, before anything is opened, allocated or parsed on their word.
 
 A store may come from anybody. It may point out of its folder (links, external data of HDF5), claim
-arrays that no memory holds, or nest its groups and its JSON until a parser gives up. All of that
-ends in InvalidStore here, and what is left is read by Zarr and HDF5 as usual.
+arrays that no memory holds, nest its groups and its JSON until a parser gives up, or hold a small
+chunk that decompresses to a large one. All of that ends in InvalidStore here, and what is left is
+read by Zarr and HDF5 as usual.
+
+A compressed chunk begins with the size that it claims to decompress to, and the decoders allocate
+and write no more than that. It is held against the size of the chunk:
+
+    zstd    frame header of RFC 8878; a size that is not stated is refused
+    blosc   bytes 4 to 8
+    HDF5    deflate states no size, but its ratio is below 1032 and its input is no larger than the
+            chunk; one filter of that kind, no others
+
+Strings begin with their number, which is held against the chunk, and shards end with an index of 16
+bytes a chunk, which is held against a bound. Nested compression is refused.
 """
 
 from __future__ import annotations
@@ -10,8 +22,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numcodecs
 
 from statmech_bn.errors import InvalidStore
 
@@ -23,7 +39,15 @@ MOST_COORDINATES = 2**24
 """A coordinate has at most so many values; they are read when a store is opened."""
 LARGEST_CHUNK = 2**34
 """A chunk, which is read at once, has at most so many bytes."""
-CODECS = {"bytes", "crc32c", "zstd", "blosc", "gzip", "transpose", "sharding_indexed", "vlen-utf8"}
+LARGEST_COMPRESSED = 2**28
+"""A compressed chunk, which may be small on disk, becomes at most so many bytes."""
+MOST_CHUNKS = 10_000
+"""A coordinate has at most so many chunks."""
+MOST_PARTS = 2**26
+"""A shard has at most so many chunks; its index takes 16 bytes for each."""
+PLAIN = {"bytes", "crc32c", "transpose", "vlen-utf8"}
+"""These codecs do not make less of their input."""
+NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)")
 
 
 def from_json(text: Any, what: str) -> Any:
@@ -58,20 +82,23 @@ def check_store(path: Path) -> None:
 
 def _check_folder(path: Path) -> None:
     """Hold every link of a Zarr store against its folder, and every ``zarr.json`` on the bounds."""
-    root, seen = path.resolve(), 0
+    root, found = path.resolve(), []
     for at, folders, files in os.walk(path):
         here = Path(at)
         for name in (*folders, *files):
             part = here / name
             if part.is_symlink() and not part.resolve().is_relative_to(root):
                 raise InvalidStore(f"{part} leads out of the store; it is not followed.")
+            if name in files and not part.is_file() and not part.is_symlink():
+                raise InvalidStore(f"{part} is a pipe or a device; it is not read.")
         if "zarr.json" in files:
-            seen += 1
-            if seen > MOST_GROUPS or len(here.relative_to(path).parts) > DEEPEST:
+            found.append(here)
+            if len(found) > MOST_GROUPS or len(here.relative_to(path).parts) > DEEPEST:
                 raise InvalidStore(
                     f"{path} has more than {MOST_GROUPS} groups, or deeper than {DEEPEST}."
                 )
-            _check_metadata(here / "zarr.json", here.name)
+    for here in found:  # nothing is read before all links are known
+        _check_metadata(here / "zarr.json", here.name)
 
 
 def _check_metadata(file: Path, name: str) -> None:
@@ -80,26 +107,93 @@ def _check_metadata(file: Path, name: str) -> None:
     metadata = from_json(file.read_text(errors="replace"), str(file))
     try:
         if metadata["node_type"] == "array":
-            chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-            codecs = {codec["name"] for codec in metadata["codecs"]}
-            _check_array(
-                file, metadata["shape"], chunk, name in (metadata.get("dimension_names") or ())
-            )
-            if unknown := codecs - CODECS:
-                raise InvalidStore(f"{file} is encoded by {sorted(unknown)}.")
-    except (KeyError, TypeError) as error:
+            coordinate = name in (metadata.get("dimension_names") or ())
+            _check_zarr_array(file, metadata, coordinate or "labels" in metadata["attributes"])
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InvalidStore(f"{file} does not describe an array: {error!r}") from error
+
+
+def _check_zarr_array(file: Path, metadata: dict[str, Any], is_coordinate: bool) -> None:
+    """Hold an array's sizes and codecs against the bounds, and its chunks against both."""
+    shape, chunk = metadata["shape"], metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    text = metadata["data_type"] == "string"
+    if not text and not NUMBERS.fullmatch(metadata["data_type"]):
+        raise InvalidStore(f"{file} has values of the type {metadata['data_type'][:40]!r}.")
+    codecs = [codec["name"] for codec in metadata["codecs"]]
+    _check_sizes(file, shape, chunk)
+    if codecs == ["sharding_indexed"]:
+        inside = metadata["codecs"][0]["configuration"]
+        whole, chunk = chunk, inside["chunk_shape"]
+        _check_sizes(file, shape, chunk)
+        codecs = [c["name"] for c in (*inside["codecs"], *inside["index_codecs"])]
+        if unknown := sorted({*codecs} - {"bytes", "crc32c"}):
+            raise InvalidStore(f"{file} has shards that are encoded by {unknown}.")
+        parts = math.prod(-(-n // max(k, 1)) for n, k in zip(whole, chunk, strict=True))
+        if parts > MOST_PARTS:
+            raise InvalidStore(f"{file} claims shards of {parts} chunks.")
+    _check_array(file, shape, chunk, is_coordinate or text)
+    unknown = sorted({*codecs} - PLAIN - {"zstd", "blosc"})
+    compressed = [name for name in codecs if name not in PLAIN]
+    if unknown or len(compressed) > 1 or (compressed and codecs[-1] != compressed[0]):
+        raise InvalidStore(f"{file} is encoded by {codecs}.")
+    largest = MOST_JSON if text else 16 * math.prod(chunk)
+    for part in _chunks(file) if compressed or text else ():
+        with part.open("rb") as content:
+            claimed = _claimed(content.read(18), compressed) if compressed else 0
+            if claimed > min(largest, LARGEST_COMPRESSED):
+                raise InvalidStore(f"{part} claims to decompress to {claimed} bytes.")
+            if text:
+                content.seek(0)
+                _check_texts(part, content.read(MOST_JSON + 1), compressed, math.prod(chunk))
+
+
+def _chunks(file: Path) -> Iterator[Path]:
+    """Iterate over the files of an array with these metadata."""
+    return (part for part in file.parent.rglob("*") if part != file and part.is_file())
+
+
+def _claimed(head: bytes, compressed: list[str]) -> float:
+    """Return the bytes that a compressed chunk says it has; infinity if it does not say."""
+    if compressed == ["blosc"]:
+        return int.from_bytes(head[4:8], "little") if len(head) >= 16 else math.inf
+    if len(head) < 6 or head[:4] != b"\x28\xb5\x2f\xfd":
+        return math.inf
+    kind, single, dictionary = head[4] >> 6, head[4] >> 5 & 1, head[4] & 3
+    size, begin = (single, 2, 4, 8)[kind], 6 - single + (0, 1, 2, 4)[dictionary]
+    if size == 0 or len(head) < begin + size:
+        return math.inf
+    return int.from_bytes(head[begin : begin + size], "little") + 256 * (size == 2)
+
+
+def _check_texts(part: Path, content: bytes, compressed: list[str], most: int) -> None:
+    """Hold the number with which a chunk of strings begins against the chunk."""
+    try:
+        for name in compressed:
+            content = numcodecs.registry.get_codec({"id": name}).decode(content)
+    except (RuntimeError, ValueError) as error:
+        raise InvalidStore(f"{part} is not readable: {error}") from error
+    if len(content) > MOST_JSON or int.from_bytes(content[:4], "little") > most:
+        raise InvalidStore(f"{part} claims more strings than its chunk has.")
+
+
+def _check_sizes(where: object, *sizes: Any) -> None:
+    """Refuse what is not a size."""
+    for size in (n for shape in sizes for n in shape):
+        if type(size) is not int or not 0 <= size < 2**63:
+            raise InvalidStore(f"{where} claims the size {str(size)[:40]}.")
 
 
 def _check_array(where: object, shape: Any, chunk: Any, is_coordinate: bool) -> None:
     """Hold sizes that a file claims against the bounds; 8 bytes a value are assumed."""
-    for size in (*shape, *chunk):
-        if type(size) is not int or not 0 <= size < 2**63:
-            raise InvalidStore(f"{where} claims the size {str(size)[:40]}.")
+    _check_sizes(where, shape, chunk)
     if 8 * math.prod(chunk) > LARGEST_CHUNK:
         raise InvalidStore(f"{where} claims chunks of {8 * math.prod(chunk)} bytes.")
-    if is_coordinate and math.prod(shape) > MOST_COORDINATES:
-        raise InvalidStore(f"{where} claims a coordinate of {math.prod(shape)} values.")
+    if is_coordinate:
+        parts = math.prod(-(-n // max(k, 1)) for n, k in zip(shape, chunk, strict=False))
+        if max(math.prod(shape), math.prod(chunk)) > MOST_COORDINATES or parts > MOST_CHUNKS:
+            raise InvalidStore(
+                f"{where} claims a coordinate of {math.prod(shape)} values in {parts} chunks."
+            )
 
 
 def _check_file(path: Path) -> None:
@@ -127,7 +221,27 @@ def _check_file(path: Path) -> None:
                         shape = [int(size) for size in found.shape or ()]
                         chunk = [int(size) for size in found.chunks or ()]
                         _check_array(where, shape, chunk, found.is_scale)
+                        _check_filters(where, found.id, found.chunks, found.dtype.itemsize)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         if isinstance(error, InvalidStore):
             raise
         raise InvalidStore(f"{path} is not a readable store: {error}") from error
+
+
+def _check_filters(where: str, array: Any, chunk: Any, itemsize: int) -> None:
+    """Refuse filters of HDF5 by which a small chunk becomes a large one."""
+    from h5py import h5z
+
+    properties = array.get_create_plist()
+    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+    known = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+    if not known.issuperset(filters) or filters.count(h5z.FILTER_DEFLATE) > 1:
+        raise InvalidStore(f"{where} is encoded by the filters {filters} of HDF5.")
+    if filters:
+        size = itemsize * math.prod(chunk)
+        if size > LARGEST_COMPRESSED:
+            raise InvalidStore(f"{where} claims compressed chunks of {size} bytes.")
+        most = size + size // 100 + 1024  # deflate makes random bytes little longer
+        for i in range(array.get_num_chunks()):
+            if array.get_chunk_info(i).size > most:
+                raise InvalidStore(f"{where} has a chunk that is longer than its values.")

@@ -1,17 +1,21 @@
 """Whatever happens in a save, the old store or the new one is there, whole."""
 
+import errno
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidSetup
+from statmech_bn.errors import InvalidSetup, InvalidStore
+from statmech_bn.files import settled
 
 EVENTS = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "open", "shutil.rmtree"}
 LEFT = {"count": None}
@@ -102,6 +106,80 @@ def test_threads_save_to_one_path(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.zarr"]
 
 
+def double(x):
+    """Return twice x; a function that other modules can import."""
+    return xr.Dataset({"y": 2.0 * x})
+
+
+def study_options():
+    return sbn.study.Options(store=Path("~/run.zarr"), figures=Path("~/figures"), workers=1)
+
+
+SCRIPT = """
+import statmech_bn as sbn, xarray as xr
+def g(x): return xr.Dataset({"y": 2.0 * x})
+def figures(tree): from matplotlib.figure import Figure; return {"one": Figure}
+if __name__ == "__main__":
+    sbn.study.main("", sbn.study.Options, lambda o: {"part": (g, {"x": [1]})}, figures)
+"""
+
+
+def run_script(home):
+    (home / "script.py").write_text(SCRIPT)
+    command = [sys.executable, home / "script.py", "--store=~/run.zarr", "--figures=~/figures"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    (home / "script.py").unlink()
+    assert (home / "figures" / "run_one.png").exists()
+
+
+def load_script(home):
+    (home / "simulations").mkdir()
+    (home / "simulations" / "homely_study.py").write_text("found = True")
+    assert sbn.study.load("homely_study", "~/below").found
+    sys.path.remove(str(home / "simulations"))
+
+
+def load_images(home):
+    pytest.importorskip("torch")
+    (home / "mnist").mkdir()
+    with pytest.raises(InvalidStore, match=str(home / "mnist")):
+        sbn.networks.data.load("mnist", "~/mnist")
+
+
+def read_paper(home):
+    stores = pytest.importorskip("paper.stores")
+    assert stores.store_path("a", Path("~/results")) == home / "results" / "a.zarr"
+
+
+AT_HOME = {
+    "save": lambda home: sbn.save(of(1), "~/run.zarr"),
+    "save a file": lambda home: sbn.save(of(1), Path("~/deep/run.nc")),
+    "open": lambda home: (sbn.save(of(1), home / "run.zarr"), sbn.open("~/run.zarr").close()),
+    "sweep": lambda home: sbn.sweep(double, {"x": [1]}, "~/run.zarr", workers=1),
+    "simulate": lambda home: sbn.study.simulate({"a": (double, {"x": [1]})}, study_options()),
+    "run": lambda home: sbn.study.run(
+        {"a": (double, {"x": [1]})}, lambda tree: {"one": Figure}, study_options()
+    ),
+    "save_figure": lambda home: sbn.plot.save_figure(Figure(), "~/figure"),
+    "a script": run_script,
+    "load": load_script,
+    "images": load_images,
+    "paper": read_paper,
+}
+
+
+@pytest.mark.parametrize("call", AT_HOME)
+def test_every_path_may_begin_at_home(tmp_path, monkeypatch, call):
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    AT_HOME[call](home)
+    assert not list(here.iterdir())
+    assert list(home.iterdir()) or call == "paper"
+
+
 def test_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert sbn.save(of(1), "~/a/run.zarr") == tmp_path / "a" / "run.zarr"
@@ -109,6 +187,28 @@ def test_home(tmp_path, monkeypatch):
     for path in ("", 3, b"run.zarr", "a\0b", "~nobody-at-all/run.zarr"):
         with pytest.raises(InvalidSetup, match="path: expected"):
             sbn.save(of(1), path)
+
+
+@pytest.mark.parametrize("name", ["run.csv", "run.h5", "run.parquet", "run.npz"])
+def test_other_formats_are_refused_with_what_is_possible(tmp_path, name):
+    with pytest.raises(InvalidSetup, match=r"\.zarr or \.nc.*to_dataframe\(\)\.to_csv"):
+        sbn.save(of(1), tmp_path / "new" / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
+def test_plain_xarray_reads_what_is_saved(tmp_path, name):
+    """As it is, without a warning, which is an error here; a variable is one file."""
+    values = xr.Dataset({"v": (("p", "q"), np.ones((3000, 300)))}, {"name": ("p", ["é"] * 3000)})
+    tree = xr.DataTree.from_dict({"/": of(1), "/deep/below": values})
+    sbn.save(tree, tmp_path / name)
+    with xr.open_datatree(tmp_path / name) as plain:
+        assert set(plain["deep/below/name"].values) == {"é"}
+        np.testing.assert_array_equal(plain["deep/below/v"], values.v)
+    if name == "run.zarr":
+        with xr.open_zarr(tmp_path / name) as plain:
+            xr.testing.assert_equal(plain.load(), of(1))
+        assert sum(file.is_file() for file in (tmp_path / name).rglob("*")) == 3 + 2 * 5
 
 
 REFUSED = {
@@ -128,3 +228,104 @@ def test_what_would_change_is_refused(tmp_path, told, name):
     with pytest.raises(InvalidSetup, match=told):
         sbn.save(REFUSED[told], tmp_path / "new" / name)
     assert not list(tmp_path.iterdir())
+
+
+SAVING = """
+import sys, numpy as np, xarray as xr, statmech_bn as sbn
+value = float(sys.argv[2])
+print("go", flush=True)
+for _ in range(15):
+    sbn.save(xr.Dataset({f"v{k}": ("x", np.full(3, value)) for k in range(3)}), sys.argv[1])
+"""
+
+
+def test_processes_save_to_one_path(tmp_path):
+    path = tmp_path / "run.zarr"
+    sbn.save(of(1), path)
+    command = [sys.executable, "-c", SAVING, path]
+    children = [
+        subprocess.Popen([*command, value], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for value in "23"
+    ]
+    seen = set()
+    while any(child.poll() is None for child in children):
+        with settled(path):  # values are read when they are used: nobody replaces them here
+            seen.add(value_at(path))
+    for child in children:
+        _, told = child.communicate()
+        assert child.returncode == 0, told.decode()
+    assert seen | {value_at(path)} <= {1, 2, 3}
+    assert value_at(path) in (2, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.zarr"]
+
+
+@pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_writes_that_fail_at_every_moment(tmp_path, monkeypatch, name, number):
+    """Creating files, folders, fsync and renames fail one after the other, once or from then on."""
+    path, moment, finished, told = tmp_path / "deep" / name, 0, False, []
+    sbn.save(of(0), path)
+    left = {"count": 0}
+
+    def failing(function):
+        def call(*arguments, **more):
+            left["count"] -= 1
+            if left["count"] == 0 or (left["count"] < 0 and moment % 2):
+                raise OSError(number, os.strerror(number))
+            return function(*arguments, **more)
+
+        return call
+
+    while not finished:
+        moment += 1
+        left["count"] = moment
+        with monkeypatch.context() as patch:
+            for function in ("mkdir", "rename", "replace", "fsync"):
+                patch.setattr(os, function, failing(getattr(os, function)))
+            try:
+                sbn.save(of(moment), path)
+                finished = left["count"] > 0
+            except InvalidStore as error:
+                told.append(str(error))
+        assert value_at(path) in (0, moment)
+        if value_at(path):
+            sbn.save(of(0), path)
+        assert [p.name for p in path.parent.iterdir()] == [name]
+    assert len(told) > 5
+    assert all(os.strerror(number) in message for message in told)
+
+
+FULL = """
+import sys, numpy as np, xarray as xr, statmech_bn as sbn
+from statmech_bn.errors import InvalidStore
+old, path = xr.Dataset({"v": ("x", np.random.default_rng(0).random(2000))}), sys.argv[1]
+sbn.save(old, path)
+for size in (10**4, 10**5, 10**6):
+    new = xr.Dataset({f"w{k}": ("x", np.random.default_rng(k).random(size)) for k in range(9)})
+    try:
+        sbn.save(new, path)
+        print("saved", size)
+        sbn.save(old, path)
+    except InvalidStore as error:
+        print(size, error)
+    with sbn.open(path) as found:
+        xr.testing.assert_identical(found.load(), old)
+import os
+print(os.listdir(os.path.dirname(path)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
+def test_a_full_file_system(tmp_path, name):
+    inside = f"mount -t tmpfs -o size=1m none {tmp_path} && {sys.executable} - {tmp_path}/{name}"
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    done = subprocess.run([*unshare, "mount -t tmpfs none /mnt"], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("mounting a small file system is not permitted here")
+    done = subprocess.run([*unshare, inside], input=FULL, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert told[0] == "saved 10000"
+    assert done.stdout.count("No space left on device") == 2, told
+    assert told[-1] == str([name])

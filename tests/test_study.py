@@ -57,6 +57,19 @@ def test_groups_hold_what_was_asked_for(options, capsys):
     assert str(options.store) in capsys.readouterr().out
 
 
+def test_plain_xarray_reads_a_study(options):
+    """Also one that was damaged and mended: the copies of its metadata are those of today."""
+    sbn.study.simulate(parts(options), options)
+    before = (options.store / "zarr.json").read_bytes()
+    shard = options.store / "deep" / "cubes" / "power" / "c.0"
+    shard.write_bytes(b"\1" + shard.read_bytes()[1:])
+    sbn.study.simulate(parts(options), options)
+    assert (options.store / "zarr.json").read_bytes() == before
+    plain = xr.open_datatree(options.store, engine="zarr")  # warnings are errors
+    np.testing.assert_array_equal(plain["deep/cubes/power"], [1, 8])
+    assert len([file for file in options.store.rglob("*") if file.is_file()]) == 12
+
+
 def test_what_is_there_is_not_computed_again(options):
     sbn.study.simulate(parts(options), options)
     assert len(CALLS) == 4

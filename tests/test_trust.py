@@ -1,16 +1,22 @@
 """Stores from strangers: nothing leaves their folder, and bombs end in InvalidStore at once."""
 
+import gzip
 import json
+import os
 import time
+import warnings
+import zlib
 from contextlib import contextmanager
 
 import h5py
+import numcodecs
 import numpy as np
 import pytest
+import sympy as sp
 import xarray as xr
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidStore
+from statmech_bn.errors import InvalidSetup, InvalidStore
 
 LABELLED = xr.Dataset({"y": ("name", [1.0, 2.0])}, {"name": ["a", "b"]}, {"k": 1})
 DEEP = "[" * 10**5 + "]" * 10**5
@@ -126,10 +132,10 @@ def points(x):
 
 def test_a_sweep_writes_nothing_out_of_its_store(tmp_path):
     sbn.sweep(points, {"x": [1.0, 2.0]}, tmp_path / "s.zarr", workers=1)
-    chunks, outside = tmp_path / "s.zarr" / "y" / "c", tmp_path / "outside"
-    chunks.rename(tmp_path / "moved")
+    shard, outside = tmp_path / "s.zarr" / "y" / "c.0.0", tmp_path / "outside"
+    shard.rename(tmp_path / "moved")
     outside.mkdir()
-    chunks.symlink_to(outside)
+    shard.symlink_to(outside / "new")
     with refused("leads out of the store"):
         sbn.sweep(points, {"x": [1.0, 2.0]}, tmp_path / "s.zarr", workers=1)
     assert not list(outside.iterdir())
@@ -186,3 +192,146 @@ def test_garbage_is_no_store(tmp_path, suffix):
 def test_setups_of_attributes(setup):
     with refused():
         sbn.TeacherStudent.from_attrs({"setup": setup})
+
+
+z = sp.Symbol("z", real=True)
+JUMPS = [
+    sp.sign(z), z * sp.Heaviside(z - 1), sp.Piecewise((0, z < 1), (z, True)), sp.cot(z), 1 / z,
+    sp.acot(z), sp.tanh(1 / z), sp.Piecewise((0, sp.And(z > -2, z < 3.7)), (1, True)),
+    sp.sign(sp.sin(z)), sp.Heaviside(z - 1e-4) - sp.Heaviside(z), sp.Abs(z) + sp.sign(z + 30) / 9,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", JUMPS, ids=str)
+def test_activations_that_jump_are_not_read(expression):
+    """The constructor and the reader refuse them, and with the same words if the function does."""
+    with pytest.raises(InvalidSetup, match="activation: expected"):
+        sbn.activation(expression)
+    setup = json.dumps({"activation": sp.srepr(expression)})
+    with refused("a continuous function.* A step has no gradient"):
+        sbn.TeacherStudent.from_attrs({"setup": setup})
+
+
+CONTINUOUS = [
+    sp.Max(z, z / 10), z * sp.sign(z), (z - 1) * sp.Heaviside(z - 1), sp.sin(z) / z, sp.erf(99 * z),
+    sp.Piecewise((1, z < 1), (z, True)), z / (sp.exp(z) - 1), sp.Abs(z - sp.pi), sp.asinh(z) ** 3,
+    sp.Piecewise((-1, z < -1), (1, z > 1), (z, True)), z * sp.exp(-z * z), sp.Rational(1, 3) + z,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", CONTINUOUS, ids=str)
+def test_continuous_activations_are_read(expression):
+    setup = sbn.TeacherStudent(expression)
+    assert sbn.TeacherStudent.from_attrs(setup.to_attrs()) == setup
+
+
+GIGABYTE = 10**9
+
+
+def zstd_zeros(size):
+    """Return a zstd frame that claims a size, of blocks of 128 kB that repeat one byte each."""
+    last, block = size // 2**17 - 1, lambda end: (2**17 << 3 | 1 << 1 | end).to_bytes(3, "little")
+    blocks = [block(int(i == last)) + b"\0" for i in range(last + 1)]
+    return b"\x28\xb5\x2f\xfd" + b"\xe0" + size.to_bytes(8, "little") + b"".join(blocks)
+
+
+def test_a_frame_of_zeros_is_one():
+    assert numcodecs.Zstd().decode(zstd_zeros(2**20)) == bytes(2**20)
+
+
+def blosc_zeros(size):
+    return numcodecs.Blosc("zstd", 9).encode(bytes(size))
+
+
+ZSTD = {"name": "zstd", "configuration": {"level": 0, "checksum": False}}
+BLOSC = {"name": "blosc", "configuration": {"typesize": 8, "cname": "zstd", "clevel": 9,
+    "shuffle": "noshuffle", "blocksize": 0}}  # fmt: skip
+SHARDS = {"name": "sharding_indexed", "configuration": {
+    "chunk_shape": [1], "index_location": "end",
+    "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+    "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}]}}  # fmt: skip
+GZIP = {"name": "gzip", "configuration": {"level": 9}}
+COUNTED = (2**32 - 1).to_bytes(4, "little")
+BOMBS = {
+    "zstd": ([ZSTD], lambda: zstd_zeros(2**17 * 700_000)),  # 92 GB in 3 MB
+    "zstd, twice": ([ZSTD, ZSTD], lambda: numcodecs.Zstd(9).encode(zstd_zeros(GIGABYTE))),
+    "zstd without a size": ([ZSTD], lambda: b"\x28\xb5\x2f\xfd\x00\x58" + bytes(20)),
+    "zstd, skipped frame": ([ZSTD], lambda: b"\x50\x2a\x4d\x18\0\0\0\0" + zstd_zeros(2**30)),
+    "blosc": ([BLOSC], lambda: blosc_zeros(GIGABYTE)),
+    "gzip": ([GZIP], lambda: gzip.compress(bytes(10**8))),
+    "a checksum between": ([ZSTD, {"name": "crc32c"}, ZSTD], lambda: zstd_zeros(GIGABYTE)),
+    "inside of a shard": ([{**SHARDS, "configuration": {**SHARDS["configuration"],
+        "codecs": [*SHARDS["configuration"]["codecs"], ZSTD]}}], lambda: b""),
+    "many parts of a shard": ([SHARDS], lambda: bytes(20)),
+    "strings": ("string", lambda: COUNTED),
+    "compressed strings": ("compressed string", lambda: numcodecs.Zstd().encode(COUNTED)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+@pytest.mark.parametrize("part", ["y", "name"])
+def test_small_chunks_that_grow(store, part, kind):
+    codecs, content = BOMBS[kind]
+
+    def change(metadata):
+        start = [{"name": "bytes", "configuration": {"endian": "little"}}]
+        if isinstance(codecs, str):
+            metadata.update(data_type="string", fill_value="")
+            metadata["codecs"] = [
+                {"name": "vlen-utf8"},
+                *([ZSTD] if "compressed" in codecs else []),
+            ]
+        else:
+            metadata["codecs"] = codecs if codecs[0]["name"] == SHARDS["name"] else start + codecs
+        if kind == "many parts of a shard":
+            metadata["chunk_grid"]["configuration"]["chunk_shape"] = [10**12]
+
+    edit(store, part, change)
+    (store / part / "c" / "0").write_bytes(content())
+    with refused():
+        sbn.open(store).load()
+
+
+def test_pipes_are_not_read(store):
+    (store / "y" / "c" / "0").unlink()
+    os.mkfifo(store / "y" / "c" / "0")
+    with refused("pipe"):
+        sbn.open(store)
+
+
+@pytest.mark.parametrize("filters", ["twice", "lzf", "long"])
+def test_filters_of_netcdf_that_grow(tmp_path, filters):
+    path = sbn.save(LABELLED, tmp_path / "a.nc")
+    with h5py.File(path, "r+") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        if filters == "lzf":
+            file.create_dataset("z", (1000,), "f8", chunks=(1000,), compression="lzf")
+        else:
+            properties.set_chunk((1000,))
+            for _ in range(2 if filters == "twice" else 1):
+                properties.set_deflate(9)
+            space, kind = h5py.h5s.create_simple((1000,)), h5py.h5t.IEEE_F64LE
+            array = h5py.h5d.create(file.id, b"z", kind, space, properties)
+            content = zlib.compress(bytes(2 * 10**7), 9)
+            array.write_direct_chunk(
+                (0,), zlib.compress(content) if filters == "twice" else content
+            )
+    with refused("filters|longer"):
+        sbn.open(path)
+
+
+NAMES = np.array([f"n{i}é" for i in range(9000)], object)
+
+
+def test_compressed_files_of_others_are_read(tmp_path):
+    """What xarray writes by itself, with strings, and with the usual filters of NetCDF."""
+    values = xr.Dataset({"y": ("name", np.zeros(9000))}, {"name": NAMES})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values.to_zarr(tmp_path / "a.zarr", zarr_format=3)
+    more = {"zlib": True, "shuffle": True, "fletcher32": True}
+    values.to_netcdf(tmp_path / "a.nc", engine="h5netcdf", encoding={"y": more})
+    for path in (tmp_path / "a.zarr", tmp_path / "a.nc"):
+        with sbn.open(path) as found:
+            np.testing.assert_array_equal(found.load().y, values.y)
+            assert list(found.name.values) == list(values.name.values)

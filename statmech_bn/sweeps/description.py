@@ -29,7 +29,7 @@ from statmech_bn.sweeps.grid import Grid, points_of
 LIBRARIES = ("statmech_bn", "numpy", "scipy", "numba")
 LONGEST = 1000
 """Arrays longer than this are described by their checksum."""
-NEW = ("kinds", "code")
+NEW = ("kinds", "code", "python")
 """Parts of a description that stores of older versions lack; those are compared without."""
 UNIMPORTANT = ("workers",)
 """Arguments that, by this package's convention, never change a result."""
@@ -97,7 +97,8 @@ def describe_sweep(
             },
             "arguments": {key: kind(filled.arguments[key]) for key in described},
         },
-        "code": code_of(bound),
+        "code": code_of(bound, {key: filled.arguments[key] for key in described}),
+        "python": "{}.{}".format(*sys.version_info),
     }
 
 

@@ -30,6 +30,10 @@ from statmech_bn.teacher_student import integer
 
 BLOCK_SECONDS, BLOCK_BYTES = 1.0, 2**24
 """A block takes about this long, and is not larger unless a chunk is."""
+GUARD = (
+    "A worker process ended: it was killed, say for memory, or could not import the script, which "
+    'must call sweep under `if __name__ == "__main__":`.'
+)
 
 
 def sweep(
@@ -127,7 +131,7 @@ def sweep(
             if missing.size:
                 _run(pool, capacity, study, opened, missing, pending)
             with _writing(path):
-                opened.mark(complete=True)
+                opened.finish()
     return open_dataset(path)
 
 
@@ -160,6 +164,8 @@ def result_of(future: Future[Block], resume: str = "") -> Block:
         return future.result()
     except Exception as error:
         told = error if isinstance(error, SweepStopped) else f"{type(error).__name__}: {error}"
+        if isinstance(error, BrokenExecutor):
+            told = f"{told} {GUARD}"
         raise SweepStopped(f"{told} {resume}".strip()) from error
 
 
@@ -192,7 +198,7 @@ def _run(
     bar = tqdm(total=grid.size, initial=done, unit="point", desc=store.path.name, disable=None)
     try:
         with _writing(store.path):
-            store.mark(complete=False)
+            store.begin()
         while begun < missing.size or pending:
             width = 2 * capacity()
             while begun < missing.size and len(pending) < width:
@@ -212,7 +218,8 @@ def _run(
                 _write(store, template, numbers, block)
                 bar.update(sum(chunks.points(number) for number in numbers))
     except BrokenExecutor as error:  # a worker died before it was given a block
-        raise SweepStopped(f"{type(error).__name__}: {error} {_resume(store.path)}") from error
+        told = f"{type(error).__name__}: {error} {GUARD}"
+        raise SweepStopped(f"{told} {_resume(store.path)}") from error
     except KeyboardInterrupt as stop:
         stop.add_note(_resume(store.path))
         raise

@@ -4,6 +4,8 @@ A chunk of every variable is one file: its values (little-endian, in C order) an
 codecs `bytes` and `crc32c` of Zarr 3, so every reader checks it. The files are written here and not
 by Zarr, which takes ten times as long for small ones while workers hold Python's lock.
 
+When all are done, the chunks of a variable become one file (`statmech_bn.sweeps.shards`).
+
 A chunk of the sweep is done when all its files are there and agree with their checksums. There is
 no other record that could contradict them after a crash, and none whose order depends on workers.
 The root's ``zarr.json`` is replaced atomically; its attributes hold
@@ -23,7 +25,7 @@ import math
 import os
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,12 +35,20 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
-from statmech_bn.dataset import DESCRIPTIONS, codes_and_labels, values_of
+from statmech_bn.dataset import DESCRIPTIONS, STRINGS, values_of
 from statmech_bn.errors import InvalidStore
 from statmech_bn.files import fsync, recover, synchronize
 from statmech_bn.sweeps.description import NEW, differences
 from statmech_bn.sweeps.grid import Chunks, Grid
+from statmech_bn.sweeps.metadata import (
+    CONSOLIDATED,
+    UNFINISHED,
+    below,
+    read_metadata,
+    write_metadata,
+)
 from statmech_bn.sweeps.points import Template, Variable
+from statmech_bn.sweeps.shards import Shards
 from statmech_bn.untrusted import check_store, from_json
 
 try:
@@ -49,7 +59,6 @@ except ImportError:  # no POSIX locks: a second driver is not noticed
 OURS = ("sweep", "sweep_complete", "coordinates")
 """Attributes of the root that are not the function's."""
 CHECKSUM = struct.Struct("<I")
-UNFINISHED = ".unfinished"
 
 
 class Store:
@@ -65,13 +74,14 @@ class Store:
         for leftover in path.rglob(f"*{UNFINISHED}"):
             leftover.unlink()
         self.path, self.grid = path, grid
-        self.metadata: dict[str, Any] = json.loads((path / "zarr.json").read_text())
+        self.metadata = read_metadata(path)
         arrays: dict[str, Any] = dict(_group(path).arrays())
         dims = {name: array.metadata.dimension_names for name, array in arrays.items()}
         self.coordinates = {n: array for n, array in arrays.items() if dims[n] == (n,)}
         self.arrays = {n: array for n, array in arrays.items() if n not in self.coordinates}
         shape = next(iter(self.arrays.values())).chunks[: len(grid.names)]
         self.chunks = Chunks(grid.shape, shape)
+        self.shards = {name: Shards(path / name, self.chunks) for name in self.arrays}
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -99,20 +109,25 @@ class Store:
 
     def missing(self) -> np.ndarray:
         """Return the numbers of the chunks that are not done, by reading all that are there."""
+        if not all(shards.is_whole() for shards in self.shards.values() if shards.merged):
+            self.begin()
         done = (self._is_done(number) for number in range(len(self.chunks)))
         return np.flatnonzero(~np.fromiter(done, bool, len(self.chunks)))
 
     def _is_done(self, number: int) -> bool:
-        for name, array in self.arrays.items():
-            try:
-                content = self._file(name, number).read_bytes()
-            except FileNotFoundError:
-                return False
+        return all(
+            self._is_whole(name)(shards.read(number)) for name, shards in self.shards.items()
+        )
+
+    def _is_whole(self, name: str) -> Callable[[bytes], bool]:
+        """Return a function that holds a chunk's bytes against their checksum."""
+        size = math.prod(self.arrays[name].chunks) * self.arrays[name].dtype.itemsize
+
+        def is_whole(content: bytes) -> bool:
             values, checksum = content[: -CHECKSUM.size], content[-CHECKSUM.size :]
-            size = math.prod(array.chunks) * array.dtype.itemsize
-            if len(values) != size or CHECKSUM.pack(google_crc32c.value(values)) != checksum:
-                return False
-        return True
+            return len(values) == size and CHECKSUM.pack(google_crc32c.value(values)) == checksum
+
+        return is_whole
 
     def write(self, number: int, values: dict[str, np.ndarray]) -> None:
         """Write one chunk of every variable: a file is whole or not there."""
@@ -120,7 +135,7 @@ class Store:
             chunk = np.full(array.chunks, array.fill_value, array.dtype)
             chunk[tuple(slice(n) for n in values[name].shape)] = values[name]
             content = chunk.tobytes()
-            file = self._file(name, number)
+            file = self.shards[name].file(number)
             file.parent.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_name(file.name + UNFINISHED)
             try:
@@ -130,11 +145,6 @@ class Store:
                 unfinished.unlink(missing_ok=True)  # the space may be needed
                 raise
 
-    def _file(self, name: str, number: int) -> Path:
-        array = self.arrays[name]
-        index = self.chunks.index(number) + (0,) * (array.ndim - len(self.grid.names))
-        return self.path / name / array.metadata.encode_chunk_key(index)
-
     def forget(self, varying: frozenset[str]) -> None:
         """Drop attributes that are not the same at all points, before such a point is written."""
         known = varying.intersection(self.attributes).difference(OURS)
@@ -142,12 +152,23 @@ class Store:
             kept = {key: value for key, value in self.attributes.items() if key not in known}
             self._replace_attributes(kept)
 
-    def mark(self, complete: bool) -> None:
-        """Say whether every chunk is done; then all of it is brought to disk before."""
-        if self.attributes["sweep_complete"] != complete:
-            if complete:
-                synchronize(self.path)
-            self._replace_attributes({**self.attributes, "sweep_complete": int(complete)})
+    def begin(self) -> None:
+        """Say that chunks are missing, and make room for them."""
+        if self.attributes["sweep_complete"]:
+            self.metadata.pop(CONSOLIDATED, None)
+            self._replace_attributes({**self.attributes, "sweep_complete": 0})
+        for name, shards in self.shards.items():
+            if shards.merged:
+                shards.split(self._is_whole(name))
+
+    def finish(self) -> None:
+        """Say that every chunk is done, when all is on disk, in one file for each variable."""
+        if not self.attributes["sweep_complete"]:
+            synchronize(self.path)
+            for shards in self.shards.values():
+                shards.merge()
+            self.metadata[CONSOLIDATED] = below(self.path)
+            self._replace_attributes({**self.attributes, "sweep_complete": 1})
 
     def _replace_attributes(self, attributes: dict[str, Any]) -> None:
         self.metadata["attributes"] = attributes
@@ -174,6 +195,12 @@ def check(path: Path, description: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
     before = {name: description[name] for name in description if name in found or name not in NEW}
+    written, python = found.get("python"), description["python"]
+    if "python" in found and written != python:  # whose compiled code cannot be compared
+        raise InvalidStore(
+            f"{path} was begun by Python {written}, this is {python}; it is left alone. Go on with "
+            f"Python {written}, or name another store."
+        )
     stored, asked = ({"order of axes": list(d.get("grid", ())), **d} for d in (found, before))
     if different := list(differences(stored, asked)):
         raise InvalidStore(
@@ -237,15 +264,15 @@ def create(
         attributes = template.coordinate_attributes.get(name) or dict(
             zip(("long_name", "symbol", "units"), DESCRIPTIONS.get(name, ()), strict=False)
         )
-        codes, labels = codes_and_labels(values)
+        texts = values.dtype.kind in STRINGS
         group.create_array(
             name,
-            data=codes,
-            chunks=codes.shape,
+            data=values.astype(np.dtypes.StringDType()) if texts else values,
+            chunks=values.shape,
             dimension_names=(name,),
-            attributes={**attributes, **labels},
+            attributes=attributes,
             compressors=[Crc32cCodec()],
-            fill_value=0,
+            fill_value="" if texts else 0,
             config={"write_empty_chunks": True},
         )
     for name, variable in template.variables.items():
@@ -270,17 +297,6 @@ def create(
     synchronize(folder)
     folder.replace(path)
     fsync(path.parent)
-
-
-def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
-    """Replace the root's metadata: after a crash, the old or the new are there."""
-    unfinished = folder / f"zarr.json{UNFINISHED}"
-    with unfinished.open("w") as file:
-        json.dump(metadata, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, folder / "zarr.json")
-    fsync(folder)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -21,6 +21,7 @@ from statmech_bn.errors import InvalidSetup, InvalidStore, SweepStopped
 from statmech_bn.sweeps import point_seed, run
 from statmech_bn.sweeps.description import canonical
 from statmech_bn.sweeps.grid import Chunks
+from statmech_bn.sweeps.store import Store
 
 GRID = studies.GRID
 
@@ -67,6 +68,32 @@ def test_a_level_swept_equals_the_level_called(tmp_path):
         xr.testing.assert_identical(found[name].variable, expected[name].variable)
     assert found.learning_rate.attrs == expected.learning_rate.attrs
     assert sbn.TeacherStudent.from_attrs(found.attrs) == setup
+
+
+def test_plain_xarray_reads_a_finished_sweep(tmp_path):
+    """As it is, without a warning (which is an error here), strings as strings, in few files."""
+    path = tmp_path / "run.zarr"
+    found = sbn.sweep(studies.wave, GRID, path, seed=3).load()
+    for plain in (xr.open_zarr(path), xr.open_datatree(path, engine="zarr").to_dataset()):
+        assert list(plain["shape"].values) == ["round", "edgy"]
+        assert plain.sel(shape="edgy", side="left").noisy.shape == (5, 3, 5)
+        xr.testing.assert_equal(plain.load(), found)
+    assert sum(file.is_file() for file in path.rglob("*")) == 1 + 2 * len(found.variables)
+
+
+def test_many_chunks_are_one_file(tmp_path):
+    path, count = tmp_path / "run.zarr", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "finish", lambda _: None)
+        sbn.sweep(studies.nap, {"x": range(300)}, path, workers=1)
+    count.append(sum(file.is_file() for file in path.rglob("*")))
+    sbn.sweep(studies.nap, {"x": range(300)}, path, workers=1)
+    count.append(sum(file.is_file() for file in path.rglob("*")))
+    assert count[0] > 600
+    assert count[1] == 9
+    plain = xr.open_zarr(path)
+    np.testing.assert_array_equal(plain.z, np.arange(300.0))
+    np.testing.assert_array_equal(plain.y[7], studies.nap(7).y)
 
 
 def sweep_chain(path, **more):

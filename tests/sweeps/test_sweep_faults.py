@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from distributed import LocalCluster
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
-from statmech_bn.sweeps.store import hold
+from statmech_bn.sweeps.store import Store, hold
 
 POINTS = 60
 HERE = Path(__file__).parent
@@ -141,8 +142,9 @@ def damage(kind, file):
 )
 def test_damaged_chunks_are_found_and_computed_again(tmp_path, digest, undisturbed, kind):
     store = tmp_path / "run.zarr"
-    shutil.copytree(undisturbed[0], store)
+    stop_at_the_end(store)
     files = sorted(path for path in store.rglob("c/**/*") if path.is_file())
+    assert len(files) > POINTS
     for file in random.Random(1).sample(files, 5):
         damage(kind, file)
     if kind in ("truncated", "one bit"):
@@ -154,9 +156,72 @@ def test_damaged_chunks_are_found_and_computed_again(tmp_path, digest, undisturb
     assert digest(store) == digest(undisturbed[0])
 
 
+def stop_at_the_end(store):
+    """Make a store that has all its chunks, and is not finished."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "finish", lambda _: None)
+        studies.drive(store, studies.Silent(), points=POINTS)
+
+
+@pytest.mark.parametrize("kind", ["removed", "empty", "truncated", "zeros", "one bit", "index"])
+@pytest.mark.parametrize("name", ["y", "z"])
+def test_damaged_shards_are_found_and_computed_again(tmp_path, digest, undisturbed, kind, name):
+    store = tmp_path / "run.zarr"
+    shutil.copytree(undisturbed[0], store)
+    (file,) = (store / name).glob("c.*")
+    content = file.read_bytes()
+    if kind == "index":
+        file.write_bytes(content[:-8] + bytes([content[-8] ^ 1]) + content[-7:])
+    else:
+        damage(kind, file)
+    studies.drive(store, studies.Silent(), points=POINTS)
+    assert digest(store) == digest(undisturbed[0])
+
+
+def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed):
+    """An interrupt at every file that is opened, replaced or removed from the last chunk on."""
+    store, moment, finished = tmp_path / "run.zarr", 0, False
+    stop_at_the_end(tmp_path / "chunks.zarr")
+    sys.addaudithook(interrupt)
+    while not finished:
+        moment += 9 + moment // 3
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.copytree(tmp_path / "chunks.zarr", store)
+        LEFT["count"] = moment
+        try:
+            studies.drive(store, studies.Silent(), points=POINTS)
+            finished = LEFT["count"] > 0
+        except (KeyboardInterrupt, SweepStopped):
+            pass
+        finally:
+            LEFT["count"] = None
+        np.testing.assert_array_equal(sbn.open(store).z, np.arange(1.0 * POINTS))
+        studies.drive(store, studies.Silent(), points=POINTS)
+        assert digest(store) == digest(undisturbed[0])
+    assert moment > 20
+
+
+LEFT = {"count": None}
+
+
+def interrupt(event, _):
+    main = threading.current_thread() is threading.main_thread()  # which Ctrl-C reaches
+    if (
+        main
+        and LEFT["count"] is not None
+        and event in {"open", "os.rename", "os.remove", "shutil.rmtree"}
+    ):
+        LEFT["count"] -= 1
+        if LEFT["count"] == 0:
+            raise KeyboardInterrupt
+
+
 def test_all_chunks_carry_checksums(undisturbed):
     for _, array in zarr.open_group(undisturbed[0], mode="r").arrays():
-        assert [codec.to_dict()["name"] for codec in array.metadata.codecs][-1] == "crc32c"
+        codecs = [codec.to_dict() for codec in array.metadata.codecs]
+        if codecs[0]["name"] == "sharding_indexed":
+            codecs = codecs[0]["configuration"]["codecs"]
+        assert codecs[-1]["name"] == "crc32c"
 
 
 def test_full_disk(tmp_path, digest, undisturbed, monkeypatch):
