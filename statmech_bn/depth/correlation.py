@@ -47,6 +47,8 @@ from statmech_bn.errors import NotConverged, invalid
 NORMALIZATIONS = ("none", "batch")
 SMALLEST_VARIANCE = 1e-300
 """Products of smaller ones vanish."""
+LARGEST_VARIANCE = 1e300
+"""Products of larger ones overflow."""
 MARGINAL = 1e-7
 """A slope this close to 1 counts as 1."""
 
@@ -184,7 +186,7 @@ def propagate(
     instance("layer", layer, Layer)
     depth = count("depth", depth, 1)
     q = np.empty(depth + 1)
-    q[0] = 1.0 if layer.normalization == "batch" else real("variance", variance, SMALLEST_VARIANCE)
+    q[0] = 1.0 if layer.normalization == "batch" else real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE)
     start = vector("correlation", correlation, -1.0, 1.0)
     c = np.empty((start.size, depth + 1))
     c[:, 0] = start

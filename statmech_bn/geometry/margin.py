@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from statmech_bn.checks import array, choice, count, instance, integer, integers, real
-from statmech_bn.errors import invalid
+from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.geometry.distance import folded_distances
 from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
 from statmech_bn.geometry.partition import partition
@@ -23,6 +23,8 @@ from statmech_bn.layers import batch_norm_backward, batch_norm_forward
 from statmech_bn.online.arguments import stream
 
 EPSILON = 1e-5
+LARGEST = 1e100
+"""Largest parameter of a training that did not diverge."""
 
 
 def train_classifier(
@@ -67,6 +69,8 @@ def train_classifier(
     ------
     InvalidSetup
         An argument is out of its range.
+    NotConverged
+        The training diverged.
     """
     x, y = array("points", points, 2), array("labels", labels, 1)
     if y.shape != x.shape[:1] or not np.isin(y, (-1, 1)).all():
@@ -81,12 +85,15 @@ def train_classifier(
     networks = [_start((x.shape[1], *hidden), seed, replica) for replica in range(number)]
     parameters = [np.stack(values) for values in zip(*networks, strict=True)]
     generators = [stream(seed, replica, 1) for replica in range(number)]
-    for _ in range(count("steps", steps, 0)):
-        rows = np.stack([g.permutation(len(x))[:size] for g in generators])
-        for values, slope in zip(
-            parameters, _gradients(parameters, x, y, rows, statistics == "set"), strict=True
-        ):
-            values -= rate * slope
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(count("steps", steps, 0)):
+            rows = np.stack([g.permutation(len(x))[:size] for g in generators])
+            for values, slope in zip(
+                parameters, _gradients(parameters, x, y, rows, statistics == "set"), strict=True
+            ):
+                values -= rate * slope
+    if not all(np.abs(values).max() < LARGEST for values in parameters):
+        raise NotConverged("The training diverged. Lower the learning rate.")
     return [_network([values[replica] for values in parameters], x) for replica in range(number)]
 
 
