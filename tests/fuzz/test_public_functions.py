@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from good_calls import GOOD, public_functions
+from good_calls import GOOD
+from public import public_functions
 from odd import ODD, call, nans, time_limit
 
 FUNCTIONS = public_functions()
