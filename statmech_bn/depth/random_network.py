@@ -14,7 +14,12 @@ from statmech_bn.activations import z
 from statmech_bn.checks import count, instance, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
-from statmech_bn.depth.correlation import LARGEST_VARIANCE, SMALLEST_VARIANCE, Layer, layer_attributes
+from statmech_bn.depth.correlation import (
+    LARGEST_VARIANCE,
+    SMALLEST_VARIANCE,
+    Layer,
+    layer_attributes,
+)
 from statmech_bn.errors import NotConverged
 from statmech_bn.normalization.batch import rounding_of_fields
 from statmech_bn.online.arguments import stream

@@ -37,10 +37,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from statmech_bn.checks import choice, integer
+from statmech_bn.checks import choice, count, integer, real
 from statmech_bn.errors import invalid
 
 KINDS = ("none", "batch", "mean", "spread", "population", "frozen")
+MOST_CHANNELS = 2**24
 SMALLEST = 3
 """Values of a channel from which statistics are made: normalized over one or two, they are ±1."""
 
@@ -94,16 +95,16 @@ class Normalization(nn.Module):
     ) -> None:
         super().__init__()
         choice("kind", kind, KINDS)
-        self.channels = integer("channels", channels, 1)
+        self.channels = integer("channels", channels, 1, maximum=MOST_CHANNELS)
         self.kind = kind
-        self.ghost_size = None if ghost_size is None else integer("ghost_size", ghost_size, 1)
-        self.epsilon = epsilon
-        self.momentum = momentum
+        self.ghost_size = None if ghost_size is None else count("ghost_size", ghost_size)
+        self.epsilon = real("epsilon", epsilon, 0.0)
+        self.momentum = real("momentum", momentum, 0.0, 1.0)
         self.reference_size = 0
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        self.weight = nn.Parameter(torch.ones(self.channels))
+        self.bias = nn.Parameter(torch.zeros(self.channels))
+        self.register_buffer("running_mean", torch.zeros(self.channels))
+        self.register_buffer("running_var", torch.ones(self.channels))
 
     def extra_repr(self) -> str:
         """Say what makes this layer another than the next."""

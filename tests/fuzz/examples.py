@@ -99,7 +99,6 @@ def population_cache():
     return sbn.layers.population_norm_forward(np.eye(3), np.ones(3), *both, np.eye(3))[2]
 
 
-
 def replicas():
     return xr.DataArray([0.9, 1.0, 1.2], dims="replica")
 

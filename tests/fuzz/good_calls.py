@@ -23,7 +23,6 @@ from examples import (
     script,
     setup,
     squares,
-    table,
     trained,
     weights_cache,
     x,

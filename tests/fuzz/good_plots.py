@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 
+
 def panel(*variables):
     return {"a": table(**dict(variables))}
 

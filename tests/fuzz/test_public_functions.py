@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 from good_calls import GOOD
-from public import public_functions
 from odd import ODD, call, nans, time_limit
+from public import public_functions
 
 FUNCTIONS = public_functions()
 CHECKED = {"Inputs", "OrderParameters", "TeacherStudent", "mesoscopic", "microscopic"}
