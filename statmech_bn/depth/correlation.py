@@ -188,11 +188,8 @@ def propagate(
     instance("layer", layer, Layer)
     depth = count("depth", depth, 1)
     q = np.empty(depth + 1)
-    q[0] = (
-        1.0
-        if layer.normalization == "batch"
-        else real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE)
-    )
+    given = real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE)
+    q[0] = 1.0 if layer.normalization == "batch" else given
     start = vector("correlation", correlation, -1.0, 1.0)
     c = np.empty((start.size, depth + 1))
     c[:, 0] = start

@@ -23,10 +23,11 @@ from statmech_bn.networks.normalization import Normalization
 from statmech_bn.online.arguments import stream
 
 DEEPEST = 32
-MOST_BLOCKS = 1000
-MOST_CHANNELS = 4096
-"""More channels, or classes, than this are a mistake that would not fit into memory."""
 """Hidden layers of the plain network, at most."""
+MOST_BLOCKS = 1000
+"""Blocks of the residual network, at most."""
+MOST_CHANNELS = 4096
+"""Channels and classes, at most, as the weights of wider layers hardly fit into memory."""
 SMALLEST_IMAGE = 2
 
 

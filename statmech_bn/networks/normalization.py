@@ -42,6 +42,7 @@ from statmech_bn.errors import invalid
 
 KINDS = ("none", "batch", "mean", "spread", "population", "frozen")
 MOST_CHANNELS = 2**24
+"""Channels of a layer, at most."""
 SMALLEST = 3
 """Values of a channel from which statistics are made: normalized over one or two, they are ±1."""
 

@@ -103,14 +103,9 @@ def training_run(
     samples = None if samples is None else count("samples", samples)
     folder = None if folder is None else str(user_path(folder, "folder"))
     images = _loaded(dataset, folder, samples).to(device)
+    ghosts = count("ghost_size", ghost_size, 0) or None
     made = NETWORKS[network](
-        images.shape,
-        images.classes,
-        depth,
-        channels,
-        normalization,
-        count("ghost_size", ghost_size, 0) or None,
-        seed,
+        images.shape, images.classes, depth, channels, normalization, ghosts, seed
     )
     return train(
         made.to(device),

@@ -111,6 +111,7 @@ def train(
     check_model(model)
     instance("images", images, Images)
     schedule = schedules.constant() if schedule is None else function("schedule", schedule)
+    imitated_size = batch_size if imitated_size is None else imitated_size
     run = Run(
         learning_rate=real("learning_rate", learning_rate, 0.0),
         batch_size=count("batch_size", batch_size),
@@ -118,9 +119,7 @@ def train(
         momentum=real("momentum", momentum, 0.0, 1.0),
         weight_decay=real("weight_decay", weight_decay, 0.0),
         gamma_decay=_checked_decay(gamma_decay),
-        imitated_size=count(
-            "imitated_size", batch_size if imitated_size is None else imitated_size
-        ),
+        imitated_size=count("imitated_size", imitated_size),
         refresh_steps=count("refresh_steps", refresh_steps),
         exact_population=flag("exact_population", exact_population),
         seed=integer("seed", seed, 0),

@@ -74,7 +74,7 @@ def _methods(kind):
 
 
 def _is_fuzzed(name, value):
-    room, _, kind = name.rpartition(".")
+    kind = name.rpartition(".")[2]
     asked = name.startswith("normalization.") and kind != "normalization"
     takes = set(inspect.signature(value).parameters) - {"self"}
     return bool(takes) and name not in EXCEPTIONS and not asked
