@@ -29,9 +29,11 @@ def rooms():
 
 
 def defined_in(room):
-    """Names that a room has and that no underscore hides, without modules."""
+    """Names of what a room, or a module in it, defines and no underscore hides."""
     return {
         name
         for name, value in vars(room).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
+        if not name.startswith("_")
+        and not inspect.ismodule(value)
+        and getattr(value, "__module__", room.__name__).startswith(room.__name__)
     }

@@ -20,7 +20,9 @@ import xarray as xr
 from statmech_bn.errors import StatmechError, shown
 
 SECONDS = 20
-"""A tiny call that takes longer hangs."""
+"""A tiny call that computes for longer hangs."""
+WAITING = 15
+"""A call that waits for something else may take this many times longer."""
 NAN_IS_SAID = {"diverged_at", "growth", "predicted_inside", "predicted_outside", "table"}
 """Variables and functions whose docstring says where they are NaN."""
 
@@ -178,17 +180,25 @@ class Hangs(BaseException):
 
 
 @contextmanager
-def time_limit(what):
-    def stop(number, frame):
-        raise Hangs(f"{what} takes more than {SECONDS} s")
+def time_limit(what, seconds=SECONDS):
+    """Stop what computes for longer; time of the process is counted, as others may compute too."""
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    def stop(number, frame):
+        raise Hangs(f"{what} takes more than {seconds} s")
+
+    timers = {
+        signal.SIGPROF: (signal.ITIMER_PROF, seconds),
+        signal.SIGALRM: (signal.ITIMER_REAL, WAITING * seconds),
+    }
+    before = {number: signal.signal(number, stop) for number in timers}
+    for timer, limit in timers.values():
+        signal.setitimer(timer, limit)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, (timer, _) in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 def call(name, function, arguments):
