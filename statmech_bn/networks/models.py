@@ -145,11 +145,11 @@ def residual_network(
     """
     depth = integer("depth", depth, 1, maximum=MOST_BLOCKS)
     channels = integer("channels", channels, 1, maximum=MOST_CHANNELS)
+    stem = _block(_channels(shape), channels, normalization, ghost_size, 1)
     blocks = [
         ResidualBlock(channels, normalization, ghost_size, stride)
         for stride in _strides(depth, shape)
     ]
-    stem = _block(_channels(shape), channels, normalization, ghost_size, 1)
     return _initialized(nn.Sequential(*stem, *blocks, *_top(channels, classes)), seed)
 
 

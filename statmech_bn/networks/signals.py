@@ -60,6 +60,7 @@ def signals(
     """
     layers = list(normalization_layers(model).values())
     weighted = [m for m in model.modules() if isinstance(m, WEIGHTED)]
+    mean_loss = loss_named(loss).mean
     check_labels("labels", labels, check_inputs("inputs", inputs), loss)
     if not layers:
         raise invalid("model", "a model with normalization layers", type(model).__name__)
@@ -70,7 +71,7 @@ def signals(
         return output.clone()  # what follows may change it in place
 
     with keeping_buffers(model), hooked([*layers, *weighted], after=record), fitting(inputs):
-        value = loss_named(loss).mean(model(inputs), labels)
+        value = mean_loss(model(inputs), labels)
     layers = [m for m in layers if m in seen]
     weighted = [m for m in weighted if m in seen]
     wanted = [tensor for m in layers for tensor in seen[m]] + [seen[m][1] for m in weighted]

@@ -31,7 +31,6 @@ from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import stream
 from statmech_bn.symbolic.gamma_decay import PARTS
-from statmech_bn.teacher_student import integer, real
 
 MEAN, SPREAD = PARTS.index("mean"), PARTS.index("spread")
 BLOCK = 65_536
