@@ -19,6 +19,7 @@ from sympy.calculus.singularities import singularities
 from statmech_bn import activation_text
 from statmech_bn.activation_analysis import filled, kinks, sifted, with_value_at_kinks
 from statmech_bn.activation_jumps import jump
+from statmech_bn.checks import instance
 from statmech_bn.errors import InvalidSetup, InvalidStore, closest, invalid
 
 z = activation_text.SYMBOL
@@ -54,6 +55,11 @@ class Activation:
     """
 
     expression: sp.Expr
+
+    def __post_init__(self) -> None:
+        instance("expression", self.expression, sp.Expr, "Use statmech_bn.activation.")
+        if self.expression.has(sp.nan):
+            raise invalid("expression", "a function of z", self.expression)
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,9 @@ def real(
 ) -> float:
     """Return `value` as a finite float within [minimum, maximum], or raise InvalidSetup."""
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
-    if isinstance(value, (str, bytes)) or kind not in "buifO" or getattr(value, "ndim", None):
+    if isinstance(value, (type, ModuleType, str, bytes)) or kind not in list("buifO"):
+        raise invalid(name, "a number", value, hint)
+    if getattr(value, "ndim", None):
         raise invalid(name, "a number", value, hint)
     try:
         number = float(value)
@@ -87,7 +90,8 @@ def array(
         given = np.asarray(value)
         if given.dtype.kind not in "buifO":
             raise invalid(name, expected, value, hint)
-        numbers = given.astype(float)
+        with np.errstate(over="ignore"):  # what is beyond floats becomes inf, and is refused
+            numbers = given.astype(float)
     except UNREADABLE as error:
         raise invalid(name, expected, value, hint) from error
     if ndim not in (None, numbers.ndim) or numbers.size == 0 or not np.isfinite(numbers).all():

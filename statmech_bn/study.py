@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import xarray as xr
 import zarr
 
-from statmech_bn.checks import function, instance
+from statmech_bn.checks import choice, function, instance
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import recover, remove, user_path
@@ -89,6 +89,7 @@ class Options:
 
     def size(self, name: str) -> Any:
         """Return what was asked for, or else the preset's value."""
+        choice("name", name, [field.name for field in fields(self)])
         given = getattr(self, name)
         return self.presets[self.preset][name] if given is None else given
 
@@ -248,6 +249,8 @@ def results(script: ModuleType, options: Options | None = None) -> xr.DataTree:
     -------
     xarray.DataTree
     """
+    for needed in ("Options", "parts"):
+        function(f"script.{needed}", getattr(script, needed, None), "Give what study.load returns.")
     if options is None:
         asked = user_path(script.Options().store, "store")
         store = Path(str(script.__file__)).parents[1] / asked

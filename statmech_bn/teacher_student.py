@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import array, integer, real
+from statmech_bn.checks import array, instance, integer, real
 from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.normalization import Normalization
 from statmech_bn.normalization import normalization as as_normalization
@@ -127,6 +127,7 @@ class TeacherStudent:
         InvalidStore
             The attributes hold no setup, or one that is not readable.
         """
+        instance("attributes", attributes, Mapping)
         try:
             values = from_json(attributes["setup"], "attrs['setup']")
             return cls(**{**values, "activation": Activation.from_text(values["activation"])})

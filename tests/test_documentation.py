@@ -1,15 +1,20 @@
 """Docstrings say what goes in and comes out, and pages name files that there are."""
 
+import ast
 import inspect
 import re
-from importlib.util import find_spec
-from itertools import chain
+import sys
+import textwrap
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
-import statmech_bn as sbn
+sys.path.insert(0, str(Path(__file__).parent))
+from rooms import rooms
 
 SUMMARY = {"GL01", "GL02", "GL03", "GL05", "GL06", "GL07", "GL08"}
 SUMMARY |= {"SS01", "SS02", "SS03", "SS04", "SS05"}
@@ -17,20 +22,11 @@ SIGNATURE = {"PR01", "PR02", "PR03", "PR04", "PR05", "PR06", "PR10", "RT01"}
 ROOT = Path(__file__).parents[1]
 
 
-def rooms(module):
-    """Yield a public module and those that are public in it."""
-    yield module
-    for name in module.__all__:
-        if inspect.ismodule(getattr(module, name)):
-            yield from rooms(getattr(module, name))
-
-
 def public():
     """Names of all public functions and classes, each where it is defined."""
     found = set()
-    with_torch = rooms(sbn.networks) if find_spec("torch") else ()
-    for room in chain(rooms(sbn), with_torch):
-        for name in room.__all__:
+    for room in rooms().values():
+        for name in getattr(room, "__all__", ()):
             value = inspect.unwrap(getattr(room, name))
             if inspect.isfunction(value) or inspect.isclass(value):
                 found.add(f"{value.__module__}.{value.__qualname__}")
@@ -40,10 +36,51 @@ def public():
 @pytest.mark.parametrize("name", public())
 def test_a_docstring_is_complete(name):
     report = validate(name)
-    # The fields of a class that nobody makes have words of their own.
     only_fields = report["type"] == "type" and "Parameters\n---" not in report["docstring"]
     required = SUMMARY if only_fields else SUMMARY | SIGNATURE
     assert [found for found in report["errors"] if found[0] in required] == []
+    if only_fields:
+        assert without_words(found_by(name)) == set()
+
+
+def found_by(name):
+    module, _, inside = name.rpartition(".")
+    return getattr(import_module(module), inside)
+
+
+def without_words(kind):
+    """Arguments of a class that neither its docstring nor the text below a field describes.
+
+    Exceptions take a message, as all do; abstract classes and those without arguments have none.
+    """
+    if issubclass(kind, Exception):
+        return set()
+    entries = NumpyDocString(inspect.getdoc(kind))["Attributes"]
+    described = {
+        name for entry in entries if entry.type or entry.desc for name in entry.name.split(", ")
+    }
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body
+    for field, text in pairwise(body):
+        is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and is_text:
+            described.add(field.target.id)
+    return set(inspect.signature(kind).parameters) - described
+
+
+def test_a_field_without_words_is_noticed():
+    class Half:
+        """Two fields.
+
+        Attributes
+        ----------
+        first : float
+            The first.
+        """
+
+        def __init__(self, first, second):
+            pass
+
+    assert without_words(Half) == {"second"}
 
 
 def test_pages_name_files_that_there_are():

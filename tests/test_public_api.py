@@ -1,12 +1,17 @@
 """The public names are those of the design, and only those."""
 
+import inspect
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 import statmech_bn as sbn
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rooms import defined_in, rooms
 
 NAMES = {
     "Activation",
@@ -40,7 +45,7 @@ NAMES = {
     "sweeps",
     "symbolic",
 }
-ROOMS = [name for name in NAMES if hasattr(getattr(sbn, name), "__all__")]
+ROOMS = {name: room for name, room in rooms().items() if name}
 
 
 def test_all_is_what_is_promised():
@@ -57,19 +62,33 @@ def test_nothing_else_is_public():
     assert public <= NAMES
 
 
+def test_rooms_are_found_in_the_folders():
+    """Folders and the modules among `NAMES` are rooms, with ``__all__`` and without."""
+    folders = {path.parent.name for path in Path(sbn.__file__).parent.glob("*/__init__.py")}
+    if "networks" not in ROOMS:  # without PyTorch
+        folders -= {"networks"}
+    assert ROOMS.keys() >= folders
+    shown = {getattr(sbn, name) for name in NAMES if inspect.ismodule(getattr(sbn, name))}
+    assert shown <= set(ROOMS.values())
+
+
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_rooms_promise_what_they_have(room):
-    public = getattr(sbn, room)
+    public = ROOMS[room]
+    if not defined_in(public):  # a folder of modules that other rooms show
+        return
     assert all(hasattr(public, name) for name in public.__all__)
     assert sorted(public.__all__) == sorted(set(public.__all__))
+    is_package = hasattr(public, "__path__")
+    assert not is_package or defined_in(public) <= set(public.__all__)
 
 
-def test_public_functions_are_documented():
-    for room in (sbn, *(getattr(sbn, name) for name in ROOMS)):
-        for name in room.__all__:
-            value = getattr(room, name)
-            if isinstance(value, (types.FunctionType, type)):
-                assert value.__doc__, name
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_public_functions_are_documented(room):
+    for name in defined_in(ROOMS[room]) and ROOMS[room].__all__:
+        value = inspect.unwrap(getattr(ROOMS[room], name))
+        if isinstance(value, (types.FunctionType, type)):
+            assert value.__doc__, name
 
 
 def test_importing_the_package_waits_for_nothing_heavy():

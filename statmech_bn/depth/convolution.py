@@ -101,7 +101,8 @@ def convolution_signals(
         passed = layers[-1].outputs
     found = [(*_moments(layer.fields), _correlation(layer.fields)) for layer in layers]
     pooled = passed.mean(axis=(1, 2, 4, 5))
-    logits = _logit_gradients(pooled, classes.astype(int), stream(integer("seed", seed, 0), 45))
+    seed = integer("seed", seed, 0)
+    logits = _logit_gradients(pooled, classes.astype(int), stream(seed, 45))
     gradients = np.broadcast_to(logits[:, None, None, :, None, None], passed.shape)
     backward = []
     for layer, stride in zip(layers[::-1], strides[::-1], strict=True):

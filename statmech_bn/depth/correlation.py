@@ -39,7 +39,7 @@ from scipy.optimize import brentq
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import choice, count, instance, real, vector
+from statmech_bn.checks import array, choice, count, instance, real, vector
 from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import NotConverged, invalid
@@ -47,6 +47,8 @@ from statmech_bn.errors import NotConverged, invalid
 NORMALIZATIONS = ("none", "batch")
 SMALLEST_VARIANCE = 1e-300
 """Products of smaller ones vanish."""
+LARGEST_VARIANCE = 1e300
+"""Products of larger ones overflow."""
 MARGINAL = 1e-7
 """A slope this close to 1 counts as 1."""
 
@@ -121,16 +123,18 @@ class Layer:
             slope = kernel(g, 0.0, slopes=True) / (own - common)
             mean = (1 - mapped) * (1 + 2 * mapped - slope * (1 + 2 * np.asarray(correlation)))
             return mapped - (mean + 2 * mapped * (1 - mapped**2)) / self.batch_size
-        shared = self.weight_variance * kernel(g, correlation, variance) + self.bias_variance
-        return shared / self.next_variance(variance)
+        q = array("variance", variance, None, SMALLEST_VARIANCE, LARGEST_VARIANCE)
+        shared = self.weight_variance * kernel(g, correlation, q) + self.bias_variance
+        return shared / self.next_variance(q)
 
     def slope(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return dc'/dc, by Price's theorem an average of slopes; for infinite batches."""
         g = self.activation
         if self.normalization == "batch":
             return kernel(g, correlation, 1.0, slopes=True) / (kernel(g, 1.0) - kernel(g, 0.0))
-        scale = self.weight_variance * np.asarray(variance) / self.next_variance(variance)
-        return scale * kernel(g, correlation, variance, slopes=True)
+        q = array("variance", variance, None, SMALLEST_VARIANCE, LARGEST_VARIANCE)
+        scale = self.weight_variance * q / self.next_variance(q)
+        return scale * kernel(g, correlation, q, slopes=True)
 
     def gradient_multiplier(self, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return χ, by which the mean square of a gradient grows on its way back."""
@@ -184,7 +188,8 @@ def propagate(
     instance("layer", layer, Layer)
     depth = count("depth", depth, 1)
     q = np.empty(depth + 1)
-    q[0] = 1.0 if layer.normalization == "batch" else real("variance", variance, SMALLEST_VARIANCE)
+    given = real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE)
+    q[0] = 1.0 if layer.normalization == "batch" else given
     start = vector("correlation", correlation, -1.0, 1.0)
     c = np.empty((start.size, depth + 1))
     c[:, 0] = start

@@ -66,7 +66,8 @@ def gradient_noise(
     population = labels.size
     if max(sizes) >= population:
         raise invalid("batch_sizes", f"numbers below the {population} samples", batch_sizes)
-    parameters = network.initial(stream(integer("seed", seed, 0), 22))
+    seed = integer("seed", seed, 0)
+    parameters = network.initial(stream(seed, 22))
 
     def gradient(chosen: np.ndarray) -> np.ndarray:
         found = loss_and_gradients(network, parameters, inputs[chosen], labels[chosen])[1]

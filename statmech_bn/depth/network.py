@@ -121,6 +121,7 @@ class DeepNetwork:
 
         The first layer and the top, which no activation precedes, have gain 1.
         """
+        instance("generator", generator, np.random.Generator)
         parameters, below, gain = [], self.inputs, 1.0
         for _ in range(self.depth):
             fan = self.kernel * below

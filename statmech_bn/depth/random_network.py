@@ -14,7 +14,14 @@ from statmech_bn.activations import z
 from statmech_bn.checks import count, instance, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
-from statmech_bn.depth.correlation import Layer, layer_attributes
+from statmech_bn.depth.correlation import (
+    LARGEST_VARIANCE,
+    SMALLEST_VARIANCE,
+    Layer,
+    layer_attributes,
+)
+from statmech_bn.errors import NotConverged
+from statmech_bn.normalization.batch import rounding_of_fields
 from statmech_bn.random import stream
 
 
@@ -60,12 +67,15 @@ def measure_correlation(
     ------
     InvalidSetup
         An argument is outside of its range, or the pairs do not fit into the batch.
+    NotConverged
+        All fields of an input vanish, as in narrow networks of dead units, or one overflows.
     """
     instance("layer", layer, Layer)
     start = vector("correlation", correlation, -1.0, 1.0)
     depth, width = count("depth", depth, 1), count("width", width, 2)
     networks, pairs = count("networks", networks, 1), count("pairs", pairs, 1)
-    seed, scale = integer("seed", seed, 0), np.sqrt(real("variance", variance, minimum=0.0))
+    seed = integer("seed", seed, 0)
+    scale = np.sqrt(real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE))
     paired = 2 * pairs * start.size
     samples = paired
     if layer.normalization == "batch":
@@ -78,10 +88,13 @@ def measure_correlation(
         for level in range(depth + 1):
             if level:
                 weights = generator.standard_normal((width, width))
-                h = g(h)[0] @ weights * np.sqrt(layer.weight_variance / width)
+                with np.errstate(over="ignore", invalid="ignore"):  # checked below
+                    h = g(h)[0] @ weights * np.sqrt(layer.weight_variance / width)
                 h += np.sqrt(layer.bias_variance) * generator.standard_normal(width)
+            _check_fields(h, level)
             if layer.normalization == "batch":
-                h = (h - h.mean(axis=0)) / h.std(axis=0)
+                h = _normalized(h)
+                _check_fields(h, level)
             c[:, network, level] = _cosines(h[:paired]).reshape(start.size, pairs).mean(axis=1)
             q[network, level] = np.mean(h**2)
     data = {
@@ -107,6 +120,24 @@ def _inputs(
     cosine = correlation[:, None]
     second[:] = cosine * first + np.sqrt(1 - cosine**2) * second
     return h
+
+
+def _check_fields(h: np.ndarray, level: int) -> None:
+    """Raise NotConverged where the correlation is 0/0 or ∞/∞."""
+    largest = np.abs(h).max(axis=1)
+    low, high = np.sqrt(SMALLEST_VARIANCE), np.sqrt(LARGEST_VARIANCE)
+    if not ((largest >= low) & (largest <= high)).all():  # NaN is neither
+        raise NotConverged(
+            f"In layer {level} all fields of an input vanish, or one overflows, and correlations "
+            "are not defined. Increase the width, or lower the depth."
+        )
+
+
+def _normalized(h: np.ndarray) -> np.ndarray:
+    """Normalize each unit over the batch; one that is constant, as a dead unit is, becomes 0."""
+    mean, spread = h.mean(axis=0), h.std(axis=0)
+    varies = spread > rounding_of_fields(float(np.finfo(float).eps), mean, 0.0)
+    return np.where(varies, h - mean, 0.0) / np.where(varies, spread, 1.0)
 
 
 def _cosines(h: np.ndarray) -> np.ndarray:

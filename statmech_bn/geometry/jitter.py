@@ -134,8 +134,9 @@ def boundary_jitter(
 
 def _standardized(fields: ArrayLike) -> np.ndarray:
     values = array("fields", fields, 1)
-    if np.ptp(values) == 0:
+    if (values == values[0]).all():
         raise invalid("fields", "finite numbers of shape (samples,) that vary", fields)
+    values /= np.abs(values).max()  # no square overflows
     return (values - values.mean()) / values.std()
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from statmech_bn.checks import array, choice, count, instance, integer, integers, real
-from statmech_bn.errors import invalid
+from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.geometry.distance import folded_distances
 from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
 from statmech_bn.geometry.partition import partition
@@ -26,6 +26,8 @@ from statmech_bn.random import stream
 EPSILON = 1e-5
 WHOLE_SET = "set"
 """With this choice the statistics of a step are those of the whole training set."""
+LARGEST = 1e100
+"""A training with a parameter beyond this has diverged."""
 
 
 def train_classifier(
@@ -70,6 +72,8 @@ def train_classifier(
     ------
     InvalidSetup
         An argument is out of its range.
+    NotConverged
+        The training diverged.
     """
     x, y = array("points", points, 2), array("labels", labels, 1)
     if y.shape != x.shape[:1] or not np.isin(y, (-1, 1)).all():
@@ -84,12 +88,15 @@ def train_classifier(
     networks = [_start((x.shape[1], *hidden), seed, replica) for replica in range(number)]
     parameters = [np.stack(values) for values in zip(*networks, strict=True)]
     generators = [stream(seed, replica, 1) for replica in range(number)]
-    for _ in range(count("steps", steps, 0)):
-        rows = np.stack([g.permutation(len(x))[:size] for g in generators])
-        for values, slope in zip(
-            parameters, _gradients(parameters, x, y, rows, statistics == WHOLE_SET), strict=True
-        ):
-            values -= rate * slope
+    whole = statistics == WHOLE_SET
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(count("steps", steps, 0)):
+            rows = np.stack([g.permutation(len(x))[:size] for g in generators])
+            slopes = _gradients(parameters, x, y, rows, whole)
+            for values, slope in zip(parameters, slopes, strict=True):
+                values -= rate * slope
+    if not all(np.abs(values).max() < LARGEST for values in parameters):
+        raise NotConverged("The training diverged. Lower the learning rate.")
     return [_network([values[replica] for values in parameters], x) for replica in range(number)]
 
 

@@ -30,7 +30,15 @@ from statmech_bn.random import stream
 
 
 class Normalization(NamedTuple):
-    """Statistics and parameters of a batch-normalized layer, each of shape (units,)."""
+    """Statistics and parameters of a batch-normalized layer, each of shape (units,).
+
+    Attributes
+    ----------
+    mean, deviation : ndarray
+        μ_B of the fields, and s = √(σ_B² + ε).
+    gamma, beta : ndarray
+        γ and β of the map û ↦ γû + β.
+    """
 
     mean: np.ndarray
     deviation: np.ndarray

@@ -97,7 +97,7 @@ def batch_norm_forward(
     >>> output[:, 0], cache.mean, cache.variance
     (array([-1.,  1.]), array([2.]), array([1.]))
     """
-    xp, axis = _check_input(x, gamma, beta, epsilon, channel_axis)
+    xp, axis, epsilon = _check_input(x, gamma, beta, epsilon, channel_axis)
     others = _other_axes(x, axis)
     if size(x) < 2 * size(gamma):
         raise invalid(
@@ -197,7 +197,7 @@ def batch_norm_inference(
     array([[-1.],
            [ 1.]])
     """
-    xp, axis = _check_input(x, gamma, beta, epsilon, channel_axis)
+    xp, axis, epsilon = _check_input(x, gamma, beta, epsilon, channel_axis)
     common_namespace(x=x, mean=mean, variance=variance)
     for name, values in (("mean", mean), ("variance", variance)):
         if values.shape != gamma.shape:
@@ -252,10 +252,10 @@ def moving_averages(
 
 def _check_input(
     x: Array, gamma: Array, beta: Array, epsilon: float, channel_axis: int
-) -> tuple[Any, int]:
-    """Return the array library and the axis of the channels, counted from the left."""
+) -> tuple[Any, int, float]:
+    """Return the array library, the axis of the channels counted from the left, and ε."""
     xp = common_namespace(x=x, gamma=gamma, beta=beta)
-    real("epsilon", epsilon, 0.0)
+    epsilon = real("epsilon", epsilon, 0.0)
     expected = f"an axis of x, of shape {tuple(x.shape)}"
     axis = integer("channel_axis", channel_axis, -x.ndim, expected, x.ndim - 1)
     if x.ndim < 2:
@@ -264,7 +264,7 @@ def _check_input(
     for name, values in (("gamma", gamma), ("beta", beta)):
         if values.shape != (x.shape[axis],):
             raise invalid(name, f"shape ({x.shape[axis]},), one for each channel", values.shape)
-    return xp, axis
+    return xp, axis, epsilon
 
 
 def common_namespace(**arrays: Array) -> Any:

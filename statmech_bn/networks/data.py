@@ -25,9 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statmech_bn.checks import choice, integer, real
+from statmech_bn.checks import choice, instance, integer, real
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import user_path
+from statmech_bn.networks.arguments import check_device, check_inputs, check_labels
 from statmech_bn.random import stream
 
 IDX = ("mnist", "fashion-mnist")
@@ -71,8 +72,24 @@ class Images:
         """Number of classes."""
         return int(max(self.train_labels.max(), self.test_labels.max())) + 1
 
+    def __post_init__(self) -> None:
+        instance("name", self.name, str)
+        for part in ("train", "test"):
+            inputs = check_inputs(f"{part}_inputs", getattr(self, f"{part}_inputs"))
+            if inputs.ndim != 4:
+                wanted = "shape (samples, channels, rows, columns)"
+                raise invalid(f"{part}_inputs", wanted, tuple(inputs.shape))
+            check_labels(f"{part}_labels", getattr(self, f"{part}_labels"), inputs)
+
     def to(self, device: str | torch.device) -> Images:
-        """Return the same on a device."""
+        """Return the same on a device.
+
+        Raises
+        ------
+        NoDevice
+            PyTorch does not find it.
+        """
+        device = check_device(device)
         tensors = (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels)
         return Images(self.name, *(tensor.to(device) for tensor in tensors))
 
@@ -121,8 +138,7 @@ def load(
         train, test = read(user_path(folder, "folder"), name)
     inputs, labels = train
     if samples is not None:
-        if integer("samples", samples, 1) > len(labels):
-            raise invalid("samples", f"at most {len(labels)}", samples)
+        samples = integer("samples", samples, 1, maximum=len(labels))
         chosen = generator.permutation(len(labels))[:samples]
         inputs, labels = inputs[chosen], labels[chosen]
     mean = inputs.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)

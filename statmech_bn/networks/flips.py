@@ -21,9 +21,10 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from statmech_bn.checks import choice, integer
+from statmech_bn.checks import choice, count, integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.networks.arguments import check_inputs, check_model
 from statmech_bn.networks.surgery import hooked, in_mode, keeping_buffers, refresh_population
 from statmech_bn.normalization import BatchNormalization, PopulationNormalization
 from statmech_bn.random import stream
@@ -67,8 +68,10 @@ def flip_rate(
     InvalidSetup
         An argument is outside of its range, or the model has no ReLU modules.
     """
-    size, copies = integer("batch_size", batch_size, 3), integer("replicas", replicas, 1)
-    if 2 * size > len(inputs):
+    size, copies = count("batch_size", batch_size, 3), count("replicas", replicas)
+    check_model(model)
+    seed = integer("seed", seed, 0)
+    if 2 * size > len(check_inputs("inputs", inputs)):
         raise invalid("batch_size", f"at most half of the {len(inputs)} samples", batch_size)
     choice("reference", reference, REFERENCES)
     units = [module for module in model.modules() if isinstance(module, nn.ReLU)]
@@ -81,7 +84,7 @@ def flip_rate(
             population = _signs(model, units, inputs, len(inputs))
         with in_mode(model, training=True):
             for replica in range(copies):
-                generator = stream(integer("seed", seed, 0), 44, replica)
+                generator = stream(seed, 44, replica)
                 first = _in_batches(model, units, inputs, size, generator)
                 second = (
                     (torch.arange(len(inputs)), population)

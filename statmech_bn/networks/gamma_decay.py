@@ -34,7 +34,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from statmech_bn.checks import integer
+from statmech_bn.checks import choice, count, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.losses import loss_named
@@ -46,7 +46,7 @@ from statmech_bn.networks.surgery import (
     normalization_layers,
     refresh_population,
 )
-from statmech_bn.symbolic.gamma_decay import STATISTICS
+from statmech_bn.symbolic.gamma_decay import PARTS, STATISTICS
 from statmech_bn.symbolic.positions import (
     beta_score,
     gamma_score,
@@ -135,6 +135,8 @@ def channel_statistics(
 
     with in_mode(model, training=False), hooked(list(layers.values()), after=record):
         logits = model(inputs)
+        if logits.ndim != 2:
+            raise invalid("model", "outputs of shape (samples, classes)", tuple(logits.shape))
     used = {name: layer for name, layer in layers.items() if layer in outputs}
     sums = {
         name: [torch.zeros_like(fields[used[name]][:, :, 0]) for _ in range(3)] for name in used
@@ -189,6 +191,8 @@ def decay_coefficients(
     InvalidSetup
         As `channel_statistics`, or a number is out of its range.
     """
+    choice("statistics", statistics, STATISTICS)
+    choice("part", part, PARTS)
     kept = kept_variance(batch_size, training_samples)
     found = channel_statistics(model, inputs, loss)
     return {name: kept * found[name].decay(statistics, part) / batch_size for name in found}
@@ -210,7 +214,11 @@ def gamma_penalty(model: nn.Module, zeta: float | Mapping[str, Tensor]) -> Tenso
     """
     layers = normalization_layers(model)
     if isinstance(zeta, Mapping):
+        if not set(zeta) <= set(layers) or not all(torch.is_tensor(x) for x in zeta.values()):
+            wanted = "what decay_coefficients returns for this model"
+            raise invalid("zeta", wanted, zeta, f"Its layers are {', '.join(layers)}.")
         return sum((zeta[name] * layers[name].weight ** 2).sum() for name in zeta)
+    zeta = real("zeta", zeta, 0.0)
     normalized = [layer for layer in layers.values() if kind_of(layer).is_normalized]
     return zeta * sum((layer.weight**2).sum() for layer in normalized)
 
@@ -267,10 +275,10 @@ def layer_statistics(
 
 def kept_variance(batch_size: int, training_samples: int | None) -> float:
     """Return (P − M)/(P − 1), what drawing without replacement keeps; 1 for fresh samples."""
-    size = integer("batch_size", batch_size, 3)
+    size = count("batch_size", batch_size, 3)
     if training_samples is None:
         return 1.0
-    population = integer("training_samples", training_samples, 3)
+    population = count("training_samples", training_samples, 3)
     if size > population:
         raise invalid("batch_size", f"at most the {population} training samples", batch_size)
     return (population - size) / (population - 1)

@@ -17,13 +17,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from statmech_bn.checks import integer
+from statmech_bn.checks import integer, integers
 from statmech_bn.errors import invalid
 from statmech_bn.networks.normalization import Normalization
 from statmech_bn.random import stream
 
 DEEPEST = 32
 """The plain network has at most so many hidden layers."""
+MOST_BLOCKS = 1000
+"""The residual network has at most so many blocks."""
+MOST_CHANNELS = 4096
+"""A layer has at most so many channels, as wider ones hardly fit into memory."""
 SMALLEST_IMAGE = 2
 
 
@@ -98,9 +102,8 @@ def plain_network(
     >>> plain_network((1, 8, 8), depth=2)(torch.zeros(5, 1, 8, 8)).shape
     torch.Size([5, 10])
     """
-    depth, channels = integer("depth", depth, 1), integer("channels", channels, 1)
-    if depth > DEEPEST:
-        raise invalid("depth", f"at most {DEEPEST}", depth)
+    depth = integer("depth", depth, 1, maximum=DEEPEST)
+    channels = integer("channels", channels, 1, maximum=MOST_CHANNELS)
     layers: list[nn.Module] = []
     below = _channels(shape)
     for stride in _strides(depth, shape):
@@ -140,12 +143,13 @@ def residual_network(
     -------
     torch.nn.Sequential
     """
-    depth, channels = integer("depth", depth, 1), integer("channels", channels, 1)
+    depth = integer("depth", depth, 1, maximum=MOST_BLOCKS)
+    channels = integer("channels", channels, 1, maximum=MOST_CHANNELS)
+    stem = _block(_channels(shape), channels, normalization, ghost_size, 1)
     blocks = [
         ResidualBlock(channels, normalization, ghost_size, stride)
         for stride in _strides(depth, shape)
     ]
-    stem = _block(_channels(shape), channels, normalization, ghost_size, 1)
     return _initialized(nn.Sequential(*stem, *blocks, *_top(channels, classes)), seed)
 
 
@@ -163,15 +167,15 @@ def _block(
 
 
 def _top(channels: int, classes: int) -> list[nn.Module]:
-    outputs = integer("classes", classes, 2)
+    outputs = integer("classes", classes, 2, maximum=MOST_CHANNELS)
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs)]
 
 
 def _channels(shape: tuple[int, int, int]) -> int:
-    if len(shape) != 3:
+    sizes = integers("shape", shape, 1)
+    if len(sizes) != 3:
         raise invalid("shape", "channels, rows and columns", shape)
-    channels, *_ = (integer("shape", size, 1) for size in shape)
-    return channels
+    return sizes[0]
 
 
 def _strides(depth: int, shape: tuple[int, int, int]) -> list[int]:

@@ -37,11 +37,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from statmech_bn.checks import choice, integer
+from statmech_bn.checks import choice, count, integer, real
 from statmech_bn.errors import invalid
 from statmech_bn.normalization import BatchNormalization
 from statmech_bn.normalization.network_layer import KINDS, LayerKind
 
+MOST_CHANNELS = 2**24
+"""A layer has at most so many channels."""
 SMALLEST = 3
 """A channel needs so many values for its statistics; one or two are always normalized to ±1."""
 
@@ -95,16 +97,16 @@ class Normalization(nn.Module):
     ) -> None:
         super().__init__()
         choice("kind", kind, KINDS)
-        self.channels = integer("channels", channels, 1)
+        self.channels = integer("channels", channels, 1, maximum=MOST_CHANNELS)
         self.kind = kind
-        self.ghost_size = None if ghost_size is None else integer("ghost_size", ghost_size, 1)
-        self.epsilon = epsilon
-        self.momentum = momentum
+        self.ghost_size = None if ghost_size is None else count("ghost_size", ghost_size)
+        self.epsilon = real("epsilon", epsilon, 0.0)
+        self.momentum = real("momentum", momentum, 0.0, 1.0)
         self.reference_size = 0
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        self.weight = nn.Parameter(torch.ones(self.channels))
+        self.bias = nn.Parameter(torch.zeros(self.channels))
+        self.register_buffer("running_mean", torch.zeros(self.channels))
+        self.register_buffer("running_var", torch.ones(self.channels))
 
     def extra_repr(self) -> str:
         """Say what makes this layer another than the next."""

@@ -8,9 +8,10 @@ from functools import lru_cache
 import torch
 import xarray as xr
 
-from statmech_bn.checks import choice
-from statmech_bn.errors import NoDevice
-from statmech_bn.networks.data import Images, load
+from statmech_bn.checks import choice, count
+from statmech_bn.files import user_path
+from statmech_bn.networks.arguments import check_device
+from statmech_bn.networks.data import DATASETS, Images, load
 from statmech_bn.networks.models import NETWORKS
 from statmech_bn.networks.training import train
 from statmech_bn.online import schedules
@@ -94,13 +95,17 @@ def training_run(
     """
     choice("network", network, NETWORKS)
     choice("schedule", schedule, SCHEDULES)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise NoDevice("device: PyTorch finds no GPU for 'cuda'. Use device='cpu'.")
+    choice("device", device, ("cpu", "cuda"))
+    check_device(device)
     if device == "cpu":
         torch.set_num_threads(1)
+    choice("dataset", dataset, DATASETS)
+    samples = None if samples is None else count("samples", samples)
+    folder = None if folder is None else str(user_path(folder, "folder"))
     images = _loaded(dataset, folder, samples).to(device)
+    ghosts = count("ghost_size", ghost_size, 0) or None
     made = NETWORKS[network](
-        images.shape, images.classes, depth, channels, normalization, ghost_size or None, seed
+        images.shape, images.classes, depth, channels, normalization, ghosts, seed
     )
     return train(
         made.to(device),
@@ -111,10 +116,10 @@ def training_run(
         momentum=momentum,
         weight_decay=weight_decay,
         gamma_decay=gamma_decay,
-        imitated_size=imitated_size or ghost_size or batch_size,
+        imitated_size=count("imitated_size", imitated_size, 0) or ghost_size or batch_size,
         refresh_steps=refresh_steps,
         exact_population=exact_population,
-        schedule=SCHEDULES[schedule](epochs),
+        schedule=SCHEDULES[schedule](count("epochs", epochs)),
         seed=seed,
     )
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from statmech_bn.checks import integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.networks.arguments import check_inputs, check_labels, check_model, fitting
 from statmech_bn.networks.losses import loss_named
 from statmech_bn.networks.surgery import keeping_buffers
 from statmech_bn.random import stream
@@ -62,6 +63,8 @@ def sharpness(
         The iterations stopped before they reached the tolerance.
     """
     mean_loss = loss_named(loss).mean
+    check_model(model)
+    check_labels("labels", labels, check_inputs("inputs", inputs), loss)
     parameters = [p for p in model.parameters() if p.requires_grad]
     sizes = [p.numel() for p in parameters]
     size, wanted = sum(sizes), integer("number", number, 1)
@@ -69,7 +72,7 @@ def sharpness(
         raise invalid("number", f"fewer than the {size} parameters", number)
     if real("tolerance", tolerance, 0.0) == 0:
         raise invalid("tolerance", "a number > 0", tolerance)
-    with keeping_buffers(model):
+    with keeping_buffers(model), fitting(inputs):
         value = mean_loss(model(inputs), labels)
     if not torch.isfinite(value):
         raise invalid("model", "a finite loss", value.item())

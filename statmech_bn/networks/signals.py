@@ -23,6 +23,7 @@ from torch.nn.grad import conv2d_weight
 
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.networks.arguments import check_inputs, check_labels, fitting
 from statmech_bn.networks.losses import loss_named
 from statmech_bn.networks.surgery import hooked, keeping_buffers, normalization_layers
 
@@ -59,6 +60,8 @@ def signals(
     """
     layers = list(normalization_layers(model).values())
     weighted = [m for m in model.modules() if isinstance(m, WEIGHTED)]
+    mean_loss = loss_named(loss).mean
+    check_labels("labels", labels, check_inputs("inputs", inputs), loss)
     if not layers:
         raise invalid("model", "a model with normalization layers", type(model).__name__)
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
@@ -67,8 +70,8 @@ def signals(
         seen[module] = arguments[0], output
         return output.clone()  # what follows may change it in place
 
-    with keeping_buffers(model), hooked([*layers, *weighted], after=record):
-        value = loss_named(loss).mean(model(inputs), labels)
+    with keeping_buffers(model), hooked([*layers, *weighted], after=record), fitting(inputs):
+        value = mean_loss(model(inputs), labels)
     layers = [m for m in layers if m in seen]
     weighted = [m for m in weighted if m in seen]
     wanted = [tensor for m in layers for tensor in seen[m]] + [seen[m][1] for m in weighted]

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from statmech_bn.checks import flag
 from statmech_bn.errors import invalid
+from statmech_bn.networks.arguments import check_inputs, check_model, fitting
 from statmech_bn.networks.normalization import Normalization, kind_of
 
 LAYERS = (Normalization, _BatchNorm)
@@ -35,7 +37,7 @@ def normalization_layers(model: nn.Module) -> dict[str, Any]:
     dict
         From name to `Normalization` or one of PyTorch's batch normalizations.
     """
-    return {name: m for name, m in model.named_modules() if isinstance(m, LAYERS)}
+    return {name: m for name, m in check_model(model).named_modules() if isinstance(m, LAYERS)}
 
 
 def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = None) -> nn.Module:
@@ -103,7 +105,13 @@ def refresh_population(model: nn.Module, inputs: Tensor) -> None:
         layer.running_var.copy_(variance)
 
     layers = [layer for layer in normalization_layers(model).values() if _has_statistics(layer)]
-    with torch.no_grad(), in_mode(model, training=False), hooked(layers, before=measure):
+    check_inputs("inputs", inputs)
+    with (
+        torch.no_grad(),
+        in_mode(model, training=False),
+        hooked(layers, before=measure),
+        fitting(inputs),
+    ):
         model(inputs)
 
 
@@ -117,6 +125,8 @@ def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     training : bool
         Otherwise it is evaluated.
     """
+    check_model(model)
+    flag("training", training)
     modes = [(module, module.training) for module in model.modules()]
     model.train(training)
     try:
@@ -138,7 +148,7 @@ def keeping_buffers(model: nn.Module) -> Iterator[None]:
     """
     originals = [
         (module, name, buffer)
-        for module in model.modules()
+        for module in check_model(model).modules()
         for name, buffer in module.named_buffers(recurse=False)
     ]
     for module, name, buffer in originals:
@@ -186,9 +196,7 @@ def check_plain(name: str, layer: Any) -> None:
 
 
 def _check_model(model: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise invalid("model", "a torch.nn.Module", model)
-    for name, module in model.named_modules():
+    for name, module in check_model(model).named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             fix = "Replace its normalization before it is scripted."
             raise invalid("model", "modules that are not scripted", name or "the model", fix)

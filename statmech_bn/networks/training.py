@@ -25,9 +25,10 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from statmech_bn.checks import integer, real
+from statmech_bn.checks import count, flag, function, instance, integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.networks.arguments import check_inputs, check_labels, check_model, fitting
 from statmech_bn.networks.data import Images
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty
 from statmech_bn.networks.normalization import kind_of
@@ -107,21 +108,25 @@ def train(
     InvalidSetup
         An argument is outside of its range.
     """
+    check_model(model)
+    instance("images", images, Images)
+    schedule = schedules.constant() if schedule is None else function("schedule", schedule)
+    imitated_size = batch_size if imitated_size is None else imitated_size
     run = Run(
         learning_rate=real("learning_rate", learning_rate, 0.0),
-        batch_size=integer("batch_size", batch_size, 1),
-        epochs=integer("epochs", epochs, 1),
+        batch_size=count("batch_size", batch_size),
+        epochs=count("epochs", epochs),
         momentum=real("momentum", momentum, 0.0, 1.0),
         weight_decay=real("weight_decay", weight_decay, 0.0),
         gamma_decay=_checked_decay(gamma_decay),
-        imitated_size=integer("imitated_size", imitated_size or batch_size, 1),
-        refresh_steps=integer("refresh_steps", refresh_steps, 1),
-        exact_population=bool(exact_population),
+        imitated_size=count("imitated_size", imitated_size),
+        refresh_steps=count("refresh_steps", refresh_steps),
+        exact_population=flag("exact_population", exact_population),
         seed=integer("seed", seed, 0),
     )
     if run.batch_size > len(images.train_labels):
         raise invalid("batch_size", f"at most the {len(images.train_labels)} samples", batch_size)
-    return _Training(model, images, run, schedule or schedules.constant()).result()
+    return _Training(model, images, run, schedule).result()
 
 
 def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -138,9 +143,16 @@ def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[float, f
     Returns
     -------
     loss, accuracy : float
+
+    Raises
+    ------
+    InvalidSetup
+        The batch is none that the model takes.
     """
+    check_model(model)
+    check_labels("labels", labels, check_inputs("inputs", inputs))
     loss, right = 0.0, 0
-    with torch.no_grad(), in_mode(model, training=False):
+    with torch.no_grad(), in_mode(model, training=False), fitting(inputs):
         for x, y in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
             outputs = model(x)
             loss += functional.cross_entropy(outputs, y, reduction="sum").item()
@@ -239,7 +251,8 @@ class _Training:
         shuffled = self._permutation()
         self.model.train()
         for step in range(steps):
-            rate = run.learning_rate * self.schedule(time + step / steps)
+            factor = real("what schedule returns", self.schedule(time + step / steps), 0.0)
+            rate = run.learning_rate * factor
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             if self.refreshes and step and step % run.refresh_steps == 0:

@@ -22,6 +22,7 @@ __all__ = [
     "Normalization",
     "PopulationNormalization",
     "Unnormalized",
+    "WITH_SIZE",
     "WeightNormalization",
     "normalization",
     "project",

@@ -121,6 +121,11 @@ def project(gradient: Array, normalized: Array, mean: Callable[[Array], Array]) 
     mean : callable
         Mean over the samples that share statistics, broadcastable to that shape.
 
+    Returns
+    -------
+    array
+        P g = g − mean g − û mean(gû), of that shape.
+
     Examples
     --------
     >>> import numpy as np

@@ -332,7 +332,8 @@ def _broadcast(*arguments: tuple[str, ArrayLike, float]) -> list[np.ndarray]:
     for name, values, minimum in arguments:
         try:
             given = np.asarray(values)
-            array = given.astype(float) if given.dtype.kind in "buifO" else np.array(np.nan)
+            with np.errstate(over="ignore"):  # what is beyond floats is beyond `LARGEST`
+                array = given.astype(float) if given.dtype.kind in "buifO" else np.array(np.nan)
         except UNREADABLE as error:
             raise invalid(name, "numbers", values) from error
         infinite_allowed = name in ("batch_size", "growth")

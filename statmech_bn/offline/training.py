@@ -153,7 +153,7 @@ def train(
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, [0.0], start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
-    epochs = integer("epochs", epochs, 0)
+    epochs = count("epochs", epochs, 0)
     starts = 1 if initializations is None else count("initializations", initializations)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     check_dtype(dtype)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import array, instance
+from statmech_bn.checks import array, count, instance
 from statmech_bn.checks import covariance as checked_covariance
 from statmech_bn.errors import invalid
 
@@ -94,6 +94,8 @@ class Inputs:
         Errors name the place, such as a step, that the samples are for.
         """
         fix = "The callable gets (generator, batch_size, dimension)."
+        instance("generator", generator, np.random.Generator)
+        samples, dimension = count("samples", samples), count("dimension", dimension)
         if callable(self.source):
             name = f"inputs, what {self.label!r} returns for {place}"
             try:
@@ -110,7 +112,10 @@ class Inputs:
 
     def rows(self, generator: np.random.Generator, samples: int) -> np.ndarray:
         """Draw which rows of the data are the next samples."""
-        return generator.integers(len(np.asarray(self.source)), size=samples)
+        if callable(self.source):
+            raise invalid("inputs", "an array, whose rows are drawn", self.source)
+        instance("generator", generator, np.random.Generator)
+        return generator.integers(len(np.asarray(self.source)), size=count("samples", samples))
 
     def moments(
         self, generator: np.random.Generator, dimension: int

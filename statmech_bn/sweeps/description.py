@@ -62,7 +62,10 @@ def describe_sweep(
             "Lambdas and inner functions cannot be found again by workers or on resume.",
         )
     point = next(points_of(grid.names, grid.point(0)))[1]
-    arguments = inspect.signature(bound)
+    try:
+        arguments = inspect.signature(bound)
+    except ValueError as error:  # as some types that are written in C
+        raise invalid("function", "one with a signature", function) from error
     given = dict(function.keywords) if isinstance(function, partial) else {}
     positional = function.args if isinstance(function, partial) else ()
     twice = [key for key in point if key in given or (key == "seed" and seed is not None)]

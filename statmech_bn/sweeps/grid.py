@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from statmech_bn.checks import UNREADABLE, integer, mapping
 from statmech_bn.errors import invalid
 
 CHUNKS = 256
@@ -145,18 +146,37 @@ def point_seed(seed: int, point: Mapping[str, Any]) -> int:
     int
         In [0, 2⁵³).
 
+    Raises
+    ------
+    InvalidSetup
+        The seed is no integer ≥ 0, or a value is neither a number nor a text.
+
     Examples
     --------
     >>> point_seed(0, {"batch_size": 4}) == point_seed(0, {"batch_size": 4.0})
     True
     """
-    values = {
-        name: repr(value) if isinstance(value, (str, bool)) else repr(float(value))
-        for name, value in point.items()
-    }
+    seed = integer("seed", seed, 0)
+    mapping("point", point)
+    if not all(isinstance(name, str) for name in point):
+        raise invalid("point", "names of arguments", list(point))
+    values = {name: _written(name, value) for name, value in point.items()}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
     key = np.frombuffer(digest, "<u4").tolist()
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> 11)
+
+
+def _written(name: str, value: Any) -> str:
+    """Write a value of an axis: a text, a boolean, or a number, which may be infinite."""
+    if isinstance(value, (str, bool)):
+        return repr(value)
+    try:
+        number = float(value)
+    except UNREADABLE:
+        number = math.nan
+    if math.isnan(number):
+        raise invalid(f"point[{name!r}]", "a number, a boolean or a text", value)
+    return repr(number)
 
 
 def _axis(name: str, values: Sequence[Any]) -> np.ndarray:

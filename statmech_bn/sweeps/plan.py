@@ -22,12 +22,17 @@ class Plan:
     shape: dict[str, int]
     """Length of each axis of the grid."""
     points: int
+    """Calls of the function, one for each point of the grid."""
     chunks: int
+    """Parts of the grid that are written one by one."""
     store_bytes: int
+    """Size of all results."""
     bytes_in_flight: int
     """Results that are on their way at the same time, at most."""
     workers: int
+    """Threads, or processes, that compute points at the same time."""
     seconds_per_point: float
+    """Time that one call took."""
     seconds: float
     """Estimated time of the whole sweep."""
 

@@ -108,7 +108,10 @@ def correlation_map(
         raise invalid("variance", "a number or an expression > 0", variance)
     kernel = correlation_kernel(activation).subs(q, sp.nsimplify(value))
     common = kernel.subs(c, 0) if normalization == "batch" else 0
-    return sp.expand(sp.simplify((kernel - common) / (kernel.subs(c, 1) - common)))
+    found = sp.expand(sp.simplify((kernel - common) / (kernel.subs(c, 1) - common)))
+    if found.has(sp.nan, sp.zoo):
+        raise invalid("variance", "a number or an expression that is nowhere 0", variance)
+    return found
 
 
 def gradient_multiplier(

@@ -35,6 +35,7 @@ from functools import lru_cache
 
 import sympy as sp
 
+from statmech_bn.checks import as_expression, flag
 from statmech_bn.symbolic.gamma_decay import linear_scale
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import Delta, M
@@ -101,6 +102,7 @@ def ridge_error(explicit: bool = True) -> sp.Expr:
     """
     function = sp.Function("G")(ridge)
     error = _error_of_components(function)
+    explicit = flag("explicit", explicit)
     return sp.factor(error.subs(function, resolvent()).doit()) if explicit else error
 
 
@@ -255,7 +257,7 @@ def uneven_weights_error(variance: sp.Expr | None = None) -> sp.Expr:
     >>> sp.factor(uneven_weights_error(1) / _noise_in_span(1))
     s_M**2*(alpha - 1)/(2*alpha)
     """
-    spread = weight_variance() if variance is None else variance
+    spread = weight_variance() if variance is None else as_expression("variance", variance)
     return shrinkage**2 * _noise_in_span(1) * spread * (1 - 1 / alpha) / 2
 
 

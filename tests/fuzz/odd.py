@@ -20,9 +20,36 @@ import xarray as xr
 from statmech_bn.errors import StatmechError, shown
 
 SECONDS = 20
-"""A tiny call that takes longer hangs."""
+"""A tiny call that computes for longer hangs."""
+WAITING = 15
+"""A call that waits for something else may take this many times longer."""
 NAN_IS_SAID = {"diverged_at", "growth", "predicted_inside", "predicted_outside", "table"}
 """Variables and functions whose docstring says where they are NaN."""
+
+
+class NumberText(str):
+    """A text that can be read as a number, in a class of its own."""
+
+    def __new__(cls):
+        return super().__new__(cls, "3.0")
+
+
+class Own(list):
+    """A list in a class of its own."""
+
+
+class OwnFloat(float):
+    """A number in a class of its own."""
+
+
+class OfTheUser(Exception):
+    """What a user's function raises; the package lets it through."""
+
+
+def broken(*arguments, **more):
+    """Fail as a user's function may."""
+    raise OfTheUser
+
 
 ODD = {
     "None": lambda: None,
@@ -86,6 +113,65 @@ ODD = {
     "nested datasets": lambda: {"a": {"b": xr.Dataset()}},
     "list of datasets": lambda: [xr.Dataset()],
     "tuple of dicts": lambda: ({"a": 1},),
+    "False": lambda: False,
+    "huge integer": lambda: 10**30,
+    "minus huge integer": lambda: -(10**30),
+    "quiet nan": lambda: np.float32("nan"),
+    "bool of numpy": lambda: np.bool_(True),
+    "longdouble": lambda: np.longdouble("1e4000"),
+    "void": lambda: np.void(b"abc"),
+    "text of numpy": lambda: np.str_("relu"),
+    "array of no dimension": lambda: np.array(1.0),
+    "object of no dimension": lambda: np.array(None, dtype=object),
+    "cube": lambda: np.ones((2, 2, 2)),
+    "column": lambda: np.array([[1.0], [2.0]]),
+    "array of texts": lambda: np.array(["a", "b"]),
+    "array of complex": lambda: np.array([1j, 2.0]),
+    "array of bools": lambda: np.array([True, False]),
+    "infinities": lambda: np.array([np.inf, -np.inf]),
+    "falling": lambda: [2.0, 1.0, 0.0],
+    "the same twice": lambda: [1.0, 1.0],
+    "large and small": lambda: [1e-300, 1e300],
+    "masked": lambda: np.ma.masked_array([1.0, 2.0], [True, False]),
+    "frozen set": lambda: frozenset({"a"}),
+    "bytes array": lambda: bytearray(b"abc"),
+    "memory": lambda: memoryview(b"abc"),
+    "number that is a text": NumberText,
+    "list of its own": lambda: Own([1.0, 2.0]),
+    "number of its own": lambda: OwnFloat(0.5),
+    "iterator": lambda: iter([1.0, 2.0]),
+    "ellipsis": lambda: ...,
+    "date of numpy": lambda: np.datetime64("NaT"),
+    "dict of texts": lambda: {1: "a", None: "b"},
+    "type": lambda: int,
+    "module": lambda: np,
+    "nothing to pass": lambda: lambda: 1.0,
+    "much to pass": lambda: lambda a, b, c, d, e: 1.0,
+    "returns nan": lambda: lambda *a, **k: float("nan"),
+    "returns None": lambda: lambda *a, **k: None,
+    "returns text": lambda: lambda *a, **k: "abc",
+    "returns another shape": lambda: lambda *a, **k: np.ones((7, 5, 3)),
+    "returns one": lambda: lambda *a, **k: 1.0,
+    "raises": lambda: broken,
+    "boolean of sympy": lambda: sp.true,
+    "relation of sympy": lambda: sp.Symbol("x", real=True) > 0,
+    "free symbols": lambda: sp.Symbol("y") ** sp.Symbol("z"),
+    "unknown function": lambda: sp.Function("f")(sp.Symbol("x", real=True)),
+    "integral of sympy": lambda: sp.Integral(sp.Symbol("x", real=True) ** 2),
+    "nan of sympy": lambda: sp.nan,
+    "imaginary of sympy": lambda: sp.I,
+    "huge number of sympy": lambda: sp.Integer(10) ** 400,
+    "kinked of sympy": lambda: sp.Piecewise((0, sp.Symbol("x", real=True) < 0), (1, True)),
+    "tuple of sympy": lambda: sp.Tuple(1, 2),
+    "variable of no dimension": lambda: xr.DataArray(1.0),
+    "variable over others": lambda: xr.DataArray(np.ones((2, 0)), dims=("a", "b")),
+    "variable of texts": lambda: xr.DataArray(["a", "b"], dims="replica"),
+    "variable of nan": lambda: xr.DataArray([np.nan, np.nan], dims="replica"),
+    "other dataset": lambda: xr.Dataset({"overlap": (("a", "b"), np.ones((2, 2)))}),
+    "dataset of texts": lambda: xr.Dataset({"gamma": ("time", ["a", "b"])}),
+    "tree": lambda: xr.DataTree.from_dict({"a": xr.Dataset({"gamma": ("time", [1.0])})}),
+    "dict of trees": lambda: {"a": xr.DataTree()},
+    "warnings": lambda: UserWarning("abc"),
 }
 
 
@@ -94,17 +180,25 @@ class Hangs(BaseException):
 
 
 @contextmanager
-def time_limit(what):
-    def stop(number, frame):
-        raise Hangs(f"{what} takes more than {SECONDS} s")
+def time_limit(what, seconds=SECONDS):
+    """Stop what computes for longer; time of the process is counted, as others may compute too."""
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    def stop(number, frame):
+        raise Hangs(f"{what} takes more than {seconds} s")
+
+    timers = {
+        signal.SIGPROF: (signal.ITIMER_PROF, seconds),
+        signal.SIGALRM: (signal.ITIMER_REAL, WAITING * seconds),
+    }
+    before = {number: signal.signal(number, stop) for number in timers}
+    for timer, limit in timers.values():
+        signal.setitimer(timer, limit)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, (timer, _) in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 def call(name, function, arguments):
@@ -113,7 +207,7 @@ def call(name, function, arguments):
     with time_limit(said):
         try:
             result = function(**arguments)
-        except StatmechError:
+        except (StatmechError, OfTheUser):
             return
         except Exception as error:
             raise AssertionError(f"{said} raises {type(error).__name__}: {error}") from error

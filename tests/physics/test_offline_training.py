@@ -183,19 +183,34 @@ def test_batch_normalization_below_one(load, rates, size):
     assert ttest_1samp(scales, 1.0).pvalue > 0.0027  # 3 standard errors, if there were many
 
 
-@pytest.mark.parametrize("growth", [1.0, 4.0, 20.0])
+def errors_by_algebra(load, growth, dimension=400, size=10, replicas=12):
+    """At N = 400 corrections in 1/N are within the error bars of 12 data sets."""
+    growth = np.full((1, 2), growth)
+    return np.array(
+        [
+            predicted_error(dimension, load, replica, shrinkage(size), growth).mean()
+            for replica in range(replicas)
+        ]
+    )
+
+
 @pytest.mark.parametrize("load", [0.3, 0.5, 0.8])
-def test_linear_algebra_is_the_formula(load, growth):
-    """At N = 400, where corrections in 1/N are within the error bars: 3 standard errors."""
-    dimension, size = 400, 10
-    errors = [
-        predicted_error(dimension, load, replica, shrinkage(size), np.full((1, 2), growth)).mean()
-        for replica in range(12)
-    ]
-    expected = sbn.offline.batch_normalized(load, size, NOISE, growth)
-    assert z_score(np.array(errors), expected) < 3
-    ridge = sbn.offline.ridge(load, load * 3 / (2 * size), NOISE)
-    assert z_score(np.array(errors), ridge) > 5 or growth > 1
+def test_linear_algebra_is_the_formula(load):
+    """Within 3 standard errors where the length has not grown; ridge is beyond 10."""
+    errors = errors_by_algebra(load, 1.0)
+    assert z_score(errors, sbn.offline.batch_normalized(load, 10, NOISE, 1.0)) < 3
+    assert z_score(errors, sbn.offline.ridge(load, load * 3 / 20, NOISE)) > 10
+
+
+@pytest.mark.parametrize("growth", [4.0, 20.0])
+@pytest.mark.parametrize("load", [0.3, 0.5, 0.8])
+def test_growth_takes_from_the_error_what_the_formula_says(load, growth):
+    """The gain on the same data, within 3 standard errors; no gain at all is beyond 10."""
+    gain = errors_by_algebra(load, 1.0) - errors_by_algebra(load, growth)
+    before, after = (sbn.offline.batch_normalized(load, 10, NOISE, g) for g in (1.0, growth))
+    assert z_score(gain, before - after) < 3
+    assert z_score(gain, 0.0) > 10
+    assert z_score(errors_by_algebra(load, growth), after) < 3
 
 
 @pytest.mark.slow

@@ -24,17 +24,19 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.checks import choice, count, dataset, integer, real, vector
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.random import stream
 from statmech_bn.symbolic.gamma_decay import PARTS
-from statmech_bn.teacher_student import integer, real
 
 MEAN, SPREAD = PARTS.index("mean"), PARTS.index("spread")
 BLOCK = 65_536
 """Samples drawn at a time; the numbers drawn do not depend on it."""
+LARGEST_GAMMA = 1e100
+"""Largest |γ|, as squares of larger numbers overflow."""
 
 
 def batch_loss(
@@ -90,14 +92,11 @@ def batch_loss(
     0.9
     """
     g = as_activation(activation)
-    size = integer("batch_size", batch_size, 3)
-    if part not in PARTS:
-        raise invalid("part", f"one of {', '.join(PARTS)}", part)
+    size = count("batch_size", batch_size, 3)
+    choice("part", part, PARTS)
     cosine = real("overlap", overlap, minimum=-1.0, maximum=1.0)
-    batches, replicas = integer("batches", batches, 1), integer("replicas", replicas, 1)
-    scales = np.atleast_1d(np.asarray(gamma, dtype=float))
-    if scales.ndim != 1 or scales.size == 0 or not np.isfinite(scales).all():
-        raise invalid("gamma", "finite numbers in one dimension, at least one", gamma)
+    batches, replicas = count("batches", batches), count("replicas", replicas)
+    scales = vector("gamma", gamma, -LARGEST_GAMMA, LARGEST_GAMMA)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     value_and_slope = numba_array_function([g.expression, g.derivative], z)
     seed = integer("seed", seed, 0)
@@ -149,7 +148,8 @@ def loss_minimum(losses: xr.Dataset) -> xr.DataArray:
     InvalidSetup
         The slope does not rise through zero between the smallest and the largest γ.
     """
-    losses = losses.sortby("gamma")
+    dataset("losses", losses, {"gamma": ("gamma",), "loss_slope": ("gamma", "replica")})
+    losses = losses.sortby("gamma").transpose("gamma", "replica", ...)
     gamma, slope = losses["gamma"].values, losses["loss_slope"].values
     if gamma.size < 2 or not (np.diff(slope, axis=0) > 0).all() or (slope[0] * slope[-1] > 0).any():
         raise invalid("losses", "slopes that rise through zero along γ", slope.mean(axis=1))

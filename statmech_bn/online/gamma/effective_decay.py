@@ -18,6 +18,7 @@ import xarray as xr
 
 from statmech_bn import symbolic as s
 from statmech_bn.averages.choice import field_average_function
+from statmech_bn.checks import instance
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
@@ -55,6 +56,7 @@ def effective_gamma_decay(run: xr.Dataset) -> xr.DataArray:
     >>> round(effective_gamma_decay(run).item(), 4)  # 3/(8M) to order 1/M is 0.0469
     0.0539
     """
+    instance("run", run, xr.Dataset)
     setup = TeacherStudent.from_attrs(run.attrs)
     if setup.group is None:
         raise invalid(

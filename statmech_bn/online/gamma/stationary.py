@@ -36,6 +36,7 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.quadrature import SPACING, panels, teacher_moments, trapezoid
+from statmech_bn.checks import LARGEST_COUNT, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
@@ -111,10 +112,10 @@ def stationary_gamma(
             "activation", "no kink but at zero", g.expression,
             "The average over batches has no expansion in 1/M there; smooth the kink.",
         )  # fmt: skip
-    sizes = np.atleast_1d(np.asarray(batch_size))
-    if sizes.ndim != 1 or not (np.issubdtype(sizes.dtype, np.integer) and (sizes >= 3).all()):
-        raise invalid("batch_size", "integers, at least 3", batch_size)
-    if not 0 < overlap <= 1:
+    sizes = vector("batch_size", batch_size, 3, LARGEST_COUNT)
+    sizes = np.array([integer("batch_size", size, 3) for size in sizes.tolist()])
+    overlap = real("overlap", overlap, 0.0, 1.0)
+    if overlap == 0:
         raise invalid("overlap", "a number in (0, 1]", overlap)
     nodes = _nodes(scipy.stats.norm() if field is None else field)
     labels = _labels(g, float(overlap), nodes.u)

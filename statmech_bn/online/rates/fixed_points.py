@@ -36,6 +36,8 @@ CLOSEST = 1e-8
 STEP = 0.02
 """In arccos R and in log γ, of the differences for the Jacobian; their error is of order STEP⁴."""
 SMALLEST_GAMMA, LARGEST_GAMMA = 2.0**-20, 2.0**20
+LARGEST_PRODUCT = 1e100
+"""Largest ηλ, and inverse of the smallest, of which the square is a number."""
 
 
 def fixed_point(
@@ -210,6 +212,8 @@ def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, floa
         spent = overlap * np.sqrt(product * max(noise, 0.0) / (2 * setup.batch_size))
         return [drive - spent, pull - 2 * setup.gamma_decay * scale]
 
+    if not 1 / LARGEST_PRODUCT <= product <= LARGEST_PRODUCT:
+        raise NotConverged(f"At ηλ = {product:g} products of averages under- or overflow.")
     # Start where D₁x = √(ηλ(B₁ + bx)/(2M)), the limit of weak decay
     limit = resting_gamma(setup, 1.0)
     drives, _, noises = averages(setup, np.array([1.0, 1 - CLOSEST]), np.full(2, limit))

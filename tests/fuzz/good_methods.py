@@ -1,0 +1,54 @@
+"""One tiny call that works for each method; ``self`` is the object that it is called on."""
+
+import numpy as np
+from examples import network, relu_network, setup
+
+import statmech_bn as sbn
+
+
+def inputs():
+    return sbn.Inputs(np.random.default_rng(0).normal(size=(20, 3)))
+
+
+def of(layer, *arguments):
+    """Return a call of a layer's method for a variance and, where asked for, a correlation."""
+    values = {"correlation": [0.5, 1.0], "variance": 1.0}
+    return lambda: {"self": layer()} | {name: values[name] for name in arguments}
+
+
+def layer():
+    return sbn.depth.Layer("relu")
+
+
+points = {"points": np.ones((2, 2))}
+
+METHODS = {
+    "Activation.from_text": lambda: {"text": sbn.activation("relu").to_text()},
+    "Inputs.draw": lambda: {
+        "self": inputs(), "generator": np.random.default_rng(0), "samples": 2, "dimension": 3,
+        "place": "the inputs",
+    },
+    "Inputs.moments": lambda: {
+        "self": inputs(), "generator": np.random.default_rng(0), "dimension": 3
+    },
+    "Inputs.rows": lambda: {"self": inputs(), "generator": np.random.default_rng(0), "samples": 2},
+    "TeacherStudent.from_attrs": lambda: {"attributes": setup().to_attrs()},
+    "depth.DeepNetwork.initial": lambda: {
+        "self": network(), "generator": np.random.default_rng(0)
+    },
+    "depth.Layer.gradient_multiplier": of(layer, "variance"),
+    "depth.Layer.next_correlation": of(layer, "correlation", "variance"),
+    "depth.Layer.next_variance": of(layer, "variance"),
+    "depth.Layer.slope": of(layer, "correlation", "variance"),
+    "geometry.ReluNetwork.fields": lambda: {"self": relu_network(), **points},
+    "geometry.ReluNetwork.gradients": lambda: {"self": relu_network(), **points},
+    "geometry.ReluNetwork.pattern": lambda: {"self": relu_network(), **points},
+    "geometry.ReluNetwork.random": lambda: {"widths": (2, 3), "seed": 0, "bias_scale": 0.0},
+    "geometry.ReluNetwork.section": lambda: {
+        "self": relu_network(), "origin": [0.0, 0.0], "axes": np.eye(2)
+    },
+    "geometry.ReluNetwork.with_batch_statistics": lambda: {
+        "self": relu_network(), "data": np.random.default_rng(0).normal(size=(8, 2))
+    },
+    "study.Options.size": lambda: {"self": sbn.study.Options(), "name": "seed"},
+}  # fmt: skip
