@@ -19,9 +19,10 @@ NUMBERS_A_SECOND = 1e9
 """A core draws or computes no more numbers than about this in a second."""
 CORES_OF_A_GPU = 10_000
 """A GPU is taken to be as fast as this many cores."""
-LARGEST_LENGTH, SMALLEST_LENGTH = 1e150, 1e-150
-"""A student longer than the first, or with a γ beyond it, has diverged; L² of shorter than the second
-is no float."""
+LARGEST_LENGTH = 1e150
+"""A student longer than this, or with a γ beyond it, has diverged."""
+SHORTEST_START, LONGEST_START = 1e-50, 1e50
+"""Lengths between which L⁴, by which noise turns a student, and its products are floats."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,16 @@ def check_run(
     ------
     InvalidSetup
         Learning rates not positive, times not increasing from ≥ 0, a start with γ ≠ 1 for a
-        student that has no γ, or one that has diverged already.
+        student that has no γ, or one whose numbers are no floats.
     """
     instance("setup", setup, TeacherStudent)
     instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
     if not setup.normalizer.has_scale and start.gamma != 1:
         raise invalid("start.gamma", f"1 for {setup.normalization!r}, which has no γ", start.gamma)
-    if not SMALLEST_LENGTH <= start.length < LARGEST_LENGTH:
-        span = f"a number from {SMALLEST_LENGTH:g} to below {LARGEST_LENGTH:g}"
-        raise invalid("start.length", span, start.length, "A longer student has diverged.")
+    if not SHORTEST_START <= start.length <= LONGEST_START:
+        span = f"a number from {SHORTEST_START:g} to {LONGEST_START:g}"
+        fix = "Measure lengths in another unit: with a scale, only η/L² and ηλ count."
+        raise invalid("start.length", span, start.length, fix)
     if not abs(start.gamma) < LARGEST_LENGTH:
         span = f"a number below {LARGEST_LENGTH:g} in size"
         raise invalid("start.gamma", span, start.gamma, "A student beyond has diverged.")

@@ -70,16 +70,17 @@ def integrate(
     evaluations, seen = 0, 0.0
     most = MOST_EVALUATIONS + MOST_A_PIECE * (edges.size - 1)
     side, rests = float(np.copysign(1.0, start[2])) if kinked else 0.0, False
+    piece = 0
+
+    def change(state: np.ndarray, now: float) -> tuple[float, ...]:
+        nonlocal evaluations, seen
+        evaluations, seen = evaluations + 1, now
+        if evaluations > most:
+            raise _Spent
+        now_rates = rates * value_on(edges, factors, piece, now)
+        return flow(state[0], state[1], on_side(side, state[2]), *now_rates)
+
     for piece in range(edges.size - 1):
-
-        def change(state: np.ndarray, now: float, piece: int = piece) -> tuple[float, ...]:
-            nonlocal evaluations, seen
-            evaluations, seen = evaluations + 1, now
-            if evaluations > most:
-                raise _Spent
-            now_rates = rates * value_on(edges, factors, piece, now)
-            return flow(state[0], state[1], on_side(side, state[2]), *now_rates)
-
         left, right = edges[piece], edges[piece + 1]
         while left < edges[piece + 1]:
             inside = (left < time) & (time <= right)

@@ -163,7 +163,7 @@ def _integrate(
         if not np.isfinite(slope).all():
             reason = "the derivative at the start is not finite"
         raise NotConverged(
-            f"The solver stopped at t = {reached[k]:g} for learning rate {rates[k, 0]:g}: {reason}. "
-            "Ask for a shorter time, a smaller learning rate or a less extreme start."
+            f"The solver stopped at t = {reached[k]:g} for learning rate {rates[k, 0]:g}: "
+            f"{reason}. Ask for a shorter time, a smaller learning rate or a less extreme start."
         )
     return states, np.where(ended == DIVERGED, reached, np.nan)

@@ -8,6 +8,7 @@ import sympy as sp
 from scipy import stats
 
 import statmech_bn as sbn
+from statmech_bn.activations import z
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.online.states import averages
 
@@ -15,7 +16,7 @@ x = sp.Symbol("x")
 LEAKY = sp.Max(x, x / 10)
 SHIFTED = sp.Max(x - 1, 0)  # its kink is not at zero
 NAMED = ["linear", "relu", "erf", "softplus", "tanh"]
-LENGTHS, OVERLAPS = (1e-150, 1.0, 1e149), (-1.0, 0.5, 1.0)
+LENGTHS, OVERLAPS = (1e-50, 1.0, 1e50), (-1.0, 0.5, 1.0)
 GAMMAS = (0.0, 1e-12, -1e-12, 1.0, 1e6, -1e6)
 SMALLEST_P = 1e-6  # over some thousand comparisons with fixed seeds
 NAMES = ("overlap", "length", "gamma")
@@ -37,14 +38,11 @@ def setup_of(normalization, activation):
 
 
 def parts(setup, overlap):
-    """Whether the samples of the first steps choose the sign of γ."""
+    """Whether the flow leads away from γ = 0 on both sides, so that samples choose one."""
     if not setup.normalizer.has_scale or 0.0 not in setup.activation.kinks:
         return False
-    near = [averages(setup, np.array(overlap), np.array(g))[1] for g in SIDES]
-    return near[0] > 0 > near[1]
-
-
-SIDES = (1e-30, -1e-30)
+    above, below = averages(setup, np.full(2, overlap), np.array([1e-30, -1e-30]))[1]
+    return above >= 0 >= below
 
 
 def values(run, name):
@@ -89,7 +87,8 @@ def test_chain_agrees_with_the_flow(normalization, activation):
     for start, rates in cells(normalization):
         run = {**rates, "time": [0.0, 5e-4, 2e-3], "start": start}
         chain = sbn.mesoscopic(setup, dimension=LARGE, replicas=16, seed=3, **run)
-        if start.gamma == 0 and parts(setup, start.overlap):
+        moves = setup.activation.derivative.subs(z, 0) != 0
+        if start.gamma == 0 and moves and parts(setup, start.overlap):
             with pytest.raises(InvalidSetup, match="drawn away on both sides"):
                 sbn.macroscopic(setup, **run)
             continue
@@ -116,11 +115,11 @@ def test_chain_agrees_with_the_flow(normalization, activation):
     ("name", "start"),
     [
         ("length", sbn.OrderParameters(0.5, 1e150)),
-        ("length", sbn.OrderParameters(0.5, 1e-151)),
+        ("length", sbn.OrderParameters(0.5, 1e-150)),
         ("gamma", sbn.OrderParameters(0.5, 1.0, -1e150)),
     ],
 )
-def test_every_level_refuses_what_has_diverged_before_it_starts(name, start):
+def test_every_level_refuses_what_is_no_float_in_the_same_words(name, start):
     setup = setup_of("weight", "linear")
     told = set()
     for run in (sbn.macroscopic, sbn.mesoscopic, sbn.microscopic):
