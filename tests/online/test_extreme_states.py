@@ -15,7 +15,8 @@ from statmech_bn.online.states import averages
 x = sp.Symbol("x")
 LEAKY = sp.Max(x, x / 10)
 SHIFTED = sp.Max(x - 1, 0)  # its kink is not at zero
-NAMED = ["linear", "relu", "erf", "softplus", "tanh"]
+OTHERS = ["linear", "erf", "softplus", "tanh", LEAKY, sp.Abs(x), SHIFTED]
+UNITS = ["relu", *(pytest.param(unit, marks=pytest.mark.slow) for unit in OTHERS)]
 LENGTHS, OVERLAPS = (1e-50, 1.0, 1e50), (-1.0, 0.5, 1.0)
 GAMMAS = (0.0, 1e-12, -1e-12, 1.0, 1e6, -1e6)
 SMALLEST_P = 1e-6  # over some thousand comparisons with fixed seeds
@@ -65,7 +66,7 @@ def assert_same_law(chain, network, start):
             assert stats.ks_2samp(first, second).pvalue > SMALLEST_P, (start, name)
 
 
-@pytest.mark.parametrize("activation", [*NAMED, LEAKY, sp.Abs(x), SHIFTED], ids=str)
+@pytest.mark.parametrize("activation", UNITS, ids=str)
 @pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch"])
 def test_chain_and_network_have_the_same_law(normalization, activation):
     setup = setup_of(normalization, activation)
