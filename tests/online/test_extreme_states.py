@@ -43,7 +43,7 @@ def parts(setup, overlap):
     if not setup.normalizer.has_scale or 0.0 not in setup.activation.kinks:
         return False
     above, below = averages(setup, np.full(2, overlap), np.array([1e-30, -1e-30]))[1]
-    return above >= 0 >= below
+    return above > -1e-12 and below < 1e-12  # at R = −1 ReLU has A₂ = −γ/2 above zero
 
 
 def values(run, name):
