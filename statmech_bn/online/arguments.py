@@ -24,6 +24,8 @@ CORES_OF_A_GPU = 10_000
 """A GPU is taken to be as fast as this many cores."""
 LARGEST_LENGTH = 1e150
 """A student longer than this, or with a γ beyond it, has diverged."""
+SHORTEST_START, LONGEST_START = 1e-50, 1e50
+"""Lengths between which L⁴, by which noise turns a student, and its products are floats."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,20 @@ def check_run(
     Raises
     ------
     InvalidSetup
-        Learning rates not positive, times not increasing from ≥ 0, or a start with γ ≠ 1 for a
-        student that has no γ.
+        Learning rates not positive, times not increasing from ≥ 0, a start with γ ≠ 1 for a
+        student that has no γ, or one whose numbers are no floats.
     """
     instance("setup", setup, TeacherStudent)
     instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
     if not setup.normalizer.has_scale and start.gamma != 1:
         raise invalid("start.gamma", f"1 for {setup.normalization!r}, which has no γ", start.gamma)
+    if not SHORTEST_START <= start.length <= LONGEST_START:
+        span = f"a number from {SHORTEST_START:g} to {LONGEST_START:g}"
+        fix = "Measure lengths in another unit: with a scale, only η/L² and ηλ count."
+        raise invalid("start.length", span, start.length, fix)
+    if not abs(start.gamma) < LARGEST_LENGTH:
+        span = f"a number below {LARGEST_LENGTH:g} in size"
+        raise invalid("start.gamma", span, start.gamma, "A student beyond has diverged.")
     rates = positive("learning_rate", learning_rate)
     gamma_rates = (
         rates

@@ -26,7 +26,8 @@ from statmech_bn.online.arguments import Run, check_gaussian, check_run
 from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
-from statmech_bn.online.flow.zero_scale import leaving, resting
+from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
+from statmech_bn.online.schedules import Pieces, Schedule, prepare
 from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
@@ -130,6 +131,7 @@ def _integrate(
             integrate(
                 flow.derivatives,
                 flow.of_length,
+                flow.kinked,
                 flow.table,
                 flow.lengths,
                 flow.lower,
@@ -152,13 +154,17 @@ def _integrate(
                 list(pool.map(one_chunk, range(0, len(rates), CHUNK)))
     for k in np.flatnonzero(ended == UNCOVERED).tolist():
         slow = flow_function(setup, scale)
-        found = lsoda.integrate(slow, rates[k], first, schedule, run.time)
+        found = lsoda.integrate(slow, rates[k], first, schedule, run.time, jumps_at_zero(setup))
         states[k], ended[k], reached[k] = found
     states[:, :, run.time == 0] = given[:, None]
     if (ended == STOPPED).any():
         k = int(np.argmax(ended == STOPPED))
+        slope = flow_function(setup, scale)(*first, *rates[k])
+        reason = "no step is accurate, or the bound on its work is reached"
+        if not np.isfinite(slope).all():
+            reason = "the derivative at the start is not finite"
         raise NotConverged(
-            f"The solver stopped at t = {reached[k]:g} for learning rate {rates[k, 0]:g}. "
-            "Ask for a shorter time or a smaller learning rate."
+            f"The solver stopped at t = {reached[k]:g} for learning rate {rates[k, 0]:g}: "
+            f"{reason}. Ask for a shorter time, a smaller learning rate or a less extreme start."
         )
     return states, np.where(ended == DIVERGED, reached, np.nan)

@@ -8,7 +8,6 @@ import pytest
 import sympy as sp
 
 import statmech_bn as sbn
-from statmech_bn.activations import z
 from statmech_bn.errors import InvalidSetup, NotConverged
 from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.trajectory import STOPPED
@@ -21,7 +20,7 @@ EXTREMES = [
     ("relu", "batch", 4, {}, {"gamma_decay": 1e9}),
     ("linear", "weight", 4, {}, {"weight_decay": 1e9}),
     ("softplus", "none", 8, {"start": sbn.OrderParameters(0.1, 1e6)}, {}),
-    ("linear", "weight", 4, {"start": sbn.OrderParameters(0.1, 1e-150)}, {}),
+    ("linear", "weight", 4, {"start": sbn.OrderParameters(0.1, 1e-50)}, {}),
     ("tanh", "weight", 4, {"start": sbn.OrderParameters(0.1, 1.0, 1e3)}, {}),
     (x / (1 + sp.exp(-x)), "none", 8, {"start": sbn.OrderParameters(0.1, 100.0)}, {}),
 ]
@@ -64,23 +63,68 @@ def test_work_is_bounded(monkeypatch):
     assert 0 <= reached < 1
 
 
-@pytest.mark.parametrize("activation", ["tanh", "softplus", x / (1 + sp.exp(-x))], ids=str)
-def test_errors_of_large_scales(activation):
-    """ε_g at γ above the range of a series, by a plain two-dimensional rule."""
-    g = sp.lambdify(z, sbn.activation(activation).expression, "numpy")
-    nodes = np.arange(-8, 8.01, 0.02) + 0.007
-    u, v = np.meshgrid(nodes, nodes, indexing="ij")
-    weight = np.exp(-(u**2 + v**2) / 2)
-    weight /= weight.sum()
-    for overlap, gamma in ((0.1, 2.5), (0.6, -3.0), (0.9, 5.0)):
-        target = g(overlap * u + np.sqrt(1 - overlap**2) * v)
-        expected = 0.5 * np.sum(weight * (target - g(gamma * u)) ** 2)
-        setup = sbn.TeacherStudent(activation, "weight", 8)
-        start = sbn.OrderParameters(overlap, 1.0, gamma)
-        for found in (
-            sbn.macroscopic(setup, 1e-9, [0, 1e-9], start),
-            sbn.mesoscopic(setup, 1e-9, [0.0], start, 100),
-            sbn.microscopic(setup, 1e-9, [0.0], start, 100),
-        ):
-            error = found.generalization_error.values.ravel()[0]
-            assert error == pytest.approx(expected, rel=1e-4)
+CLIP = sp.Max(-1, sp.Min(1, x))
+QUICK = [("linear", ("none", "weight", "batch")), ("relu", ("none", "weight", "batch"))]
+QUICK += [("tanh", ("none", "weight"))]
+SLOW = [*QUICK, ("erf", ("none", "weight", "batch")), (CLIP, ("none", "weight"))]
+LONGEST = 20.0
+"""Seconds of the processor that one setup may take, compilation included."""
+
+
+def extreme(rng, lowest=-12, highest=12):
+    return float(10 ** rng.uniform(lowest, highest))
+
+
+def extreme_setup(rng, units):
+    """Draw a setup, most of whose numbers are between 1e-12 and 1e12."""
+    activation, rules = units[rng.integers(len(units))]
+    rule = str(rng.choice(rules))
+    scaled = rule != "none"
+    noise, penalty, decay = (extreme(rng) * rng.integers(2) for _ in range(3))
+    size = int(extreme(rng, np.log10(4), 6))
+    return sbn.TeacherStudent(activation, rule, size, noise, penalty if scaled else 0.0, decay)
+
+
+def run_extreme_setups(seed, number, units):
+    """Run the flow of many setups; returns how many had an answer."""
+    rng, answered = np.random.default_rng(seed), 0
+    for _ in range(number):
+        setup = extreme_setup(rng, units)
+        gamma = extreme(rng) * rng.choice([-1, 1]) if setup.normalizer.has_scale else 1.0
+        start = sbn.OrderParameters(rng.choice([-1.0, 0.1, 1.0]), extreme(rng), gamma)
+        rate, end = extreme(rng), extreme(rng, -6, 6)
+        begin = time.process_time()
+        with contextlib.suppress(NotConverged, InvalidSetup):
+            found = sbn.macroscopic(setup, rate, [0.0, end / 2, end], start)
+            answered += 1
+            alive = found.diverged_at.isnull()
+            for name in ("overlap", "length", "gamma"):
+                assert not found[name].isnull().any(), (setup, start, rate, end)
+                assert np.isfinite(found[name].where(alive, 0.0)).all(), (setup, start, rate, end)
+        assert time.process_time() - begin < LONGEST, (setup, start, rate, end)
+    return answered
+
+
+def test_any_legal_setup_ends():
+    assert run_extreme_setups(0, 60, QUICK) > 30
+
+
+@pytest.mark.slow
+def test_hundreds_of_legal_setups_end():
+    assert run_extreme_setups(1, 400, SLOW) > 200
+
+
+@pytest.mark.parametrize("iteration", [sbn.rates.equilibrium, sbn.rates.fixed_point])
+def test_any_legal_setup_has_an_equilibrium_or_none(iteration):
+    rng, answered = np.random.default_rng(7), 0
+    units = [("linear", ("weight", "batch")), ("relu", ("weight", "batch")), ("tanh", ("weight",))]
+    for _ in range(30):
+        setup, rate = extreme_setup(rng, units), extreme(rng)
+        begin = time.process_time()
+        with contextlib.suppress(NotConverged, InvalidSetup):
+            found = iteration(setup, rate)
+            answered += 1
+            for name in ("overlap", "length", "gamma", "effective_rate"):
+                assert not found[name].isnull().any(), (setup, rate)
+        assert time.process_time() - begin < LONGEST, (setup, rate)
+    assert answered > 3

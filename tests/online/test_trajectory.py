@@ -181,8 +181,8 @@ def test_the_kernel_reports_how_a_trajectory_ended():
     flow = compiled_flow(sbn.TeacherStudent("linear", "none", 1), 1.0)
     ended, reached, states = np.empty(2, dtype=int), np.empty(2), np.full((2, 3, 1), np.inf)
     integrate(
-        flow.derivatives, flow.of_length, flow.table, flow.lengths, flow.lower, flow.upper,
-        flow.tail, np.array([[0.5, 0.5], [50.0, 50.0]]), np.array([0.2, 0.0, 1.0]),
+        flow.derivatives, flow.of_length, flow.kinked, flow.table, flow.lengths, flow.lower,
+        flow.upper, flow.tail, np.array([[0.5, 0.5], [50.0, 50.0]]), np.array([0.2, 0.0, 1.0]),
         np.array([0.0, 5.0]), np.ones((1, 1)), np.array([5.0]), 10.0, states, ended, reached,
     )  # fmt: skip
     assert ended.tolist() == [FINISHED, DIVERGED]

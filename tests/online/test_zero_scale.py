@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.integrate import solve_ivp
 
 import statmech_bn as sbn
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.errors import InvalidSetup
 
 x = sp.Symbol("x")
@@ -72,3 +74,62 @@ def test_a_start_from_which_replicas_part_is_refused(normalization):
     last = chain["gamma"].values[0, :, -1]
     assert last.min() < -0.05
     assert last.max() > 0.05
+
+
+# g = max(x, x/10) − x² falls on average, and so pulls γ to its kink from both sides.
+SINKING = LEAKY - x**2
+CLIPPED = LEAKY - 4 * sp.Max(x - sp.Rational(1, 2), 0) - 4 * sp.Max(-x - sp.Rational(1, 2), 0)
+
+
+@pytest.mark.parametrize("gamma", [-0.2, 0.0, 0.2])
+@pytest.mark.parametrize("activation", [SINKING, CLIPPED], ids=["closed", "integrated"])
+def test_gamma_that_comes_to_a_kink_drawn_from_both_sides_rests_there(activation, gamma):
+    setup = sbn.TeacherStudent(activation, "weight", 8, 0.2, gamma_decay=3.0, weight_decay=0.1)
+    start, times = sbn.OrderParameters(0.4, 1.0, gamma), [0.0, 0.1, 1.0, 2.0]
+    flow = sbn.macroscopic(setup, 1.0, times, start).isel(learning_rate=0)
+    assert (flow["gamma"].values[2:] == 0).all()
+    assert flow["gamma"].values[1] * gamma >= 0
+    assert flow["overlap"].values[2] == pytest.approx(flow["overlap"].values[3], rel=1e-9)
+    decay = flow["length"].values[3] / flow["length"].values[2]
+    assert decay == pytest.approx(np.exp(-0.1), rel=1e-9)
+    assert_levels_agree(setup, start, times)
+
+
+# A kink off zero makes LSODA the solver; both start at γ < 0 and pass to γ > 0.
+BENT = LEAKY - sp.Max(x - 3, 0) / 2
+
+
+@pytest.mark.parametrize("activation", [LEAKY, BENT], ids=["closed", "integrated"])
+def test_gamma_passes_a_kink_when_drawn_on(activation):
+    """Against the flow of an independent solver that stops at γ = 0 and starts again."""
+    setup = sbn.TeacherStudent(activation, "weight", 4, 0.3)
+    start, times = sbn.OrderParameters(0.8, 1.0, -0.05), [0.05, 0.5, 2.0]
+    schedule = sbn.schedules.inverse_time(1.0)
+    found = sbn.macroscopic(setup, 1.0, times, start, schedule=schedule)
+
+    averages = Quadrature.for_activation(setup.activation).averages
+
+    def change(now, state, side):
+        overlap, length, gamma = state
+        scale = side * max(side * gamma, 1e-30)
+        drive, pull, noise, label_noise = averages(overlap, scale)
+        noise = (noise + 0.09 * label_noise) * scale**2 / (2 * 4 * length**4)
+        eta = schedule(now)
+        turn = eta * scale / length**2 * drive - eta**2 * overlap * noise
+        return [turn, eta**2 * noise * length, eta * pull]
+
+    def reaches_zero(now, state, side):
+        return state[2]
+
+    reaches_zero.terminal = True
+    tight = {"method": "DOP853", "rtol": 1e-10, "atol": 1e-13}
+    first = [0.8, 1.0, -0.05]
+    before = solve_ivp(
+        change, (0, 2), first, args=(-1,), events=reaches_zero, dense_output=True, **tight
+    )
+    crossing = before.t[-1]
+    assert 0.5 < crossing < 1.5
+    after = solve_ivp(change, (crossing, 2), before.y[:, -1], args=(1,), **tight)
+    expected = np.column_stack([before.sol(times[0]), before.sol(times[1]), after.y[:, -1]])
+    for k, name in enumerate(("overlap", "length", "gamma")):
+        np.testing.assert_allclose(found[name].values[0], expected[k], rtol=1e-6)

@@ -24,6 +24,7 @@ from statmech_bn.codegen import numba_function, numba_vector_function
 from statmech_bn.errors import NoClosedForm
 from statmech_bn.normalization import Normalization
 from statmech_bn.online.arguments import LARGEST_LENGTH
+from statmech_bn.online.flow.zero_scale import jumps_at_zero
 from statmech_bn.teacher_student import TeacherStudent
 
 LARGEST_LOG_LENGTH = math.log(LARGEST_LENGTH)
@@ -54,6 +55,8 @@ class CompiledFlow:
         ``f(x, out)`` with x = (R, log L, γ, η, η_γ, then `tail`) and out the three derivatives.
     of_length : bool
         Whether the averages depend on (R, L), without a scale, rather than on (R, γ).
+    kinked : bool
+        Whether the derivatives jump at γ = 0, because g has a kink at zero.
     tail : ndarray
         M, Δ, ζ, λ, then the coefficients of closed averages, or else room for (D, A₂, B, B_Δ).
     table, lengths, lower, upper
@@ -62,6 +65,7 @@ class CompiledFlow:
 
     derivatives: Any
     of_length: bool
+    kinked: bool
     tail: np.ndarray
     table: np.ndarray
     lengths: np.ndarray
@@ -81,15 +85,15 @@ def compiled_flow(setup: TeacherStudent, scale: float) -> CompiledFlow | None:
     """
     rule, activation = setup.normalizer, setup.activation
     compiled, tail = _callback(rule, activation), np.array(_tail(setup))
-    of_length = not rule.has_scale
+    of_length, kinked = not rule.has_scale, jumps_at_zero(setup)
     if _derivatives(rule, activation)[2]:
         empty = np.empty((0, 0)), np.empty(0, dtype=np.int64)
-        return CompiledFlow(compiled, of_length, tail, *empty)
+        return CompiledFlow(compiled, of_length, kinked, tail, *empty)
     series = averages_series(activation, setup.group, series_range(scale))
     if series is None:
         return None
     packed = series.packed()
-    return CompiledFlow(compiled, of_length, tail, *packed, series.lower, series.upper)
+    return CompiledFlow(compiled, of_length, kinked, tail, *packed, series.lower, series.upper)
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,10 @@ r"""Trajectories of (R, log L, γ) whose averages are integrated for each state,
 Activations with kinks away from zero have no series of their averages, and a series has an end. An
 evaluation then costs far more than the solver, and a multistep method asks for the fewest: LSODA
 (Petzold 1983), which turns to a stiff method where γ or L relax fast.
+
+With a kink of g at zero the flow on one side of γ = 0 is continued beyond by its limit, as in
+`statmech_bn.online.flow.trajectory`. Beyond zero γ then falls by c∫η_γ dt, with c of the limit, which
+says when it has passed zero.
 """
 
 from __future__ import annotations
@@ -12,14 +16,15 @@ from collections.abc import Callable
 import numpy as np
 
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, Flow
-from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, STOPPED
-from statmech_bn.online.schedules.pieces import value_on
+from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, NEAREST, STOPPED, on_side
+from statmech_bn.online.schedules import Pieces
+from statmech_bn.online.schedules.pieces import integral_until, value_on
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Local tolerances; they keep trajectories within 1e-6."""
 
-MOST_EVALUATIONS = 50_000
-"""Evaluations of the flow that one trajectory may take."""
+MOST_EVALUATIONS, MOST_A_PIECE = 10_000, 200
+"""Evaluations of the flow that one trajectory may take, and as many more for each piece of s(t)."""
 
 
 class _Spent(Exception):
@@ -33,8 +38,9 @@ def integrate(
     flow: Flow,
     rates: np.ndarray,
     start: np.ndarray,
-    schedule: tuple[np.ndarray, np.ndarray],
+    schedule: Pieces,
     time: np.ndarray,
+    kinked: bool = False,
 ) -> tuple[np.ndarray, int, float]:
     """Integrate one trajectory.
 
@@ -49,6 +55,8 @@ def integrate(
     schedule : tuple of ndarray
         Edges and coefficients of its pieces (`statmech_bn.online.schedules.pieces`).
     time : ndarray
+    kinked : bool
+        Whether the flow jumps at γ = 0.
 
     Returns
     -------
@@ -60,36 +68,77 @@ def integrate(
     edges, factors = schedule
     states, state = np.full((3, time.size), np.inf), start
     evaluations, seen = 0, 0.0
+    most = MOST_EVALUATIONS + MOST_A_PIECE * (edges.size - 1)
+    side, rests = float(np.copysign(1.0, start[2])) if kinked else 0.0, False
+    piece = 0
+
+    def change(state: np.ndarray, now: float) -> tuple[float, ...]:
+        nonlocal evaluations, seen
+        evaluations, seen = evaluations + 1, now
+        if evaluations > most:
+            raise _Spent
+        now_rates = rates * value_on(edges, factors, piece, now)
+        return flow(state[0], state[1], on_side(side, state[2]), *now_rates)
+
     for piece in range(edges.size - 1):
-
-        def change(state: np.ndarray, now: float, piece: int = piece) -> tuple[float, ...]:
-            nonlocal evaluations, seen
-            evaluations, seen = evaluations + 1, now
-            if evaluations > MOST_EVALUATIONS:
-                raise _Spent
-            return flow(*state, *(rates * value_on(edges, factors, piece, now)))
-
         left, right = edges[piece], edges[piece + 1]
-        inside = (left < time) & (time <= right)
-        grid = np.unique([left, *time[inside], right])
-        if not np.isfinite(change(state, left)).all():  # a first step would never be chosen
-            return states, STOPPED, float(left)
-        try:
-            solution, reached = _integrate_piece(change, state, grid)
-        except _Spent:
-            return states, STOPPED, float(seen)
-        states[:, inside] = solution[:, np.isin(grid, time[inside])]
-        if reached < right:
-            rising = change(solution[:, grid <= reached][:, -1], reached)[1] > 0
-            return states, DIVERGED if rising else STOPPED, reached
-        beyond = np.flatnonzero(~(solution[1] < LARGEST_LOG_LENGTH))
-        if beyond.size:
-            around = [beyond[0] - 1, beyond[0]]
-            reached = float(np.interp(LARGEST_LOG_LENGTH, solution[1, around], grid[around]))
-            states[:, time > reached] = np.inf
-            return states, DIVERGED, reached
-        state = solution[:, -1]
+        while left < edges[piece + 1]:
+            inside = (left < time) & (time <= right)
+            grid = np.unique([left, *time[inside], right])
+            if not np.isfinite(change(state, left)).all():  # a first step would never be chosen
+                return states, STOPPED, float(left)
+            try:
+                solution, reached = _integrate_piece(change, state, grid)
+            except _Spent:
+                return states, STOPPED, float(seen)
+            if right == edges[piece + 1] == reached and side * solution[2, -1] < 0 and not rests:
+                moment = _passage(flow, rates, schedule, side, solution[:, -1], (left, right))
+                rests = moment is None
+                if moment is not None and moment > left:
+                    right = moment
+                    continue
+                if moment is not None:
+                    side = -side
+                    continue
+            if rests:
+                solution[2, side * solution[2] < 0] = 0.0
+            states[:, inside] = solution[:, np.isin(grid, time[inside])]
+            if reached < right:
+                rising = change(solution[:, grid <= reached][:, -1], reached)[1] > 0
+                return states, DIVERGED if rising else STOPPED, reached
+            beyond = np.flatnonzero(~(solution[1] < LARGEST_LOG_LENGTH))
+            if beyond.size:
+                around = [beyond[0] - 1, beyond[0]]
+                reached = float(np.interp(LARGEST_LOG_LENGTH, solution[1, around], grid[around]))
+                states[:, time > reached] = np.inf
+                return states, DIVERGED, reached
+            side = side if right == edges[piece + 1] else -side
+            state, left, right = solution[:, -1], right, edges[piece + 1]
     return states, FINISHED, float(edges[-1])
+
+
+def _passage(
+    flow: Flow,
+    rates: np.ndarray,
+    schedule: Pieces,
+    side: float,
+    state: np.ndarray,
+    span: tuple[float, float],
+) -> float | None:
+    """Return when γ has passed zero, from its state beyond; None if it rests there."""
+    ahead, back = (side * flow(*state[:2], s * NEAREST, *rates)[2] for s in (side, -side))
+    if back >= 0:
+        return None
+    at_zero = integral_until(*schedule, span[1]) - side * state[2] / ahead
+
+    def late(moment: float) -> float:
+        return integral_until(*schedule, moment) - at_zero
+
+    if not (ahead < 0 and late(span[0]) < 0 < late(span[1])):
+        return span[0]
+    from scipy.optimize import brentq  # slow to import, and seldom needed
+
+    return float(brentq(late, *span, xtol=1e-15))
 
 
 def _integrate_piece(

@@ -121,10 +121,12 @@ DENSE = np.array(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def inverse_of_shifted(jacobian, shift, inverse):
-    """Fill the inverse of shift − J, 3 × 3, by cofactors."""
+    """Fill the inverse of shift − J, 3 × 3, by cofactors; scaled, so that no product overflows."""
     matrix = -jacobian
     for i in range(3):
         matrix[i, i] += shift
+    size = np.abs(matrix).max()
+    matrix /= size
     for i in range(3):
         p, q = (i + 1) % 3, (i + 2) % 3
         for j in range(3):
@@ -133,7 +135,7 @@ def inverse_of_shifted(jacobian, shift, inverse):
     determinant = 0.0
     for j in range(3):
         determinant += matrix[0, j] * inverse[j, 0]
-    inverse /= determinant
+    inverse /= determinant * size
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -4,6 +4,11 @@ The steps are chosen so that u₈ is below the tolerances (`statmech_bn.online.f
 the requested times are interpolated: a trajectory does not depend on which of them are asked for.
 The learning rates are multiplied by the factor s(t) of a schedule, given as polynomials on pieces
 (`statmech_bn.online.schedules.pieces`), and no step crosses from one piece to the next.
+
+With a kink of g at zero the flow jumps at γ = 0. A trajectory then knows its side of zero, and the
+flow beyond is the limit of that side (`on_side`), which is smooth. Where γ passes zero, the other
+side either draws it on, and the trajectory changes sides there, or back, and it rests at γ = 0
+(`statmech_bn.online.flow.zero_scale`): beyond zero the limit moves neither R nor L.
 """
 
 import numpy as np
@@ -34,18 +39,25 @@ TIME_DIFFERENCE = 1e-5
 """Of those in time, as a part of a piece of the schedule; they are central."""
 BLOW_UP = 1e6
 """If log L changes by more than this times itself in the time past, L is about to be infinite."""
+NEAREST = 1e-30
+"""The |γ| that stands for the limit γ → 0±."""
 AVERAGES = 9
 """Where (D, A₂, B, B_Δ) stand in a point: after (R, log L, γ), (η, η_γ) and (M, Δ, ζ, λ)."""
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def evaluate(system, point, known, state, rates):
+def on_side(side, gamma):
+    """Return γ, but its limit at zero where it is on the other side; side 0 has no other."""
+    return gamma if side == 0.0 else side * max(side * gamma, NEAREST)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def evaluate(system, point, known, side, state, rates):
     """Fill the derivatives at a state; `known` is the (R, γ) of the averages in the point."""
     of_length, flow, table, lengths, lower, upper, sums = system
-    for n in range(3):
-        point[n] = state[n]
+    point[0], point[1], point[2] = state[0], state[1], on_side(side, state[2])
     if table.size > 0:
-        scale = np.exp(state[1]) if of_length else state[2]
+        scale = np.exp(state[1]) if of_length else point[2]
         if known[0] != state[0] or known[1] != scale:
             known[0], known[1] = state[0], scale
             four_averages(table, lengths, lower, upper, state[0], scale, sums, point[AVERAGES:])
@@ -53,7 +65,7 @@ def evaluate(system, point, known, state, rates):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def linearize(system, point, known, state, rates, probe, jacobian):
+def linearize(system, point, known, side, state, rates, probe, jacobian):
     """Fill ∂(derivatives)/∂(state), differences taken towards R = 0 and away from γ = 0."""
     moved = np.empty(3)
     for n in (1, 0, 2):  # log L first: normalized students need no new averages for it
@@ -63,7 +75,7 @@ def linearize(system, point, known, state, rates, probe, jacobian):
             change = -change
         probe[n] += change
         change = probe[n] - state[n]
-        evaluate(system, point, known, probe, moved)
+        evaluate(system, point, known, side, probe, moved)
         for i in range(3):
             jacobian[i, n] = (moved[i] - rates[i]) / change
 
@@ -76,7 +88,7 @@ def set_rates(point, learning_rate, factor):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def trajectory(
-    system, point, learning_rate, start, edges, factors, time, largest_log_length, states
+    system, point, kinked, learning_rate, start, edges, factors, time, largest_log_length, states
 ):
     """Fill `states` (3, times) as far as it goes; returns how it ended and when."""
     known = np.full(2, np.nan)
@@ -85,6 +97,8 @@ def trajectory(
     jacobian, inverse, increments = np.empty((3, 3)), np.empty((3, 3)), np.empty((STAGES, 3))
     of_length, has_series, lower, upper = system[0], system[2].size > 0, system[4], system[5]
     now, size, steps, recorded = 0.0, 0.0, 0, 0
+    side = np.copysign(1.0, start[2]) if kinked else 0.0
+    rests = False
     for piece in range(edges.size - 1):
         end = edges[piece + 1]
         varies = np.any(factors[piece, 1:] != 0.0)
@@ -93,17 +107,17 @@ def trajectory(
             factor = value_on(edges, factors, piece, now)
             set_rates(point, learning_rate, factor)
             if accepted:
-                evaluate(system, point, known, state, rates)
-                linearize(system, point, known, state, rates, found, jacobian)
+                evaluate(system, point, known, side, state, rates)
+                linearize(system, point, known, side, state, rates, found, jacobian)
                 drift[:] = 0.0
                 if varies:
                     change = TIME_DIFFERENCE * (end - edges[piece])
-                    for side in (1.0, -1.0):
-                        factor = value_on(edges, factors, piece, now + side * change)
+                    for sign in (1.0, -1.0):
+                        factor = value_on(edges, factors, piece, now + sign * change)
                         set_rates(point, learning_rate, factor)
-                        evaluate(system, point, known, state, moved)
+                        evaluate(system, point, known, side, state, moved)
                         for n in range(3):
-                            drift[n] += side * moved[n] / (2.0 * change)
+                            drift[n] += sign * moved[n] / (2.0 * change)
                 if size == 0.0:
                     size = 1e-3 / max(abs(rates[0]), abs(rates[1]), abs(rates[2]), 1e-3 / end)
             last = size >= end - now
@@ -118,7 +132,7 @@ def trajectory(
                     if varies:
                         at = now + NODES[stage] * size
                         set_rates(point, learning_rate, value_on(edges, factors, piece, at))
-                    evaluate(system, point, known, found, moved)
+                    evaluate(system, point, known, side, found, moved)
                 solve_stage(inverse, increments, stage, size, moved, drift)
             error = 0.0
             for n in range(3):
@@ -128,7 +142,18 @@ def trajectory(
                     scale = ABSOLUTE + RELATIVE * max(abs(state[n]), abs(found[n]))
                 error += (increments[STAGES - 1, n] / scale) ** 2 / 3.0
             growth = 0.9 * error**-0.1
-            if error <= 1.0:
+            crosses = error <= 1.0 and side * found[2] < 0.0 and not rests
+            if crosses:
+                set_rates(point, learning_rate, 1.0)
+                terms[0, 0], terms[0, 1], terms[0, 2] = found[0], found[1], 0.0
+                evaluate(system, point, known, -side, terms[0], moved)
+                rests = side * moved[2] >= 0.0
+                crosses = not rests
+            part = state[2] / (state[2] - found[2]) if crosses else 1.0
+            if crosses and abs(found[2]) > ABSOLUTE and now + part * size > now:
+                size *= part  # the secant ends the next step at γ = 0
+                accepted = False
+            elif error <= 1.0:
                 after = end if last else now + size
                 dense_terms(increments, terms)
                 reached = after
@@ -139,13 +164,17 @@ def trajectory(
                     part = (time[recorded] - now) / size
                     for n in range(3):
                         states[n, recorded] = interpolate(state, found, terms, part, n)
+                    if rests and side * states[2, recorded] < 0.0:
+                        states[2, recorded] = 0.0
                     recorded += 1
                 if found[1] >= largest_log_length:
                     return DIVERGED, reached
                 now = after
                 state[:] = found
+                if crosses:
+                    side = -side
                 if has_series:
-                    scale = np.exp(state[1]) if of_length else state[2]
+                    scale = np.exp(state[1]) if of_length else on_side(side, state[2])
                     if not lower <= scale <= upper:
                         return UNCOVERED, now
                 size *= min(6.0, growth) if accepted else min(1.0, growth)
@@ -165,6 +194,7 @@ def trajectory(
 def integrate(
     flow,
     of_length,
+    kinked,
     table,
     lengths,
     lower,
@@ -191,6 +221,7 @@ def integrate(
         ended[k], reached[k] = trajectory(
             system,
             point,
+            kinked,
             learning_rates[k],
             start,
             edges,

@@ -6,10 +6,14 @@ the slope is that of the side of γu. So
 
     c₀ = 0    no sample moves w or γ:  R = R₀,  γ = 0,  log L = log L₀ − λ∫η dt    for ever;
     c₀ ≠ 0    the first step leaves γ = 0, and A₂ at γ → 0± says where to:
-              A₂(0+) > 0 < A₂(0−)  to γ > 0,      A₂(0+) < 0 > A₂(0−)  to γ < 0.
+              A₂(0+) > 0 < A₂(0−)  to γ > 0,      A₂(0+) < 0 > A₂(0−)  to γ < 0,
+              A₂(0+) < 0 < A₂(0−)  back: within O(1/N) it rests as with c₀ = 0.
 
-Where the signs differ, N → ∞ has no single limit: the samples of the first step choose the side, or
-keep γ at zero.
+Where A₂ leads away on both sides, N → ∞ has no single limit: the samples of the first step choose
+the side. A trajectory that comes to γ = 0 later passes or rests by the same signs, whatever c₀ is:
+it comes to the neighbourhood of zero, never to zero (`statmech_bn.online.flow.trajectory`). It does not
+leave again, since R rests too and A₂(0±) depends on R alone. That is the sliding solution of
+A. F. Filippov, Differential Equations with Discontinuous Righthand Sides (Kluwer, 1988).
 """
 
 from __future__ import annotations
@@ -18,13 +22,17 @@ import numpy as np
 
 from statmech_bn.activations import z
 from statmech_bn.errors import invalid
+from statmech_bn.online.flow.trajectory import NEAREST
 from statmech_bn.online.rates.states import averages
+from statmech_bn.online.schedules import Pieces
 from statmech_bn.online.schedules.pieces import integral_until
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
-NEAR = 1e-30
-"""The |γ| that stands for the limit γ → 0±."""
+
+def jumps_at_zero(setup: TeacherStudent) -> bool:
+    """Return whether γ = 0 puts every field at a kink."""
+    return setup.normalizer.has_scale and 0.0 in setup.activation.kinks
 
 
 def leaving(setup: TeacherStudent, start: OrderParameters) -> float | None:
@@ -35,19 +43,20 @@ def leaving(setup: TeacherStudent, start: OrderParameters) -> float | None:
     InvalidSetup
         The start is at a kink and N → ∞ has no single limit.
     """
-    rule, unit = setup.normalizer, setup.activation
-    if not rule.has_scale or start.gamma != 0 or 0.0 not in unit.kinks:
+    if start.gamma != 0 or not jumps_at_zero(setup):
         return start.gamma
-    if unit.derivative.subs(z, 0) == 0:
+    if setup.activation.derivative.subs(z, 0) == 0:
         return None
-    pulls = averages(setup, np.full(2, start.overlap), np.array([NEAR, -NEAR]))[1]
+    pulls = averages(setup, np.full(2, start.overlap), np.array([NEAREST, -NEAREST]))[1]
     if (pulls > 0).all():
-        return NEAR
+        return NEAREST
     if (pulls < 0).all():
-        return -NEAR
+        return -NEAREST
+    if pulls[0] <= 0 <= pulls[1]:
+        return None
     raise invalid(
         "start.gamma",
-        "a number other than 0 where g has a kink at 0 and γ is drawn to no one side",
+        "a number other than 0 where g has a kink at 0 and γ is drawn away on both sides",
         start.gamma,
         f"dγ/dt is η_γ times {pulls[0]:.3g} just above 0 and {pulls[1]:.3g} just below, and the "
         "samples of the first step decide. Start at a small γ ≠ 0, or use mesoscopic, whose "

@@ -38,6 +38,8 @@ STEP = 0.02
 SMALLEST_GAMMA, LARGEST_GAMMA = 2.0**-20, 2.0**20
 LARGEST_PRODUCT = 1e100
 """Largest ηλ, and inverse of the smallest, of which the square is a number."""
+LOG_GAMMAS, LOG_LENGTHS = np.log([SMALLEST_GAMMA, LARGEST_GAMMA]), np.array([-300.0, 300.0])
+"""A solver's trial steps are cut to these ranges of log γ and log L."""
 
 
 def fixed_point(
@@ -203,7 +205,7 @@ def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, floa
     """Solve D = R √(ηλB/(2M)) and A₂ = 2ζγ; returns R, γ and B."""
 
     def at(state: np.ndarray) -> tuple[float, ...]:
-        overlap, scale = 1 - np.exp(min(state[0], 0.0)), np.exp(state[1])
+        overlap, scale = 1 - np.exp(min(state[0], 0.0)), np.exp(np.clip(state[1], *LOG_GAMMAS))
         found = averages(setup, np.array(overlap), np.array(scale))
         return float(overlap), float(scale), *(float(average) for average in found)
 
@@ -240,7 +242,7 @@ def _unnormalized(setup: TeacherStudent, rate: float) -> tuple[float, float]:
     change = numpy_function([flow[s.R], flow[s.L]], symbols)
 
     def residual(state: np.ndarray) -> list[float]:
-        overlap, length = np.array(np.cos(state[0])), np.array(np.exp(state[1]))
+        overlap, length = np.array(np.cos(state[0])), np.exp(np.clip(state[1], *LOG_LENGTHS))
         drive, pull, noise = averages(setup, overlap, length)
         turn, growth = change(
             drive, pull, noise, overlap, length, rate, setup.batch_size, setup.weight_decay
