@@ -47,10 +47,8 @@ class NumbaPrinter(PythonCodePrinter):
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"(1.0 if {self._print(expr.args[0])} > 0.0 else 0.0)"
 
-    def _print_tanh(self, expr: sp.tanh) -> str:
-        # Three times faster than libm's, absolute error 2e-16 (it cancels near 0).
-        growth = self._print(sp.exp(2 * sp.Abs(expr.args[0])))
-        return f"math.copysign(1.0 - 2.0/(1.0 + {growth}), {self._number(expr.args[0])})"
+    def _print_ErfComplement(self, expr: sp.Function) -> str:
+        return f"math.erfc{self._number(expr.args[0])}"
 
     def _print_Integer(self, expr: sp.Integer) -> str:
         return f"{int(expr)}.0"  # integer powers of integers overflow in compiled code
