@@ -8,6 +8,7 @@ The left sides do either, the right sides neither; s = e^(−2|a|), σ(a) = 1/(1
     w − w cos a    = 2w sin²(a/2)           eᵃ ∓ e⁻ᵃ      = 2 sinh a, 2 cosh a
     log(1 + a)     = log1p a                log(1 + eᵃ)   = max(a, 0) + log1p e^(−|a|)
     eᵃ/(1 + eᵃ)    = σ(a)                   log cosh a    = |a| + log1p(s) − log 2
+    w σ(a) − w σ(b) = −w σ(a) σ(−b) expm1(b − a)
 
 Here σ(a) = (e + (1 − e) H(a))/(1 + e) with e = e^(−|a|). A polynomial under a logarithm is, beyond
 |z| = 10¹⁸, its leading power.
@@ -84,7 +85,7 @@ def _sum(total: sp.Add) -> sp.Expr:
                     terms.remove(term)
                     terms.remove(sign * weight)
                     terms.append(joined(weight, base.args[0]))
-    return sp.Add(*_hyperbolic(terms))
+    return sp.Add(*_logistics(_hyperbolic(terms)))
 
 
 def _hyperbolic(terms: list[sp.Expr]) -> list[sp.Expr]:
@@ -100,6 +101,23 @@ def _hyperbolic(terms: list[sp.Expr]) -> list[sp.Expr]:
                     terms.remove(partner)
                     terms.append(2 * weight * joined(a))
                     break
+    return terms
+
+
+def _logistics(terms: list[sp.Expr]) -> list[sp.Expr]:
+    """Join w σ(a) − w σ(b) = −w σ(a) σ(−b) expm1(b − a), for a − b a number."""
+    for term in list(terms):
+        for first in term.atoms(Logistic) if term in terms else ():
+            for other in list(terms):
+                for second in other.atoms(Logistic) - {first}:
+                    a, b = first.args[0], second.args[0]
+                    shift = sp.expand(b - a)
+                    cancel = sp.expand(term / first + other / second) == 0
+                    if shift.is_number and cancel and not (term / first).has(Logistic):
+                        terms.remove(term)
+                        terms.remove(other)
+                        joined = Logistic(a) * Logistic(-b) * expm1(shift)
+                        return _logistics([*terms, -term / first * joined])
     return terms
 
 
