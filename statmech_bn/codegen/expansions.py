@@ -13,6 +13,7 @@ r"""What g(z) is near a point, and far out, as formulas that floating-point numb
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -164,7 +165,7 @@ def _growing(
                 and abs(polynomial.polyval(start / y, series) - true) <= ROUNDING * abs(true)
                 for y, true in compared
             ):
-                return Tail(side, start, _form(x, side, (float(b), float(a), k), start, series))
+                return Tail(side, start, _form(x, side, (float(b), float(a), k), start, needed, series))
     return None
 
 
@@ -220,16 +221,21 @@ def _form(
     side: int,
     exponents: tuple[float, float, sp.Rational],
     start: float,
+    needed: float,
     series: Sequence[float],
 ) -> sp.Expr:
+    """Write the formula; where yᵏ alone could overflow, as one exponential, too."""
     b, a, k = exponents
-    y, first = side * x, series[0]
-    if b == a == 0:
+    y = side * x
+    if b == a == 0 and k * math.log10(needed) < 290:
         return _nested(series, start / y) * y**k
-    # SymPy would take a logarithm out of the exponential, but it leaves log1p alone.
-    algebraic = log1p(_nested([c / first for c in series], start / y) - 1)
-    logarithm = y * (b * y + a) + k * log1p(y - 1) + algebraic + sp.log(abs(first))
-    return sp.sign(first) * sp.exp(logarithm)
+    # SymPy would take factors out of the exponential, but it leaves log1p alone.
+    sign, unit = (1, series[0]) if series[0] > 0 else (-1, series[0])
+    if 1e-3 < abs(unit) < 1e3:
+        unit = sign
+    scaled = y * _nested([c / unit for c in series], start / y)
+    logarithm = y * (b * y + a) + (k - 1) * log1p(y - 1) + log1p(scaled - 1)
+    return sign * abs(unit) * sp.exp(logarithm)
 
 
 def _nested(series: Sequence[float], step: sp.Expr) -> sp.Expr:

@@ -8,9 +8,9 @@ numbers. With ĝ from floats, its backward error is
 
 the part of it that no algorithm avoids, since z is rounded. Where it is more than rounding, a
 Taylor polynomial or a formula for large |z| takes over (`statmech_bn.codegen.expansions`). What is
-wrong after that is refused: a NaN or infinity that g has not, and an error of more than 10⁻⁶ that
+wrong after that is refused: a NaN or infinity where |g| < 10³⁰⁰, and an error of more than 10⁻⁶ that
 is also more than 10⁻¹² of g at |z| ≤ 3. Smaller ones are below what an average over samples of a
-few million could show.
+few million could show; larger |g| overflow in the next product, whatever the form.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ CLOSE, WRONG = 2e-13, 1e-6
 """Backward errors beyond which another form is looked for, and beyond which there must be one."""
 NEGLIGIBLE = 1e-12
 """Error, in units of the largest |g| at |z| ≤ 3, that is accepted where no form is found."""
-LARGEST, SMALLEST = 1.79e308, 1e-300
-"""Range of magnitudes: beyond, a value may be infinite; below, 0."""
+LARGEST, CERTAIN, SMALLEST = 1.79e308, 1e300, 1e-300
+"""Magnitudes beyond which a value may be infinite, below which it must be finite, and may be 0."""
 SIZES = [
     *(s * 10.0**k for k in (-300, -200, -160, -100, -50, -20, -12, -8, -6, -5, -4, -3) for s in (1, 3)),
     *(0.01 * 1.25**k for k in range(52)),
@@ -247,7 +247,11 @@ def _refuse_what_is_wrong(search: Search, found: sp.Expr) -> None:
     failures = search.failures(found)
     near = [search.exact(point) for point in GRID if abs(point) <= 3]
     scale = max((abs(v) for v in near if v is not None and abs(v) <= LARGEST), default=0)
-    wrong = [f for f in failures if f.backward > WRONG and f.error > NEGLIGIBLE * scale]
+    wrong = [
+        f
+        for f in failures
+        if f.backward > WRONG and f.error > NEGLIGIBLE * scale and abs(f.true) < CERTAIN
+    ]
     if wrong:
         worst = max(wrong, key=lambda f: (f.backward, -abs(f.point)))
         x = sp.Symbol("z")
