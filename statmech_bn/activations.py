@@ -177,7 +177,10 @@ def _check_values(found: Activation) -> None:
             ) from error
         if any(abs(v.imag) > 1e-12 or not abs(v.real) < 1e30 for v in values):
             raise invalid(
-                "activation", "finite real values and slopes for real z", found.expression
+                "activation",
+                "finite real values and slopes for real z",
+                found.expression,
+                f"{expression} at z = {probes} is {values}.",
             )
     for expression, what in ((found.expression, "values"), (found.derivative, "slopes")):
         if (point := pole(expression, z)) is not None:

@@ -165,7 +165,9 @@ def _growing(
                 and abs(polynomial.polyval(start / y, series) - true) <= ROUNDING * abs(true)
                 for y, true in compared
             ):
-                return Tail(side, start, _form(x, side, (float(b), float(a), k), start, needed, series))
+                return Tail(
+                    side, start, _form(x, side, (float(b), float(a), k), start, needed, series)
+                )
     return None
 
 

@@ -25,7 +25,7 @@ SIZES = np.concatenate(
 )
 LINE = np.concatenate([-SIZES[::-1], [0.0], SIZES])
 """Where signs are compared; ratios of 2% separate the first zeros of sin 10z."""
-MOST = 40
+MOST = 16
 """Zeros of one denominator that are looked at, those of least |z|."""
 DIGITS = 80
 ZEROS: dict[type, Any] = {

@@ -54,7 +54,7 @@ def fill(function, table):
 def targets(expressions, points):
     """Return what each target makes of some expressions at once, (expressions, points)."""
     rows = []
-    for part in (expressions[i : i + 6] for i in range(0, len(expressions), 6)):
+    for part in (expressions[i : i + 20] for i in range(0, len(expressions), 20)):
         table = np.empty((1 + len(part), points.size))
         table[0] = points
         fill(numba_table_function(part, [z]), table)
