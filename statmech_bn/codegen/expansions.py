@@ -42,8 +42,8 @@ FITS = (
     ([mpmath.mpf(10) ** 30 * 2**j for j in range(4)], 1, 1e9),
     ([mpmath.mpf(120 + 40 * j) for j in range(13)], 10, 600.0),
 )
-"""The y at which log |g| is fitted, with how many powers of 1/y beside b, a and k, and up to which y
-the result is compared. The second is for what is 0 at the first, since more digits cancel."""
+"""The y at which log |g| is fitted, with how many powers of 1/y beside b, a and k, and up to which
+y the result is compared. The second is for what is 0 at the first, since more digits cancel."""
 
 Exact = Callable[..., Any]
 

@@ -17,6 +17,7 @@ Here σ(a) = (e + (1 − e) H(a))/(1 + e) with e = e^(−|a|). A polynomial unde
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import sympy as sp
 from sympy.codegen.cfunctions import expm1, log1p
@@ -77,6 +78,7 @@ def _sum(total: sp.Add) -> sp.Expr:
     for function, power, sign, joined in PAIRS:
         for term in list(terms):
             for factor in sp.Mul.make_args(term):
+                base: Any
                 base, exponent = (factor, 1) if function is sp.exp else factor.as_base_exp()
                 if not isinstance(base, function) or exponent != power:
                     continue
@@ -125,9 +127,10 @@ def _product(product: sp.Mul) -> sp.Expr:
     """Join eᵃ/(1 + eᵃ), sinh/cosh and σ(a) σ(−a)."""
     powers = {base: sp.sympify(n) for base, n in product.as_powers_dict().items()}
     for base in list(powers):
-        a, n = base.args[0] if base.args else None, powers.get(base, sp.S.Zero)
-        if not n.is_Integer:
+        n = powers.get(base, sp.S.Zero)
+        if not base.args or not n.is_Integer:
             continue
+        a: sp.Expr = base.args[0]
         if isinstance(base, Logistic):
             for m in range(int(n), 0, -1):
                 # SymPy takes eᵃ apart into the base E and the power a

@@ -8,9 +8,9 @@ numbers. With ĝ from floats, its backward error is
 
 the part of it that no algorithm avoids, since z is rounded. Where it is more than rounding, a
 Taylor polynomial or a formula for large |z| takes over (`statmech_bn.codegen.expansions`). What is
-wrong after that is refused: a NaN or infinity where |g| < 10³⁰⁰, and an error of more than 10⁻⁶ that
-is also more than 10⁻¹² of g at |z| ≤ 3. Smaller ones are below what an average over samples of a
-few million could show; larger |g| overflow in the next product, whatever the form.
+wrong after that is refused: a NaN or infinity where |g| < 10³⁰⁰, and an error of more than 10⁻⁶
+that is also more than 10⁻¹² of g at |z| ≤ 3. Smaller ones are below what an average over samples
+of a few million could show; larger |g| overflow in the next product, whatever the form.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ NEGLIGIBLE = 1e-12
 LARGEST, CERTAIN, SMALLEST = 1.79e308, 1e300, 1e-300
 """Magnitudes beyond which a value may be infinite, below which it must be finite, and may be 0."""
 SIZES = [
-    *(s * 10.0**k for k in (-300, -200, -160, -100, -50, -20, -12, -8, -6, -5, -4, -3) for s in (1, 3)),
+    *(10.0**k for k in (-300, -200, -160, -100, -50, -20, -12, -8, -6, -5, -4, -3)),
+    *(3 * 10.0**k for k in (-300, -200, -160, -100, -50, -20, -12, -8, -6, -5, -4, -3)),
     *(0.01 * 1.25**k for k in range(52)),
     *(1e4, 1e6, 1e8, 1e12, 1e15, 1e17, 2e18, 1e25, 1e50, 1e99, 1e101, 1e103, 1e150, 1e154, 1e155),
     *(1e200, 1e300),
@@ -112,7 +113,7 @@ class Search:
 
     def __init__(self, expression: sp.Expr, used: Callable[[float], bool] = lambda _: True) -> None:
         self.expression, self.used = expression, used
-        self.exact = exactly(identities(expression)) if expression.has(ONLY) else None
+        self.exact: Any = exactly(identities(expression)) if expression.has(ONLY) else None
 
     def repaired(self) -> sp.Expr:
         """Return the form with the fewest failures."""
@@ -139,13 +140,15 @@ class Search:
             return None
         numbers = sp.Piecewise(*((sp.Integer(i), c) for i, (_, c) in enumerate(e.args)))
         branch = exactly(numbers) if numbers.has(ONLY) else lambda _: numbers
-        return sp.Piecewise(
-            *(
-                (Search(part, lambda p, i=i: self.used(p) and branch(p) == i).repaired(), condition)
-                for i, (part, condition) in enumerate(e.args)
-            ),
-            evaluate=False,
-        )
+
+        def used_in(i: int) -> Callable[[float], bool]:
+            return lambda point: self.used(point) and bool(branch(point) == i)
+
+        branches = [
+            (Search(part, used_in(i)).repaired(), condition)
+            for i, (part, condition) in enumerate(e.args)
+        ]
+        return sp.Piecewise(*branches, evaluate=False)
 
     def _by_branches(self, written: sp.Expr, failures: Sequence[Failure]) -> sp.Expr | None:
         """Put polynomials and tails before the expression where it fails."""
@@ -223,7 +226,7 @@ class Search:
         found: list[float] = []
         for inside, test in zip((finite, right), tests, strict=True):
             for i in np.flatnonzero(inside[1:] != inside[:-1]):
-                edge = _bisected(test, points[i], points[i + 1])
+                edge = _bisected(test, points[int(i)], points[int(i) + 1])
                 found += [edge * (1 + s * f) for s in (-1, 1) for f in (1e-12, 1e-4, 2e-3, 0.02)]
         return found
 
