@@ -60,7 +60,7 @@ def _sech_squared(a: sp.Expr) -> sp.Expr:
     return 4 * s / (1 + s) ** 2
 
 
-PAIRS: tuple[tuple[type, int, int, Callable[[sp.Expr, sp.Expr], sp.Expr]], ...] = (
+PAIRS: tuple[tuple[Any, int, int, Callable[[sp.Expr, sp.Expr], sp.Expr]], ...] = (
     (sp.tanh, 2, -1, lambda w, a: -w * _sech_squared(a)),
     (sp.tanh, 1, 1, lambda w, a: 2 * w * Logistic(2 * a)),
     (sp.tanh, 1, -1, lambda w, a: -2 * w * Logistic(-2 * a)),
@@ -110,6 +110,10 @@ def _logistics(terms: list[sp.Expr]) -> list[sp.Expr]:
     """Join w σ(a) − w σ(b) = −w σ(a) σ(−b) expm1(b − a), for a − b a number."""
     for term in list(terms):
         for first in term.atoms(Logistic) if term in terms else ():
+            if (partner := -term * first) in terms:  # σ − σ² = σ(a) σ(−a)
+                terms.remove(term)
+                terms.remove(partner)
+                return _logistics([*terms, _product(term * Logistic(-first.args[0]))])
             for other in list(terms):
                 for second in other.atoms(Logistic) - {first}:
                     a, b = first.args[0], second.args[0]
