@@ -9,17 +9,18 @@ By name: linear z, relu max(0, z), erf erf(z/√2) (Saad & Solla 1995), softplus
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
+import mpmath
 import sympy as sp
-from sympy.calculus.singularities import singularities
 
 from statmech_bn import activation_text
 from statmech_bn.activation_analysis import filled, kinks, sifted, with_value_at_kinks
 from statmech_bn.activation_jumps import jump
 from statmech_bn.checks import instance
+from statmech_bn.codegen.singularities import pole
+from statmech_bn.codegen.stable import stable
 from statmech_bn.errors import InvalidSetup, InvalidStore, closest, invalid
 
 z = activation_text.SYMBOL
@@ -186,12 +187,18 @@ def _check_values(found: Activation) -> None:
             ) from error
         if any(abs(v.imag) > 1e-12 or not abs(v.real) < 1e30 for v in values):
             raise invalid(
-                "activation", "finite real values and slopes for real z", found.expression
+                "activation",
+                "finite real values and slopes for real z",
+                found.expression,
+                f"{expression} at z = {probes} is {values}.",
             )
     for expression, what in ((found.expression, "values"), (found.derivative, "slopes")):
-        if (pole := _pole(expression)) is not None:
+        if (point := pole(expression, z)) is not None:
             raise invalid(
-                "activation", f"finite {what} everywhere", found.expression, f"Look at z = {pole}."
+                "activation",
+                f"finite {what} everywhere",
+                found.expression,
+                f"Look at z = {mpmath.nstr(point, 6)}.",
             )
     for kink in found.kinks:
         left, right = (
@@ -200,22 +207,11 @@ def _check_values(found: Activation) -> None:
         if abs(left - right) > 1e-6 * (1 + abs(left)):
             raise invalid("activation", "a continuous function", found.expression, STEP)
     _check_jumps(found)
+    for expression in (found.expression, found.derivative):
+        stable(expression)
 
 
 def _check_jumps(found: Activation) -> None:
     """Refuse an activation that jumps, without solving an equation."""
     if jump(found.expression) is not None:
         raise invalid("activation", "a continuous function", found.expression, STEP)
-
-
-def _pole(expression: sp.Expr) -> sp.Expr | None:
-    """Find a real point at which an expression has no finite limit, if SymPy sees one."""
-    try:
-        points = singularities(expression, z, sp.S.Reals)
-        for point in points if points.is_FiniteSet else itertools.islice(points, 1):
-            limits = [sp.limit(expression, z, point, side) for side in "+-"]
-            if not all(limit.is_finite for limit in limits):
-                return point
-    except (NotImplementedError, ValueError, TypeError):  # SymPy cannot say
-        return None
-    return None

@@ -1,5 +1,6 @@
 """What follows from an expression: derivative, kinks, name, text."""
 
+import numpy as np
 import pytest
 import sympy as sp
 
@@ -89,3 +90,39 @@ def test_the_slope_at_a_kink_is_that_of_least_magnitude(expression, slopes):
 def test_a_true_jump_is_refused(expression):
     with pytest.raises(sbn.errors.InvalidSetup, match="a continuous function"):
         sbn.activation(expression)
+
+
+POLES = [
+    (x / sp.sin(x), "3.14159"), (sp.tan(x), "1.5708"), (1 / x, "0.0"), (x / (x - 1), "1.0"),
+    (1 / (x**2 - 2), "1.41421"), (x / (sp.exp(x) - 2), "0.693147"), (1 / (x - 1) ** 2, "1.0"),
+    (x / (x - 1000), "1000"), (1 / (x + sp.tanh(x) - 1), "0.521298"), (sp.log(x**2), "0.0"),
+    (sp.exp(1 / x), "0.0"), (sp.Piecewise((1 / (x - 5), x > 1), (x, True)), "5.0"),
+    (sp.sqrt(sp.Abs(x)), "0.0"), (sp.sqrt(x + 10), "-10.0"), (sp.log(x), "-3.1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "place"), POLES, ids=str)
+def test_a_pole_is_refused_with_its_place(expression, place):
+    with pytest.raises(sbn.errors.InvalidSetup, match=rf"z = .*{place}"):
+        sbn.activation(expression)
+
+
+HOLES = [
+    x / sp.tanh(x), (sp.exp(x) - 1) / x, sp.sinc(x),
+    sp.Piecewise((sp.sin(x) / x, sp.Ne(x, 0)), (1, True)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", HOLES, ids=str)
+def test_a_hole_runs_at_all_levels(expression):
+    """The three levels agree: errors of the mean over replicas, and 1/N beside."""
+    setup, start = sbn.TeacherStudent(expression, "weight", 4), sbn.OrderParameters(0.2)
+    time, rate = [0.0, 1.0], 0.3
+    flow = sbn.macroscopic(setup, rate, time, start).overlap.values.ravel()[-1]
+    chain = sbn.mesoscopic(setup, rate, time, start, 1000, replicas=16).overlap
+    vectors = sbn.microscopic(setup, rate, time, start, 1000, replicas=4).overlap
+    for found in (chain, vectors):
+        last = found.isel(time=-1).values.ravel()
+        error = last.std(ddof=1) / np.sqrt(last.size)
+        assert np.isfinite(last).all()
+        assert abs(last.mean() - flow) < 4 * error + 2e-3

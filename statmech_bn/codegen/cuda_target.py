@@ -29,6 +29,9 @@ class CUDAPrinter(C99CodePrinter):
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"(({self._print(expr.args[0])}) > 0.0 ? 1.0 : 0.0)"
 
+    def _print_ErfComplement(self, expr: sp.Function) -> str:
+        return f"erfc({self._print(expr.args[0])})"
+
     def _print_Integer(self, expr: sp.Integer) -> str:
         return f"{int(expr)}.0"
 

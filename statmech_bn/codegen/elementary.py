@@ -1,4 +1,4 @@
-r"""exp, log and erf without branches or calls: a loop over them becomes vector instructions.
+r"""exp, log, tanh and erf without branches or calls: a loop over them becomes vector instructions.
 
 Those of the C library cost 4 to 8 ns for each number, most of the time of a simulated step. Here
 x = k log 2 + r with |r| ≤ ½ log 2, and 2ᵏ is written into the bits of a number; log x takes them
@@ -8,8 +8,14 @@ apart again. The series of exp r and of artanh are cut where they reach rounding
     log x = k log 2 + 2 Σ_{n≤9} s²ⁿ⁺¹/(2n+1),   s = (f − 1)/(f + 1),  x = 2ᵏ f,  ½ ≤ f² < 2
     erf x = (1 − e) + e p(x),   e = exp(−x²),  p = 1 − exp(x²) erfc x  for 0 ≤ x
 
-where p/y is a polynomial in y = x/(x + POLE), fitted on Chebyshev nodes. That of exp and log is
-accurate to 3 units in the last place, erf to 4·10⁻¹⁶. A result below 10⁻³⁰⁷ is 0.
+    erfc x = e q(x)/(1 + 2x),         q = (1 + 2x) exp(x²) erfc x   for 0 ≤ x
+    expm1 x = 2ᵏ (exp r − 1) + (2ᵏ − 1)
+    log1p x = log u + (x − (u − 1))/u,   u = 1 + x rounded
+    tanh x  = −t/(2 + t),                t = expm1(−2x)             for 0 ≤ x
+
+where p/y is a polynomial in y = x/(x + POLE), and q one in (x − 2)/(x + 2), fitted on Chebyshev
+nodes; 1 − e is a series for x < 0.1. exp and log are accurate to 3 units in the last place, the
+others to 8, erfc also by the rounding of x². A result of exp below 10⁻³⁰⁷ is 0.
 """
 
 from __future__ import annotations
@@ -36,6 +42,14 @@ SMALLEST, LARGEST = -707.7, math.log(np.finfo(float).max)
 LAST, POLE = 6.0, 2.25
 """erf is 1 to rounding beyond LAST; with this POLE few terms of p are enough."""
 WIDTH = LAST / (LAST + POLE)
+END = 27.0
+"""erfc 27 is below every number."""
+CENTRE = 2.0
+"""Where (x − 2)/(x + 2) is 0."""
+ERFC_HIGH = (END - CENTRE) / (END + CENTRE)
+EXPM1_SERIES = tuple(1 / math.factorial(n) for n in range(14, 0, -1))
+GAUSS_SERIES = tuple((-1.0) ** n / math.factorial(n + 1) for n in range(5, -1, -1))
+"""(1 − exp(−y))/y in powers of y."""
 
 
 def _erf_series() -> tuple[float, ...]:
@@ -48,7 +62,17 @@ def _erf_series() -> tuple[float, ...]:
     return tuple(float(coefficient) for coefficient in series[::-1])
 
 
+def _erfc_series() -> tuple[float, ...]:
+    nodes = chebyshev.chebpts1(26)
+    t = -1.0 + (ERFC_HIGH + 1) * (1 + nodes) / 2
+    x = CENTRE * (1 + t) / (1 - t)
+    q = (1 + 2 * x) * scipy.special.erfcx(x)
+    series = chebyshev.cheb2poly(chebyshev.chebfit(nodes, q, nodes.size - 1))
+    return tuple(float(coefficient) for coefficient in series[::-1])
+
+
 ERF_SERIES = _erf_series()
+ERFC_SERIES = _erfc_series()
 inlined = numba.njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
 """LLVM turns a loop into vector instructions only if nothing in it is called."""
 
@@ -88,9 +112,47 @@ def log(x):
 
 
 @inlined
+def expm1(x):
+    """Evaluate eˣ − 1."""
+    shifted = x * (1.0 / math.log(2.0)) + SHIFT
+    k = shifted - SHIFT
+    rest = (x - k * LOG2_HIGH) - k * LOG2_LOW
+    exponent = (np.float64(shifted).view(np.int64) << 52) + (1022 << 52)  # of 2ᵏ⁻¹: no overflow
+    half = np.int64(exponent).view(np.float64)
+    result = 2.0 * (half * (rest * polynomial(EXPM1_SERIES, rest)) + (half - 0.5))
+    return np.inf if x > LARGEST else (-1.0 if x < -40.0 else result)
+
+
+@inlined
+def log1p(x):
+    """Evaluate log(1 + x); NaN below −1."""
+    u = 1.0 + x
+    lost = (x - (u - 1.0)) / u
+    return log(u) + (lost if abs(lost) < 1.0 else 0.0)  # NaN where u is 0 or infinite
+
+
+@inlined
+def tanh(x):
+    """Evaluate tanh x."""
+    t = expm1(-2.0 * abs(x))
+    return math.copysign(t / (2.0 + t), x)
+
+
+@inlined
 def erf(x, gauss):
     """Evaluate erf x, given exp(−x²), which its derivative needs as well."""
     size = LAST if abs(x) > LAST else abs(x)
-    y = size / (size + POLE)
+    y, square = size / (size + POLE), size * size
     p = y * polynomial(ERF_SERIES, y * (2.0 / WIDTH) - 1.0)
-    return math.copysign((1.0 - gauss) + gauss * p, x)
+    beyond = square * polynomial(GAUSS_SERIES, square) if size < 0.1 else 1.0 - gauss
+    return math.copysign(beyond + gauss * p, x)
+
+
+@inlined
+def erfc(x, gauss):
+    """Evaluate erfc x, given exp(−x²)."""
+    size = END if abs(x) > END else abs(x)
+    t = (size - CENTRE) / (size + CENTRE)
+    scaled = (2.0 * t + (1.0 - ERFC_HIGH)) / (1.0 + ERFC_HIGH)
+    right = gauss * polynomial(ERFC_SERIES, scaled) / (1.0 + 2.0 * size)
+    return right if x >= 0.0 else 2.0 - right

@@ -22,6 +22,7 @@ from sympy.printing.pycode import PythonCodePrinter
 from statmech_bn.codegen import elementary
 from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.program import Program, form_for, named, prepare, printed, shared
+from statmech_bn.codegen.rewriting import ErfComplement
 from statmech_bn.compile_cache import GENERATED
 
 _IMPORT = threading.Lock()
@@ -30,7 +31,7 @@ HEADER = "import math\n\nfrom numba import cfunc, njit, types\n\n\n"
 ARRAY_HEADER = (
     f"# {hashlib.sha256(Path(elementary.__file__).read_bytes()).hexdigest()}\nimport math\n\n"
     "from numba import cfunc, types\n\n"
-    "from statmech_bn.codegen.elementary import erf, exp, log\n\n\n"
+    "from statmech_bn.codegen.elementary import erf, erfc, exp, expm1, log, log1p, tanh\n\n\n"
 )
 ARRAY_OPTIONS = 'cache=True, error_model="numpy", fastmath={"contract"}'
 
@@ -47,10 +48,8 @@ class NumbaPrinter(PythonCodePrinter):
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"(1.0 if {self._print(expr.args[0])} > 0.0 else 0.0)"
 
-    def _print_tanh(self, expr: sp.tanh) -> str:
-        # Three times faster than libm's, absolute error 2e-16 (it cancels near 0).
-        growth = self._print(sp.exp(2 * sp.Abs(expr.args[0])))
-        return f"math.copysign(1.0 - 2.0/(1.0 + {growth}), {self._number(expr.args[0])})"
+    def _print_ErfComplement(self, expr: sp.Function) -> str:
+        return f"math.erfc{self._number(expr.args[0])}"
 
     def _print_Integer(self, expr: sp.Integer) -> str:
         return f"{int(expr)}.0"  # integer powers of integers overflow in compiled code
@@ -74,12 +73,28 @@ class ArrayPrinter(NumbaPrinter):
     def _print_log(self, expr: sp.Expr) -> str:
         return f"log{self._number(expr.args[0])}"
 
+    def _print_expm1(self, expr: sp.Expr) -> str:
+        return f"expm1{self._number(expr.args[0])}"
+
+    def _print_log1p(self, expr: sp.Expr) -> str:
+        return f"log1p{self._number(expr.args[0])}"
+
+    def _print_tanh(self, expr: sp.Expr) -> str:
+        return f"tanh{self._number(expr.args[0])}"
+
     def _print_ErfGivenGauss(self, expr: sp.Expr) -> str:
         return f"erf({', '.join(map(self._print, expr.args))})"
+
+    def _print_ErfcGivenGauss(self, expr: sp.Expr) -> str:
+        return f"erfc({', '.join(map(self._print, expr.args))})"
 
 
 class ErfGivenGauss(sp.Function):
     """The function erf(a, exp(−a²)) of `elementary`."""
+
+
+class ErfcGivenGauss(sp.Function):
+    """The function erfc(a, exp(−a²)) of `elementary`."""
 
 
 def _printed(expr: sp.Expr, printer: type[NumbaPrinter] = NumbaPrinter) -> str:
@@ -87,10 +102,15 @@ def _printed(expr: sp.Expr, printer: type[NumbaPrinter] = NumbaPrinter) -> str:
 
 
 def _prepare_for_arrays(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
-    """Prepare expressions such that erf a and its derivative share exp(−a²)."""
+    """Prepare expressions such that erf a, erfc a and their derivative share exp(−a²)."""
     renamed, names = named(expressions, arguments)
     forms = map(form_for(arguments), renamed)
-    given = [e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))) for e in forms]
+    given = [
+        e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))).replace(
+            ErfComplement, lambda a: ErfcGivenGauss(a, sp.exp(-(a**2)))
+        )
+        for e in forms
+    ]
     return shared(given, names)
 
 

@@ -1,44 +1,20 @@
-"""Vectorised functions on arrays: SymPy's SciPy printer with broadcasting Max, Min and steps."""
+"""Vectorised functions on arrays of NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 import scipy.special
 import sympy as sp
-from sympy.printing.numpy import SciPyPrinter
 
 from statmech_bn.codegen.names import identifier
+from statmech_bn.codegen.numpy_printer import NumPyPrinter
 from statmech_bn.codegen.program import Program, prepare, printed
 
 LARGEST_INTEGER = 2**53
 """Integers below are exact as floats."""
-
-
-class NumPyPrinter(SciPyPrinter):
-    """Prints what NumPy and SciPy evaluate elementwise."""
-
-    def _print_Integer(self, expr: sp.Integer) -> str:
-        # NumPy has no functions of integers beyond 64 bits; rational coefficients make such.
-        text = str(super()._print_Integer(expr))
-        return text if abs(int(expr)) < LARGEST_INTEGER else f"{float(expr)!r}"
-
-    def _print_Max(self, expr: sp.Max) -> str:
-        return reduce(lambda a, b: f"numpy.maximum({a}, {b})", map(self._print, expr.args))
-
-    def _print_Min(self, expr: sp.Min) -> str:
-        return reduce(lambda a, b: f"numpy.minimum({a}, {b})", map(self._print, expr.args))
-
-    def _print_Heaviside(self, expr: sp.Heaviside) -> str:
-        return f"numpy.heaviside({self._print(expr.args[0])}, 0.0)"
-
-    def _print_Pow(self, expr: sp.Pow, **settings: Any) -> str:
-        text = super()._print_Pow(expr, **settings)
-        # A number of NumPy's own, such as numpy.sqrt(2), would make arrays of float32 float64.
-        return f"float({text})" if expr.is_number else text
 
 
 def numpy_source(program: Program, name: str = "generated") -> str:

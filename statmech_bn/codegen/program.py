@@ -18,7 +18,8 @@ from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedErr
 from statmech_bn.activation_text import SYMBOL
 from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.names import check_names
-from statmech_bn.codegen.stable import by_rules, stable
+from statmech_bn.codegen.rewriting import by_rules
+from statmech_bn.codegen.stable import stable
 from statmech_bn.errors import NotPrintable, invalid
 
 

@@ -27,7 +27,6 @@ from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
 from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
-from statmech_bn.online.schedules import Pieces, Schedule, prepare
 from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 

@@ -5,8 +5,8 @@ evaluation then costs far more than the solver, and a multistep method asks for 
 (Petzold 1983), which turns to a stiff method where γ or L relax fast.
 
 With a kink of g at zero the flow on one side of γ = 0 is continued beyond by its limit, as in
-`statmech_bn.online.flow.trajectory`. Beyond zero γ then falls by c∫η_γ dt, with c of the limit, which
-says when it has passed zero.
+`statmech_bn.online.flow.trajectory`. Beyond zero γ then falls by c∫η_γ dt, with c of the limit,
+which says when it has passed zero.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, Flow
 from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, NEAREST, STOPPED, on_side
-from statmech_bn.online.schedules import Pieces
 from statmech_bn.online.schedules.pieces import integral_until, value_on
+from statmech_bn.online.schedules.schedule import Pieces
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Local tolerances; they keep trajectories within 1e-6."""

@@ -11,8 +11,8 @@ the slope is that of the side of γu. So
 
 Where A₂ leads away on both sides, N → ∞ has no single limit: the samples of the first step choose
 the side. A trajectory that comes to γ = 0 later passes or rests by the same signs, whatever c₀ is:
-it comes to the neighbourhood of zero, never to zero (`statmech_bn.online.flow.trajectory`). It does not
-leave again, since R rests too and A₂(0±) depends on R alone. That is the sliding solution of
+it comes to the neighbourhood of zero, never to zero (`statmech_bn.online.flow.trajectory`). It does
+not leave again, since R rests too and A₂(0±) depends on R alone. That is the sliding solution of
 A. F. Filippov, Differential Equations with Discontinuous Righthand Sides (Kluwer, 1988).
 """
 
@@ -24,7 +24,6 @@ from statmech_bn.activations import z
 from statmech_bn.errors import invalid
 from statmech_bn.online.flow.trajectory import NEAREST
 from statmech_bn.online.rates.states import averages
-from statmech_bn.online.schedules import Pieces
 from statmech_bn.online.schedules.pieces import integral_until
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
