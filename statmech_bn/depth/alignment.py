@@ -150,7 +150,7 @@ def _mean_ratio(numerator: np.ndarray, denominator: np.ndarray) -> float:
 def _variances(network: DeepNetwork, inputs: np.ndarray) -> np.ndarray:
     """Mean-field variance of the fields of each hidden layer; the first one's gain is 1."""
     q = np.empty(network.depth)
-    q[0] = 1.0 if network.normalization == "batch" else np.mean(np.asarray(inputs) ** 2)
+    q[0] = 1.0 if network.normalizer.of_batch else np.mean(np.asarray(inputs) ** 2)
     for level in range(1, network.depth):
         q[level] = network.layer.next_variance(q[level - 1])
     return q
@@ -158,8 +158,10 @@ def _variances(network: DeepNetwork, inputs: np.ndarray) -> np.ndarray:
 
 def _has_theory(network: DeepNetwork, inputs: np.ndarray) -> bool:
     squares = np.mean(np.asarray(inputs) ** 2, axis=-1)
-    is_dense = network.normalization == "none" and network.kernel == 1 and np.ndim(inputs) == 2
-    return bool(is_dense and np.allclose(squares, squares.flat[0]))
+    is_dense = network.kernel == 1 and np.ndim(inputs) == 2
+    return bool(
+        is_dense and not network.normalizer.of_batch and np.allclose(squares, squares.flat[0])
+    )
 
 
 def _mean_field(network: DeepNetwork, inputs: np.ndarray, logits: np.ndarray) -> np.ndarray:

@@ -39,12 +39,13 @@ from scipy.optimize import brentq
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import choice, count, instance, real, vector
+from statmech_bn.checks import count, instance, real, vector
 from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.normalization import Normalization
+from statmech_bn.symbolic.correlation_map import layer_normalization
 
-NORMALIZATIONS = ("none", "batch")
 SMALLEST_VARIANCE = 1e-300
 """Products of smaller ones vanish."""
 MARGINAL = 1e-7
@@ -89,7 +90,7 @@ class Layer:
         batch_size: int | None = None,
     ) -> None:
         g = as_activation(activation)
-        choice("normalization", normalization, NORMALIZATIONS)
+        rule = layer_normalization(normalization)
         bias = real("bias_variance", bias_variance, minimum=0.0)
         if weight_variance is None:
             if bias >= 1:
@@ -100,20 +101,25 @@ class Layer:
             raise invalid("weight_variance", "a number > 0", weight)
         if batch_size is not None:
             batch_size = count("batch_size", batch_size, 3)
-        values = {"activation": g, "normalization": normalization, "batch_size": batch_size}
+        values = {"activation": g, "normalization": rule.name, "batch_size": batch_size}
         for name, value in {**values, "weight_variance": weight, "bias_variance": bias}.items():
             object.__setattr__(self, name, value)
 
+    @property
+    def normalizer(self) -> Normalization:
+        """The normalization as an object."""
+        return layer_normalization(self.normalization)
+
     def next_variance(self, variance: ArrayLike) -> np.ndarray:
         """Return q'; 1 under batch normalization."""
-        if self.normalization == "batch":
+        if self.normalizer.of_batch:
             return np.ones_like(np.asarray(variance, dtype=float))
         return self.weight_variance * kernel(self.activation, 1.0, variance) + self.bias_variance
 
     def next_correlation(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return c' of two inputs whose fields have variance q and correlation c."""
         g = self.activation
-        if self.normalization == "batch":
+        if self.normalizer.of_batch:
             common, own = kernel(g, 0.0), kernel(g, 1.0)
             mapped = (kernel(g, correlation) - common) / (own - common)
             if self.batch_size is None:
@@ -127,14 +133,14 @@ class Layer:
     def slope(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return dc'/dc, by Price's theorem an average of slopes; for infinite batches."""
         g = self.activation
-        if self.normalization == "batch":
+        if self.normalizer.of_batch:
             return kernel(g, correlation, 1.0, slopes=True) / (kernel(g, 1.0) - kernel(g, 0.0))
         scale = self.weight_variance * np.asarray(variance) / self.next_variance(variance)
         return scale * kernel(g, correlation, variance, slopes=True)
 
     def gradient_multiplier(self, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return χ, by which the mean square of a gradient grows on its way back."""
-        if self.normalization == "batch":
+        if self.normalizer.of_batch:
             return np.broadcast_to(self.slope(1.0), np.shape(variance))
         return self.weight_variance * kernel(self.activation, 1.0, variance, slopes=True)
 
@@ -184,7 +190,7 @@ def propagate(
     instance("layer", layer, Layer)
     depth = count("depth", depth, 1)
     q = np.empty(depth + 1)
-    q[0] = 1.0 if layer.normalization == "batch" else real("variance", variance, SMALLEST_VARIANCE)
+    q[0] = 1.0 if layer.normalizer.of_batch else real("variance", variance, SMALLEST_VARIANCE)
     start = vector("correlation", correlation, -1.0, 1.0)
     c = np.empty((start.size, depth + 1))
     c[:, 0] = start
@@ -231,7 +237,7 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     slope = float(layer.slope(1.0, q))
     if slope <= 1 + MARGINAL:
         return FixedPoint(1.0, q, slope)
-    if layer.normalization == "batch":
+    if layer.normalizer.of_batch:
         return FixedPoint(0.0, 1.0, float(layer.slope(0.0)))
 
     def excess(c: float) -> float:

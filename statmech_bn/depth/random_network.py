@@ -68,7 +68,7 @@ def measure_correlation(
     seed, scale = integer("seed", seed, 0), np.sqrt(real("variance", variance, minimum=0.0))
     paired = 2 * pairs * start.size
     samples = paired
-    if layer.normalization == "batch":
+    if layer.normalizer.of_batch:
         samples = count("batch_size", batch_size, 2 * paired, "Half of it is to be unrelated.")
     g = numpy_function([layer.activation.expression], [z])
     c, q = np.empty((start.size, networks, depth + 1)), np.empty((networks, depth + 1))
@@ -80,7 +80,7 @@ def measure_correlation(
                 weights = generator.standard_normal((width, width))
                 h = g(h)[0] @ weights * np.sqrt(layer.weight_variance / width)
                 h += np.sqrt(layer.bias_variance) * generator.standard_normal(width)
-            if layer.normalization == "batch":
+            if layer.normalizer.of_batch:
                 h = (h - h.mean(axis=0)) / h.std(axis=0)
             c[:, network, level] = _cosines(h[:paired]).reshape(start.size, pairs).mean(axis=1)
             q[network, level] = np.mean(h**2)
@@ -90,7 +90,7 @@ def measure_correlation(
     }
     coordinates = {"start": start, "replica": np.arange(networks), "depth": np.arange(depth + 1)}
     attributes = layer_attributes(layer) | {"level": "microscopic", "width": width, "seed": seed}
-    if layer.normalization == "batch":
+    if layer.normalizer.of_batch:
         attributes["batch_size"] = samples
     return describe(xr.Dataset(data, coordinates, attributes))
 

@@ -48,7 +48,7 @@ def train(
     """
     inputs, labels = check_batch(network, inputs, labels)
     rate = real("learning_rate", learning_rate, minimum=0.0)
-    size = count("batch_size", batch_size, 3 if network.normalization == "batch" else 1)
+    size = count("batch_size", batch_size, network.normalizer.smallest_group)
     epochs, replicas = count("epochs", epochs, 1), count("replicas", replicas, 1)
     seed, samples = integer("seed", seed, 0), labels.size
     if size > samples:

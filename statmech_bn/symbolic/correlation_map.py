@@ -28,6 +28,7 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.checks import as_expression, choice, flag
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import BatchNormalization, Normalization, Unnormalized
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import u, v
 
@@ -37,6 +38,13 @@ q = sp.Symbol("q", positive=True)
 """Variance of the fields."""
 depth = sp.Symbol("l", positive=True)
 """Number of layers behind the inputs."""
+NORMALIZATIONS = {rule.name: rule for rule in (Unnormalized(), BatchNormalization())}
+"""Normalizations of the layers of a deep network."""
+
+
+def layer_normalization(name: str) -> Normalization:
+    """Return the normalization that a layer of a deep network can have, or raise InvalidSetup."""
+    return NORMALIZATIONS[choice("normalization", name, NORMALIZATIONS)]
 
 
 def correlation_kernel(activation: str | sp.Expr | Activation, slopes: bool = False) -> sp.Expr:
@@ -102,12 +110,12 @@ def correlation_map(
     >>> correlation_map("erf")
     6*asin(c/2)/pi
     """
-    choice("normalization", normalization, ("none", "batch"))
+    rule = layer_normalization(normalization)
     value = as_expression("variance", variance)
     if value.is_positive is False:
         raise invalid("variance", "a number or an expression > 0", variance)
     kernel = correlation_kernel(activation).subs(q, sp.nsimplify(value))
-    common = kernel.subs(c, 0) if normalization == "batch" else 0
+    common = kernel.subs(c, 0) if rule.of_batch else 0
     return sp.expand(sp.simplify((kernel - common) / (kernel.subs(c, 1) - common)))
 
 
@@ -135,9 +143,9 @@ def gradient_multiplier(
     >>> gradient_multiplier("relu"), gradient_multiplier("relu", "batch")
     (1, pi/(-1 + pi))
     """
-    choice("normalization", normalization, ("none", "batch"))
+    rule = layer_normalization(normalization)
     kernel, slopes = (correlation_kernel(activation, which).subs(q, 1) for which in (False, True))
-    common = kernel.subs(c, 0) if normalization == "batch" else 0
+    common = kernel.subs(c, 0) if rule.of_batch else 0
     return sp.factor(sp.simplify(slopes.subs(c, 1) / (kernel.subs(c, 1) - common)))
 
 

@@ -21,6 +21,12 @@ import sympy as sp
 
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.activations import z
+from statmech_bn.normalization import (
+    BatchNormalization,
+    Normalization,
+    Unnormalized,
+    WeightNormalization,
+)
 from statmech_bn.symbolic.flow import UNIT_FIELDS
 from statmech_bn.symbolic.gamma_decay import batch_moments, excess_kurtosis
 from statmech_bn.symbolic.gaussian import gaussian_average
@@ -28,26 +34,29 @@ from statmech_bn.symbolic.rates import fixed_point
 from statmech_bn.symbolic.symbols import Delta, M, u, v, zeta
 
 ACTIVATIONS = ("linear", "relu")
-STUDENTS = ("none", "weight", "weight_gamma_decay", "batch_as_gamma_decay", "batch")
-REMARKS = {
-    "none": "",
-    "weight": "",
-    "weight_gamma_decay": (
+PENALIZED, PUBLISHED = "weight_gamma_decay", "batch_as_gamma_decay"
+STUDENTS: dict[str, tuple[Normalization, str]] = {
+    Unnormalized.kind: (Unnormalized(), ""),
+    WeightNormalization.kind: (WeightNormalization(), ""),
+    PENALIZED: (
+        WeightNormalization(),
         "With a penalty B does not vanish at R = 1: (R₀, γ₀) is the limit while L grows, and the "
-        "rates are those at the length L."
+        "rates are those at the length L.",
     ),
-    "batch_as_gamma_decay": (
+    PUBLISHED: (
+        WeightNormalization(),
         "Luo et al.: population normalization with the ζ of statistics that are independent of "
-        "the sample."
+        "the sample.",
     ),
-    "batch": (
+    BatchNormalization.kind: (
+        BatchNormalization(),
         "Exact at finite M. A sample is one of the M that normalize it, so that γ₀ shrinks half "
         "as much. The projection leaves M − 2 of M directions and the noise carries E[1/σ_B²] = "
         "M/(M − 3): η_max is below that of weight normalization, where gamma decay puts it above. "
-        "At R = 1 a linear unit has no noise left; ReLU has, so its length grows."
+        "At R = 1 a linear unit has no noise left; ReLU has, so its length grows.",
     ),
 }
-"""In what a row differs from the literature's, and why."""
+"""The normalization of each student, and in what its row differs from the literature's."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +128,20 @@ def independent_gamma_decay(activation: str) -> sp.Expr:
 
 
 def _row(unit: str, student: str) -> RateTableRow:
-    if student == "batch" and unit != "linear":
-        return RateTableRow(unit, student, None, None, None, None, None, REMARKS[student])
-    point = fixed_point(student if student in ("none", "batch") else "weight", unit)
+    rule, remark = STUDENTS[student]
+    if rule.of_batch and unit != "linear":
+        return RateTableRow(unit, student, None, None, None, None, None, remark)
+    point = fixed_point(rule, unit)
     penalty = sp.S.Zero
-    if student == "weight_gamma_decay":
+    if student == PENALIZED:
         penalty = zeta
-    elif student == "batch_as_gamma_decay":
+    elif student == PUBLISHED:
         penalty = independent_gamma_decay(unit)
     cells = {
         name: _positive(sp.factor(getattr(point, name).subs({Delta: 0, zeta: penalty})))
         for name in ("gamma", "overlap", "length", "maximum", "effective")
     }
-    return RateTableRow(unit, student, **cells, remark=REMARKS[student])
+    return RateTableRow(unit, student, **cells, remark=remark)
 
 
 def _positive(cell: sp.Expr) -> sp.Expr:

@@ -25,7 +25,7 @@ import sympy as sp
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.errors import NoClosedForm, invalid
-from statmech_bn.normalization import Normalization
+from statmech_bn.normalization import Normalization, Unnormalized
 from statmech_bn.normalization import normalization as as_normalization
 from statmech_bn.symbolic.flow import average_expressions, order_parameter_flow
 from statmech_bn.symbolic.symbols import A, B, D, Delta, L, M, R, eta, gamma, lamda, zeta
@@ -136,7 +136,7 @@ def divergence_learning_rate(activation: str | sp.Expr | Activation) -> sp.Expr:
     if right == left == 0:
         return sp.oo
     asymptote = right * sp.Max(0, z) - left * sp.Max(0, -z)
-    rate = order_parameter_flow("none", asymptote)[L] / L
+    rate = order_parameter_flow(Unnormalized(), asymptote)[L] / L
     far_out = sp.expand(sp.limit(sp.expand(rate), L, sp.oo))
     return sp.factor(-far_out.coeff(eta, 1) / far_out.coeff(eta, 2))
 
