@@ -18,6 +18,8 @@ with the correlation of the fields u_b, u_b' from `statmech_bn.depth.correlation
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
@@ -118,7 +120,8 @@ def gradient_squares(
     -------
     xarray.Dataset
         ``gradient_square`` (replica, layer) and the mean-field ``theory`` (layer): the product of
-        the multipliers χ of the layers from there up.
+        the multipliers of the layers from there up, with batch normalization those of a batch of
+        as many samples times positions.
     """
     inputs, labels = check_batch(network, inputs, labels)
     replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
@@ -128,7 +131,9 @@ def gradient_squares(
         done = forward(network, parameters, inputs)
         found = backward(network, parameters, done, labels).normalized
         square[replica] = [np.mean(g**2) for g in found]
-    factors = network.layer.gradient_multiplier(_variances(network, inputs)[:-1])
+    points = len(inputs) * (inputs.shape[1] if inputs.ndim == 3 else 1)
+    layer = replace(network.layer, batch_size=points if network.normalizer.of_batch else None)
+    factors = layer.gradient_multiplier(_variances(network, inputs)[:-1])
     data = {
         "gradient_square": (("replica", "layer"), square / square[:, -1:]),
         "theory": ("layer", np.append(np.cumprod(factors[::-1])[::-1], 1.0)),

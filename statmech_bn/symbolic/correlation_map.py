@@ -14,8 +14,16 @@ unrelated to the two, and to each other, this takes κ(0) = E[g]² off every ent
 By Price's theorem κ'(c) = q E[g'(√q u) g'(√q v)], so that the slope of either map at c = 1 is also
 the factor χ by which a layer multiplies the mean square of a gradient.
 
+Over a batch of B samples, which all are a part of mean and spread, the correlation ends at
+c = −1/(B − 1), and an activation that is linear on both sides of zero multiplies by
+
+    χ = [(B − 2) κ(1) + κ'(c) + κ(c)] / [(B − 3)(κ(1) − κ(c))],
+
+κ' here being E[g' g'] (`statmech_bn.depth.finite_batch` has any activation): for it and its slope,
+averages over the length of a Gaussian vector drop out.
+
 Sources: Cho & Saul 2009 (ReLU), Poole et al. 2016, Schoenholz et al. 2017 (without normalization);
-Yang et al. 2019 have χ = π/(π − 1) for ReLU with batch normalization.
+Yang et al. 2019 have χ = π/(π − 1) for ReLU with batch normalization, and χ at finite B.
 """
 
 from __future__ import annotations
@@ -27,7 +35,7 @@ import sympy as sp
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.checks import as_expression, choice, flag
-from statmech_bn.errors import invalid
+from statmech_bn.errors import NoClosedForm, invalid
 from statmech_bn.normalization import BatchNormalization, Normalization, Unnormalized
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import u, v
@@ -120,14 +128,18 @@ def correlation_map(
 
 
 def gradient_multiplier(
-    activation: str | sp.Expr | Activation, normalization: str = "none"
+    activation: str | sp.Expr | Activation,
+    normalization: str = "none",
+    batch_size: sp.Expr | int | None = None,
 ) -> sp.Expr:
-    """Derive χ, the slope of the map at c = 1, at variance 1.
+    """Derive χ, by which a gradient's mean square grows through a layer, at variance 1.
 
     Parameters
     ----------
     activation : str, sympy.Expr or Activation
     normalization : {"none", "batch"}
+    batch_size : int or sympy.Expr, optional
+        B > 3 of batch normalization; by default infinite, where χ is the slope of the map at c = 1.
 
     Returns
     -------
@@ -136,17 +148,43 @@ def gradient_multiplier(
     Raises
     ------
     NoClosedForm
-        A kernel is not elementary.
+        A kernel is not elementary, or at finite B the activation bends away from zero.
 
     Examples
     --------
     >>> gradient_multiplier("relu"), gradient_multiplier("relu", "batch")
     (1, pi/(-1 + pi))
+    >>> gradient_multiplier("linear", "batch", 8)
+    6/5
     """
     rule = layer_normalization(normalization)
     kernel, slopes = (correlation_kernel(activation, which).subs(q, 1) for which in (False, True))
+    if rule.of_batch and batch_size is not None:
+        size, own = _finite(batch_size), kernel.subs(c, 1)
+        _check_sides(as_activation(activation))
+        kernel, slopes = (part.subs(c, -1 / (size - 1)) for part in (kernel, slopes))
+        passed = (size - 2) * own + slopes + kernel
+        return sp.simplify(passed / ((size - 3) * (own - kernel)))
     common = kernel.subs(c, 0) if rule.of_batch else 0
     return sp.factor(sp.simplify(slopes.subs(c, 1) / (kernel.subs(c, 1) - common)))
+
+
+def _finite(batch_size: sp.Expr | int) -> sp.Expr:
+    size = as_expression("batch_size", batch_size)
+    if (size - 3).is_positive is False:
+        raise invalid("batch_size", "a number or an expression > 3", batch_size)
+    return size
+
+
+def _check_sides(activation: Activation) -> None:
+    """Raise NoClosedForm unless the activation is linear on both sides of zero."""
+    x = sp.Symbol("x", positive=True)
+    for side in (x, -x):
+        if sp.simplify(activation.expression.subs(z, side) / x).has(x):
+            raise NoClosedForm(
+                f"With {activation.expression} the batch's averages are no Gaussian ones. "
+                "statmech_bn.depth.batch_fixed_point integrates them."
+            )
 
 
 def late_correlation(activation: str | sp.Expr | Activation) -> sp.Expr:
