@@ -5,10 +5,10 @@ A wide layer has Gaussian fields h over its units, of the covariance K between t
     û = (h − μ_B)/√(σ_B² + ε),   x = g(γû + β),   K' = σ_w² E[x x'].
 
 K goes to a matrix that treats all samples alike. With G = 1 − 11'/B, the fields of a unit are then
-h − μ_B ~ N(0, s G): their length and their direction are independent, B σ_B² = s χ²_{B−1}, and
-û = ρ √(B − 1) (e_1·w, …, e_B·w) with ρ² = σ_B²/(σ_B² + ε), w uniform on the unit sphere of B − 1
-dimensions, and unit vectors e_i of the cosines c = −1/(B − 1). All that is asked of the activation
-are averages over one or two coordinates of w,
+h − μ_B ~ N(0, s G): their length and their direction are independent, B σ_B²/s has a chi-squared
+law of B − 1 degrees of freedom, and û = ρ √(B − 1) (e_1·w, …, e_B·w), ρ² = σ_B²/(σ_B² + ε), with w
+uniform on the unit sphere of B − 1 dimensions and unit vectors e_i of the cosines c = −1/(B − 1).
+All that is asked of the activation are averages over one or two coordinates of w,
 
     κ_f = E[f(û_i)²],   κ_f' = E[f(û_i) f(û_j)],   i ≠ j,
 
@@ -18,12 +18,12 @@ The covariance Π of the gradients with respect to the fields goes back through 
 Q = (G − û û'/B)/√(σ_B² + ε); as a matrix that treats all samples alike, and whose rows sum to zero,
 it is a multiple of G, and tr Q D G D Q gives the factor
 
-    λ = (σ_w²/B) E[((B − 1) κ_d + κ_d' − (2 − ρ²)(κ_t − κ_t'))/(σ_B² + ε)],   d = ∂x/∂û, t = û d,
+    χ = (σ_w²/B) E[((B − 1) κ_d + κ_d' − (2 − ρ²)(κ_t − κ_t'))/(σ_B² + ε)],   d = ∂x/∂û, t = û d,
 
 by which a gradient's mean square grows. The averages κ are those at given ρ. With ε = 0,
 E[1/σ_B²] = B/((B − 3) s) makes it
 
-    λ = [(B − 1) κ_d + κ_d' − κ_t + κ_t'] / [(B − 3)(κ_x − κ_x')],
+    χ = [(B − 1) κ_d + κ_d' − κ_t + κ_t'] / [(B − 3)(κ_x − κ_x')],
 
 in closed form for activations that are linear on both sides of zero
 (`statmech_bn.symbolic.gradient_multiplier`): (B − 2)/(B − 3) for the linear one, the least of all.
@@ -36,9 +36,9 @@ Small deviations K_ij ≠ K_ik of pairs, with all diagonal entries alike, change
 The sums over samples Σû = 0 and Σû² = B leave only E_11, E_12 and κ_x' in it.
 
 Averages over w are integrals over two angles by Gauss–Legendre panels that end at the kinks of g.
-Each rule is compared with one of half as many nodes; what is left of their difference is below
-`AGREEMENT`, relative where values exceed 1. Over ln σ_B² the trapezoidal rule converges
-exponentially.
+Nodes are doubled until two successive rules agree to `AGREEMENT`, relative where averages exceed 1;
+the finer one is off by far less. Over ln σ_B² the trapezoidal rule converges exponentially, to
+about 10⁻⁹.
 
 Source: Yang, Pennington, Rao, Sohl-Dickstein, Schoenholz 2019, arXiv:1902.08129, for ε = 0; its
 Gegenbauer series sums the same averages. The quadrature and ε > 0 are this project's.
@@ -93,7 +93,7 @@ class BatchFixedPoint:
     square, product : float
         E[x_i²] and E[x_i x_j] of the outputs of two samples.
     gradient_multiplier : float
-        λ, the factor by which the mean square of a gradient grows in a layer on its way back.
+        χ, the factor by which the mean square of a gradient grows in a layer on its way back.
     slope : float
         Factor by which deviations of the samples' correlations shrink in a layer; NaN for ε > 0.
     """
@@ -217,7 +217,7 @@ def _spreads(size: int, ratio: float) -> tuple[np.ndarray, np.ndarray]:
     lowest = max(typical - 2 * NEGLIGIBLE / (n - 2), min(typical, 0.0) - 2 * NEGLIGIBLE / n) - width
     highest = typical + np.log1p(2 * NEGLIGIBLE / n + width)
     level = spacing * np.arange(np.floor(lowest / spacing), np.ceil(highest / spacing) + 1)
-    x = level - np.log(ratio / size)  # ln χ²
+    x = level - np.log(ratio / size)  # ln(B σ_B²/s)
     return level, spacing * np.exp(n / 2 * (x - np.log(2)) - np.exp(x) / 2 - gammaln(n / 2))
 
 
