@@ -29,7 +29,7 @@ SIZES = (4, 5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 REMEDIES = {
     "scale": ("tanh", (0.1, 0.3, 1.0, 2.0, 4.0), ("scale", r"$\gamma$")),
     "shift": ("relu", (-0.5, 0.0, 0.5, 1.0, 2.0), ("shift", r"$\beta$")),
-    "epsilon": ("relu", (0.01, 0.1, 0.3, 0.6, 1.0), ("added to the variance", r"$\varepsilon$")),
+    "epsilon": ("relu", (0.01, 0.03, 0.1, 0.3, 1.0), ("added to the variance", r"$\varepsilon$")),
 }
 """What is changed → activation, values, long name and symbol."""
 REMEDY_SIZES = (6, 16)
@@ -128,8 +128,11 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
         ),
     }
     for name, (activation, values, _) in REMEDIES.items():
-        grid = {"activation": [activation], "batch_size": REMEDY_SIZES, name: values}
-        found |= {f"{name}/theory": (theory, grid), f"{name}/network": (measured, grid)}
+        between = np.geomspace if values[0] > 0 else np.linspace
+        line = np.union1d(values, between(values[0], values[-1], 30)).tolist()
+        grid = {"activation": [activation], "batch_size": REMEDY_SIZES}
+        found[f"{name}/theory"] = theory, {**grid, name: line}
+        found[f"{name}/network"] = measured, {**grid, name: values}
     grid = {
         "batch_size": TRAINED_SIZES, "depth": options.size("depths"), "learning_rate": RATES,
     }  # fmt: skip
@@ -142,7 +145,7 @@ def apart(tree: xr.DataTree, name: str, smallest: int = 6) -> xr.DataArray:
         tree[f"{name}/{kind}"]["gradient_multiplier"].load() for kind in ("network", "theory")
     )
     kept = measured.sel(batch_size=measured["batch_size"] >= smallest)
-    return kept - expected.sel(batch_size=kept["batch_size"])
+    return kept - expected.sel({dim: kept[dim] for dim in expected.dims})
 
 
 def scores(tree: xr.DataTree) -> pd.DataFrame:
