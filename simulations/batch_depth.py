@@ -11,7 +11,6 @@ batches; Yang et al. (2019) see networks train down to about 16/ln χ layers. Th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,8 @@ REMEDIES = {
     "epsilon": ("relu", (0.01, 0.03, 0.1, 0.3, 1.0), ("added to the variance", r"$\varepsilon$")),
 }
 """What is changed → activation, values, long name and symbol."""
+WITHOUT_REMEDY = {"scale": 1.0, "shift": 0.0, "epsilon": 0.01}
+"""Values that the remedies are compared with."""
 REMEDY_SIZES = (6, 16)
 """Batch sizes at which the remedies are tried."""
 LAYERS_OF_EPSILON = 3
@@ -142,7 +143,8 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
 def apart(tree: xr.DataTree, name: str, smallest: int = 6) -> xr.DataArray:
     """χ of networks less theory; below six samples the spread of channels has no variance."""
     measured, expected = (
-        tree[f"{name}/{kind}"]["gradient_multiplier"].load() for kind in ("network", "theory")
+        tree[f"{name}/{kind}"].to_dataset()["gradient_multiplier"].load()
+        for kind in ("network", "theory")
     )
     kept = measured.sel(batch_size=measured["batch_size"] >= smallest)
     return kept - expected.sel({dim: kept[dim] for dim in expected.dims})
@@ -167,10 +169,10 @@ def learned(tree: xr.DataTree) -> xr.DataArray:
     return (np.log(10) - loss).max("learning_rate").clip(min=0.0)
 
 
-def predicted_depth(batch_sizes: Sequence[int]) -> xr.DataArray:
+def predicted_depth(batch_sizes: xr.DataArray) -> xr.DataArray:
     """Layers after which gradients of ReLU networks have grown by e^16."""
     depths = [sbn.depth.batch_fixed_point("relu", int(n)).trainable_depth for n in batch_sizes]
-    return xr.DataArray(depths, {"batch_size": list(batch_sizes)})
+    return batch_sizes.copy(data=depths)
 
 
 def half_depth(tree: xr.DataTree) -> xr.DataArray:
@@ -193,7 +195,7 @@ def half_depth(tree: xr.DataTree) -> xr.DataArray:
 def depths(tree: xr.DataTree) -> pd.DataFrame:
     """Depth at which half is learned, beside 16/ln χ, for each batch size."""
     mean, error = sbn.study.mean_and_error(half_depth(tree))
-    predicted = predicted_depth(mean["batch_size"].values)
+    predicted = predicted_depth(mean["batch_size"])
     columns = {
         "half is learned at": mean.values,
         "standard error": error.values,
@@ -201,6 +203,32 @@ def depths(tree: xr.DataTree) -> pd.DataFrame:
         "ratio": (mean / predicted).values,
     }
     return pd.DataFrame(columns, index=[f"batch size {n}" for n in mean["batch_size"].values])
+
+
+def claims(tree: xr.DataTree) -> dict[str, tuple[list[xr.DataArray], list[xr.DataArray]]]:
+    """Return what `statmech_bn.study.decide` asks: claim → effects and rests."""
+    growth = tree["size/network"].to_dataset()["gradient_multiplier"].load()
+    growth = growth.sel(batch_size=growth["batch_size"] >= 6)
+    small, large = (growth.isel(batch_size=k, drop=True) for k in (0, -1))
+    weaker, rests = [], []
+    for name, (_, values, _) in REMEDIES.items():
+        measured = tree[f"{name}/network"].to_dataset()["gradient_multiplier"].load()
+        without, remedied = WITHOUT_REMEDY[name], values[0] if name == "scale" else values[-1]
+        weaker.append(measured.sel({name: without}) - measured.sel({name: remedied}))
+        rests.append(apart(tree, name))
+    fall = learned(tree)
+    ratio = half_depth(tree) / predicted_depth(fall["batch_size"])
+    return {
+        "Gradients grow by χ per layer, more in small batches": (
+            [small - large],
+            [apart(tree, "size")],
+        ),
+        "Networks train down to about 16/ln χ layers": (
+            [fall.isel(depth=0, drop=True) - fall.isel(depth=-1, drop=True)],
+            [ratio - 1],
+        ),
+        "A smaller γ, a larger β and a larger ε make χ smaller": (weaker, rests),
+    }
 
 
 def pairs(tree: xr.DataTree, name: str, dim: str) -> dict[str, tuple[xr.Dataset, xr.Dataset]]:
@@ -228,7 +256,7 @@ def figures(tree: xr.DataTree) -> sbn.study.Figures:
         for name, (activation, _, (_, symbol)) in REMEDIES.items()
     }
     trained = learned(tree)
-    predicted = predicted_depth(trained["batch_size"].values)
+    predicted = predicted_depth(trained["batch_size"])
     return {
         "growth": lambda: sbn.plot.gradient_growth(growth),
         "remedies": lambda: sbn.plot.gradient_growth(remedies),

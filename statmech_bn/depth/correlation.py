@@ -247,7 +247,7 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     """
     if instance("layer", layer, Layer).normalizer.of_batch and layer.batch_size:
         found = batch_fixed_point(layer.activation, layer.batch_size)
-        return FixedPoint(-1 / (layer.batch_size - 1), 1.0, found.slope)
+        return FixedPoint(-1 / (layer.batch_size - 1), 1.0, float(found.slope or 0.0))
     q = _fixed_variance(layer)
     slope = float(layer.slope(1.0, q))
     if slope <= 1 + MARGINAL:

@@ -94,8 +94,8 @@ class BatchFixedPoint:
         E[x_i²] and E[x_i x_j] of the outputs of two samples.
     gradient_multiplier : float
         χ, the factor by which the mean square of a gradient grows in a layer on its way back.
-    slope : float
-        Factor by which deviations of the samples' correlations shrink in a layer; NaN for ε > 0.
+    slope : float or None
+        Factor by which deviations of the samples' correlations shrink in a layer; None for ε > 0.
     """
 
     batch_size: int
@@ -103,7 +103,7 @@ class BatchFixedPoint:
     square: float
     product: float
     gradient_multiplier: float
-    slope: float
+    slope: float | None
 
     @property
     def trainable_depth(self) -> float:
@@ -198,13 +198,13 @@ def _with_epsilon(
     if excess(low) <= 0:
         gone = _averages(g, size, gamma, beta, np.exp(-12))
         multiplier = variance * gone["passed"] / (size * epsilon)
-        return BatchFixedPoint(size, 0.0, gone["square"], gone["square"], multiplier, np.nan)
+        return BatchFixedPoint(size, 0.0, gone["square"], gone["square"], multiplier, None)
     while excess(high) > 0:  # outputs are bounded by those at ρ = 1
         high += 12
     s = float(np.exp(brentq(excess, low, high, xtol=1e-10)))
     found = averages(s)
     multiplier = variance * found["back"] / size
-    return BatchFixedPoint(size, s, found["square"], found["product"], multiplier, np.nan)
+    return BatchFixedPoint(size, s, found["square"], found["product"], multiplier, None)
 
 
 def _spreads(size: int, ratio: float) -> tuple[np.ndarray, np.ndarray]:

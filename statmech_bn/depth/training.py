@@ -46,7 +46,7 @@ def train(
     xarray.Dataset
         ``loss`` and ``training_accuracy`` (replica, epoch), from epoch 0, the initialization. A run
         that diverges has infinite loss and accuracy 0 from there on. ``batch_loss``, of each batch
-        before its step, is NaN at epoch 0.
+        before its step, is that of the whole set at epoch 0.
     """
     inputs, labels = check_batch(network, inputs, labels)
     rate = real("learning_rate", learning_rate, minimum=0.0)
@@ -57,7 +57,6 @@ def train(
         raise invalid("batch_size", f"at most the {samples} samples", batch_size)
     loss, accuracy = np.full((replicas, epochs + 1), np.inf), np.zeros((replicas, epochs + 1))
     batch_loss = np.full((replicas, epochs + 1), np.inf)
-    batch_loss[:, 0] = np.nan
     for replica in range(replicas):
         parameters = network.initial(stream(seed, 25, replica))
         order = stream(seed, 26, replica)
@@ -76,8 +75,7 @@ def train(
                 found = cross_entropy(logits, labels)
             if not np.isfinite(found):
                 break
-            if epoch:
-                batch_loss[replica, epoch] = np.mean(losses)
+            batch_loss[replica, epoch] = np.mean(losses) if epoch else found
             loss[replica, epoch] = found
             accuracy[replica, epoch] = np.mean(np.argmax(logits, axis=1) == labels)
     dims = ("replica", "epoch")

@@ -18,7 +18,8 @@ ROOMS = (
     "sweeps", "symbolic",
 )  # fmt: skip
 RECORDS = {
-    "codegen.Program", "depth.FixedPoint", "depth.Gradients", "depth.Parameters", "depth.Pass",
+    "codegen.Program", "depth.BatchFixedPoint", "depth.FixedPoint", "depth.Gradients",
+    "depth.Parameters", "depth.Pass",
     "geometry.Layer", "geometry.Normalization",
     "layers.BatchNormCache", "layers.WeightNormCache", "plot.Panel",
     "study.Options", "study.Part",
@@ -230,6 +231,10 @@ GOOD = {
         "labels": np.array([0, 1, 0, 1]), "strides": [1], "normalization": "none", "seed": 0,
     },
     "depth.cross_entropy": lambda: {"logits": np.eye(2), "labels": np.array([0, 1])},
+    "depth.batch_fixed_point": lambda: {
+        "activation": "relu", "batch_size": 8, "scale": 1.0, "shift": 0.0, "epsilon": 0.0,
+        "weight_variance": 2.0,
+    },
     "depth.fixed_point": lambda: {"layer": sbn.depth.Layer("relu"), "scan": 4},
     "depth.forward": lambda: {
         "network": network(), "parameters": parameters(), "inputs": classes()[0]
@@ -251,6 +256,10 @@ GOOD = {
     "depth.loss_and_gradients": lambda: {
         "network": network(), "parameters": parameters(), "inputs": classes()[0],
         "labels": classes()[1],
+    },
+    "depth.measure_gradients": lambda: {
+        "activation": "relu", "batch_size": 4, "depth": 3, "width": 4, "networks": 1, "scale": 1.0,
+        "shift": 0.0, "epsilon": 0.0, "settle": 1, "seed": 0,
     },
     "depth.measure_correlation": lambda: {
         "layer": sbn.depth.Layer("relu"), "correlation": [0.5], "depth": 1, "width": 4,
@@ -368,6 +377,10 @@ GOOD = {
         "panels": [sbn.plot.Panel("time", "overlap", [run(), run("mesoscopic")])],
         "colour": "learning_rate", "columns": None, "reference": "", "points": 2,
     },
+    "plot.depth_training": lambda: {
+        "learned": table(learned="batch_size depth replica")["learned"],
+        "predicted": table(predicted="batch_size")["predicted"],
+    },
     "plot.differences": lambda: {
         "panels": {
             "a": {name: [run().isel(learning_rate=0, drop=True)] for name in ("b", "c")}
@@ -415,6 +428,16 @@ GOOD = {
                 noise_with="batch_size replica", noise_without="batch_size replica",
                 theory_with="batch_size", theory_without="batch_size",
             )
+        }
+    },
+    "plot.gradient_growth": lambda: {
+        "panels": {
+            "a": {
+                "b": (
+                    table(gradient_multiplier="batch_size"),
+                    table(gradient_multiplier="batch_size replica"),
+                )
+            }
         }
     },
     "plot.gradient_squares": lambda: {
@@ -598,7 +621,9 @@ GOOD = {
         "expression": x**2, "variables": [x], "covariance": sp.eye(1)
     },
     "symbolic.generalization_error": lambda: {"activation": "linear"},
-    "symbolic.gradient_multiplier": lambda: {"activation": "linear", "normalization": "none"},
+    "symbolic.gradient_multiplier": lambda: {
+        "activation": "linear", "normalization": "batch", "batch_size": 8
+    },
     "symbolic.independent_gamma_decay": lambda: {"activation": "linear"},
     "symbolic.late_correlation": lambda: {"activation": "relu"},
     "symbolic.late_time": lambda: {"normalization": "weight", "activation": None},
