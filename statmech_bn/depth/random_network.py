@@ -142,16 +142,16 @@ def measure_gradients(
         layer's, and ``gradient_multiplier`` (replica), the mean of its growth per layer; replicas
         are networks.
 
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
+
     Notes
     -----
     A channel's gradients have the factor 1/σ_B², whose variance over channels is finite for
     B > 5 only: of smaller batches the standard error is too small, and means of a few networks
     are mostly below the expectation.
-
-    Raises
-    ------
-    InvalidSetup
-        An argument is outside of its range.
 
     Examples
     --------

@@ -19,8 +19,9 @@ c = −1/(B − 1), and an activation that is linear on both sides of zero multi
 
     χ = [(B − 2) κ(1) + κ'(c) + κ(c)] / [(B − 3)(κ(1) − κ(c))],
 
-κ' here being E[g' g'] (`statmech_bn.depth.finite_batch` has any activation): for it and its slope,
-averages over the length of a Gaussian vector drop out.
+where κ' is E[g' g'] (`statmech_bn.depth.finite_batch` has any activation). The fields of a batch
+are a point of a sphere, but averages of such g and g' over a Gaussian vector are those over its
+direction times the mean square of its length, or 1.
 
 Sources: Cho & Saul 2009 (ReLU), Poole et al. 2016, Schoenholz et al. 2017 (without normalization);
 Yang et al. 2019 have χ = π/(π − 1) for ReLU with batch normalization, and χ at finite B.
