@@ -91,7 +91,8 @@ figures["remedies"]()
 
 # %% [markdown]
 # Trained for a fixed number of steps, deep networks learn less, and those of small batches lose it
-# first. The right panel has the depth in units of $16/\ln\chi$:
+# first. The right panel has the depth in units of $16/\ln\chi$. A network that learns less than a
+# tenth of what the shallowest does counts as one that does not train:
 
 # %%
 figures["training"]()
@@ -107,7 +108,9 @@ depths.round(2)
 for claim, (effect, rest) in batch_depth.claims(tree).items():
     print(f"{claim}: {sbn.study.decide(effect, rest)}.")
 print(f"  networks and theory: within {scores['in standard errors'].max():.1f} standard errors")
-print(f"  half is learned at {depths['ratio'].min():.2f} to {depths['ratio'].max():.2f} of 16/ln χ")
+for left in batch_depth.LEFT:
+    ratio = depths[f"{left}, ratio"]
+    print(f"  {left} is learned at {ratio.min():.2f} to {ratio.max():.2f} of 16/ln χ")
 
 # %% [markdown]
 # ## What to try next

@@ -39,6 +39,8 @@ LAYERS_OF_EPSILON = 3
 """Factor by which networks with ε are deeper, until the variance of their fields stays."""
 TRAINED_SIZES, WIDTH, SAMPLES = (4, 8, 64), 64, 512
 """Batch sizes, width and samples of the networks that are trained."""
+LEFT = {"half": 0.5, "a tenth": 0.1}
+"""Shares of what the shallowest networks learn; with less than a tenth a network does not train."""
 RATES = (0.03, 0.1)
 """Learning rates, of which the best is taken for each network."""
 
@@ -175,17 +177,17 @@ def predicted_depth(batch_sizes: xr.DataArray) -> xr.DataArray:
     return batch_sizes.copy(data=depths)
 
 
-def half_depth(tree: xr.DataTree) -> xr.DataArray:
-    """Depth at which half of what the shallowest networks learn is left; interpolated.
+def learned_depth(tree: xr.DataTree, left: float) -> xr.DataArray:
+    """Depth at which this share of what the shallowest networks learn is left; interpolated.
 
-    The deepest network's depth where more than half is left.
+    The deepest network's depth where more is left.
     """
     share = learned(tree)
     share = share / share.isel(depth=0).mean("replica")
 
     def crossing(values: np.ndarray, depth: np.ndarray) -> float:
         falling = np.minimum.accumulate(values)[::-1]
-        return float(np.interp(0.5, falling, depth[::-1]))
+        return float(np.interp(left, falling, depth[::-1]))
 
     return xr.apply_ufunc(
         crossing, share, share["depth"], input_core_dims=[["depth"], ["depth"]], vectorize=True
@@ -193,16 +195,15 @@ def half_depth(tree: xr.DataTree) -> xr.DataArray:
 
 
 def depths(tree: xr.DataTree) -> pd.DataFrame:
-    """Depth at which half is learned, beside 16/ln χ, for each batch size."""
-    mean, error = sbn.study.mean_and_error(half_depth(tree))
-    predicted = predicted_depth(mean["batch_size"])
-    columns = {
-        "half is learned at": mean.values,
-        "standard error": error.values,
-        "16/ln χ": predicted.values,
-        "ratio": (mean / predicted).values,
-    }
-    return pd.DataFrame(columns, index=[f"batch size {n}" for n in mean["batch_size"].values])
+    """Depth at which half and a tenth is learned, and both by 16/ln χ, for each batch size."""
+    sizes = tree["training"].to_dataset()["batch_size"]
+    predicted = predicted_depth(sizes)
+    columns = {"16/ln χ": predicted.values}
+    for name, left in LEFT.items():
+        mean, error = sbn.study.mean_and_error(learned_depth(tree, left))
+        columns |= {name: mean.values, f"{name}, error": error.values}
+        columns[f"{name}, ratio"] = (mean / predicted).values
+    return pd.DataFrame(columns, index=[f"batch size {n}" for n in sizes.values])
 
 
 def claims(tree: xr.DataTree) -> dict[str, tuple[list[xr.DataArray], list[xr.DataArray]]]:
@@ -217,7 +218,7 @@ def claims(tree: xr.DataTree) -> dict[str, tuple[list[xr.DataArray], list[xr.Dat
         weaker.append(measured.sel({name: without}) - measured.sel({name: remedied}))
         rests.append(apart(tree, name))
     fall = learned(tree)
-    ratio = half_depth(tree) / predicted_depth(fall["batch_size"])
+    ratio = learned_depth(tree, LEFT["a tenth"]) / predicted_depth(fall["batch_size"])
     return {
         "Gradients grow by χ per layer, more in small batches": (
             [small - large],

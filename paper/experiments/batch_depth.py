@@ -20,8 +20,11 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "large": number(theory.sel(batch_size=64).item(), digits=4),
         "score": number(scores["in standard errors"].max(), digits=2),
         "comparisons": count(scores["comparisons"].sum()),
-        "ratio_low": number(depths["ratio"].min(), digits=2),
-        "ratio_high": number(depths["ratio"].max(), digits=2),
+        **{
+            f"{key}_{end}": number(getattr(depths[f"{left}, ratio"], end)(), digits=2)
+            for key, left in (("half", "half"), ("tenth", "a tenth"))
+            for end in ("min", "max")
+        },
     }
 
 
@@ -41,9 +44,9 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         (
             r"Networks train down to about $16/\ln\chi$ layers",
             r"fall of the loss of the shallowest networks less that of the deepest; law: depth at "
-            r"which half is learned, by $16/\ln\chi$, less 1",
-            rf"half is learned at {number(depths['ratio'].min(), digits=2)} to "
-            rf"{number(depths['ratio'].max(), digits=2)} of it",
+            r"which a tenth of that is left, by $16/\ln\chi$, less 1",
+            rf"a tenth is learned at {number(depths['a tenth, ratio'].min(), digits=2)} to "
+            rf"{number(depths['a tenth, ratio'].max(), digits=2)} of it",
         ),
         (
             r"A smaller $\gamma$, a larger $\beta$ and a larger $\varepsilon$ make $\chi$ smaller",

@@ -106,7 +106,7 @@ def test_growth_agrees_with_the_fixed_point_of_the_batch(scripts, trees):
     assert len(rest) == len(script.REMEDIES)
 
 
-def test_the_depth_at_which_half_is_learned_is_interpolated(scripts):
+def test_the_depth_that_trains_is_interpolated(scripts):
     script = scripts["batch_depth"]
     fall = np.array([2.0, 1.8, 0.6, 0.5])  # half of the first, 1, lies two thirds of the way
     loss = np.log(10) - np.stack([[fall] * 2, [0.9 * fall] * 2])
@@ -116,5 +116,6 @@ def test_the_depth_at_which_half_is_learned_is_interpolated(scripts):
         {"batch_size": [8], "learning_rate": [0.1, 0.3], "depth": [4, 8, 14, 20]},
     )
     tree = xr.DataTree.from_dict({"training": training})
-    np.testing.assert_allclose(script.half_depth(tree), 8 + 6 * 2 / 3)
-    assert script.depths(tree)["ratio"].item() == pytest.approx(12 / 27.5291, rel=1e-5)
+    np.testing.assert_allclose(script.learned_depth(tree, 0.5), 8 + 6 * 2 / 3)
+    np.testing.assert_allclose(script.learned_depth(tree, 0.1), 20)  # more is left everywhere
+    assert script.depths(tree)["half, ratio"].item() == pytest.approx(12 / 27.5291, rel=1e-5)
