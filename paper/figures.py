@@ -72,6 +72,7 @@ class Printed:
 
 FIGURES = {
     "alignment": Printed("gradient_alignment", "layers", COLUMN, 2.3, legend=2),
+    "batch_depth": Printed("batch_depth", "remedies", PAGE, 2.3),
     "batch_size": Printed("batch_size", "error", PAGE, 2.1),
     "conditions": Printed("matrix_products", "conditions", COLUMN, 2.6, legend=2),
     "correlation": Printed("depth_correlation", "depth", COLUMN, 3.0, legend=4),

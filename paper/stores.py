@@ -36,6 +36,7 @@ EXPERIMENTS = (
     "exploding_updates",
     "gradient_alignment",
     "depth_correlation",
+    "batch_depth",
     "matrix_products",
     "partition",
     "boundary_jitter",

@@ -72,7 +72,7 @@ def with_batch(layer: sbn.depth.Layer, batch_size: int, starts: int) -> sbn.dept
         layer.normalization,
         layer.weight_variance,
         layer.bias_variance,
-        max(batch_size, room) if layer.normalization == "batch" else None,
+        max(batch_size, room) if layer.normalizer.of_batch else None,
     )
 
 

@@ -46,6 +46,7 @@ DESCRIPTIONS = {
     "excess_kurtosis": ("excess kurtosis of the field", r"$\rho_h$", "1"),
     "generalization_error": ("generalization error", r"$\varepsilon_g$", "1"),
     "loss": ("loss", r"$\mathcal{L}$", "1"),
+    "batch_loss": ("loss of the batches", r"$\mathcal{L}$", "1"),
     "loss_slope": ("slope of the loss", r"$\partial\mathcal{L}/\partial\gamma$", "1"),
     "effective_gamma_decay": ("effective gamma decay", r"$\zeta_{\mathrm{eff}}$", "1"),
     "start": ("correlation of the inputs", "$c_0$", "1"),

@@ -4,6 +4,7 @@ from statmech_bn.depth.alignment import gradient_alignment, gradient_squares
 from statmech_bn.depth.convolution import convolution_signals
 from statmech_bn.depth.correlation import FixedPoint, Layer, fixed_point, propagate
 from statmech_bn.depth.data import digits, teacher_classes
+from statmech_bn.depth.finite_batch import BatchFixedPoint, batch_fixed_point
 from statmech_bn.depth.gradient_noise import gradient_noise
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.depth.network import DeepNetwork, Parameters, keeping_gain, stepped
@@ -25,11 +26,12 @@ from statmech_bn.depth.propagation import (
     forward,
     loss_and_gradients,
 )
-from statmech_bn.depth.random_network import measure_correlation
+from statmech_bn.depth.random_network import measure_correlation, measure_gradients
 from statmech_bn.depth.training import train
 from statmech_bn.depth.updates import growth_per_layer, largest_step, step_moments
 
 __all__ = [
+    "BatchFixedPoint",
     "DeepNetwork",
     "FixedPoint",
     "Gradients",
@@ -37,6 +39,7 @@ __all__ = [
     "Parameters",
     "Pass",
     "backward",
+    "batch_fixed_point",
     "convolution_signals",
     "cross_entropy",
     "digits",
@@ -54,6 +57,7 @@ __all__ = [
     "largest_step",
     "loss_and_gradients",
     "measure_correlation",
+    "measure_gradients",
     "product_conditions",
     "product_spectra",
     "propagate",

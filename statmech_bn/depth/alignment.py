@@ -18,6 +18,8 @@ with the correlation of the fields u_b, u_b' from `statmech_bn.depth.correlation
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
@@ -118,7 +120,8 @@ def gradient_squares(
     -------
     xarray.Dataset
         ``gradient_square`` (replica, layer) and the mean-field ``theory`` (layer): the product of
-        the multipliers χ of the layers from there up.
+        the multipliers of the layers from there up, with batch normalization those of a batch of
+        as many samples times positions.
     """
     inputs, labels = check_batch(network, inputs, labels)
     replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
@@ -128,7 +131,9 @@ def gradient_squares(
         done = forward(network, parameters, inputs)
         found = backward(network, parameters, done, labels).normalized
         square[replica] = [np.mean(g**2) for g in found]
-    factors = network.layer.gradient_multiplier(_variances(network, inputs)[:-1])
+    points = len(inputs) * (inputs.shape[1] if inputs.ndim == 3 else 1)
+    layer = replace(network.layer, batch_size=points if network.normalizer.of_batch else None)
+    factors = layer.gradient_multiplier(_variances(network, inputs)[:-1])
     data = {
         "gradient_square": (("replica", "layer"), square / square[:, -1:]),
         "theory": ("layer", np.append(np.cumprod(factors[::-1])[::-1], 1.0)),
@@ -150,7 +155,7 @@ def _mean_ratio(numerator: np.ndarray, denominator: np.ndarray) -> float:
 def _variances(network: DeepNetwork, inputs: np.ndarray) -> np.ndarray:
     """Mean-field variance of the fields of each hidden layer; the first one's gain is 1."""
     q = np.empty(network.depth)
-    q[0] = 1.0 if network.normalization == "batch" else np.mean(np.asarray(inputs) ** 2)
+    q[0] = 1.0 if network.normalizer.of_batch else np.mean(np.asarray(inputs) ** 2)
     for level in range(1, network.depth):
         q[level] = network.layer.next_variance(q[level - 1])
     return q
@@ -158,8 +163,10 @@ def _variances(network: DeepNetwork, inputs: np.ndarray) -> np.ndarray:
 
 def _has_theory(network: DeepNetwork, inputs: np.ndarray) -> bool:
     squares = np.mean(np.asarray(inputs) ** 2, axis=-1)
-    is_dense = network.normalization == "none" and network.kernel == 1 and np.ndim(inputs) == 2
-    return bool(is_dense and np.allclose(squares, squares.flat[0]))
+    is_dense = network.kernel == 1 and np.ndim(inputs) == 2
+    return bool(
+        is_dense and not network.normalizer.of_batch and np.allclose(squares, squares.flat[0])
+    )
 
 
 def _mean_field(network: DeepNetwork, inputs: np.ndarray, logits: np.ndarray) -> np.ndarray:

@@ -39,12 +39,12 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
-from statmech_bn.checks import array, choice, integer, integers
+from statmech_bn.checks import array, integer, integers
 from statmech_bn.dataset import describe
-from statmech_bn.depth.correlation import NORMALIZATIONS
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import invalid
 from statmech_bn.random import stream
+from statmech_bn.symbolic.correlation_map import layer_normalization
 
 WEIGHT_VARIANCE, SIZE = 2.0, 3
 NEGLIGIBLE = 1e-9
@@ -89,7 +89,7 @@ def convolution_signals(
     InvalidSetup
         An argument is outside of its range.
     """
-    choice("normalization", normalization, NORMALIZATIONS)
+    rule = layer_normalization(normalization)
     x, classes = array("inputs", inputs, 4), array("labels", labels, 1, minimum=0)
     if len(x) != len(classes) or (classes != classes.astype(int)).any():
         raise invalid("labels", f"an integer ≥ 0 for each of the {len(x)} images", labels)
@@ -97,7 +97,7 @@ def convolution_signals(
     passed = np.einsum("bcyx,dcvw->byxdvw", x, x) / x.shape[1]
     layers = []
     for stride in strides:
-        layers.append(_forward(_neighbours(passed, stride), normalization == "batch"))
+        layers.append(_forward(_neighbours(passed, stride), rule.of_batch))
         passed = layers[-1].outputs
     found = [(*_moments(layer.fields), _correlation(layer.fields)) for layer in layers]
     pooled = passed.mean(axis=(1, 2, 4, 5))

@@ -22,7 +22,9 @@ that they are normalized by. Centred rows of the correlation matrix sum to zero,
 the first term from the mean, the second from the spread of Gaussian fields. (This project's.)
 
 χ = σ_w² E[g'(√q u)²], or E[g'²]/Var g with batch normalization, is the slope of the map at c = 1,
-and the factor by which the mean square of a gradient grows through a layer on the way back.
+and the factor by which the mean square of a gradient grows through a layer on the way back. Over B
+samples it is larger: `statmech_bn.depth.finite_batch` has it, and the end of the correlations, at
+any B ≥ 4.
 
 Sources: Poole et al. 2016, Schoenholz et al. 2017; Yang et al. 2019 with batch normalization.
 """
@@ -39,12 +41,14 @@ from scipy.optimize import brentq
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import array, choice, count, instance, real, vector
+from statmech_bn.checks import array, count, instance, real, vector
 from statmech_bn.dataset import describe
+from statmech_bn.depth.finite_batch import SMALLEST_BATCH, batch_fixed_point
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.normalization import Normalization
+from statmech_bn.symbolic.correlation_map import layer_normalization
 
-NORMALIZATIONS = ("none", "batch")
 SMALLEST_VARIANCE = 1e-300
 """Products of smaller ones vanish."""
 LARGEST_VARIANCE = 1e300
@@ -67,8 +71,8 @@ class Layer:
     bias_variance : float
         σ_b² ≥ 0, below 1 if `weight_variance` is not given.
     batch_size : int, optional
-        B ≥ 3 of batch normalization, for corrections of order 1/B to the correlation; by default
-        infinite.
+        B ≥ 3 of batch normalization, by default infinite. Correlations are corrected to order
+        1/B; fixed point and growth of gradients are those of B samples.
 
     Raises
     ------
@@ -91,7 +95,7 @@ class Layer:
         batch_size: int | None = None,
     ) -> None:
         g = as_activation(activation)
-        choice("normalization", normalization, NORMALIZATIONS)
+        rule = layer_normalization(normalization)
         bias = real("bias_variance", bias_variance, minimum=0.0)
         if weight_variance is None:
             if bias >= 1:
@@ -102,20 +106,25 @@ class Layer:
             raise invalid("weight_variance", "a number > 0", weight)
         if batch_size is not None:
             batch_size = count("batch_size", batch_size, 3)
-        values = {"activation": g, "normalization": normalization, "batch_size": batch_size}
+        values = {"activation": g, "normalization": rule.name, "batch_size": batch_size}
         for name, value in {**values, "weight_variance": weight, "bias_variance": bias}.items():
             object.__setattr__(self, name, value)
 
+    @property
+    def normalizer(self) -> Normalization:
+        """The normalization as an object."""
+        return layer_normalization(self.normalization)
+
     def next_variance(self, variance: ArrayLike) -> np.ndarray:
         """Return q'; 1 under batch normalization."""
-        if self.normalization == "batch":
+        if self.normalizer.of_batch:
             return np.ones_like(np.asarray(variance, dtype=float))
         return self.weight_variance * kernel(self.activation, 1.0, variance) + self.bias_variance
 
     def next_correlation(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return c' of two inputs whose fields have variance q and correlation c."""
         g = self.activation
-        if self.normalization == "batch":
+        if self.normalizer.of_batch:
             common, own = kernel(g, 0.0), kernel(g, 1.0)
             mapped = (kernel(g, correlation) - common) / (own - common)
             if self.batch_size is None:
@@ -130,17 +139,24 @@ class Layer:
     def slope(self, correlation: ArrayLike, variance: ArrayLike = 1.0) -> np.ndarray:
         """Return dc'/dc, by Price's theorem an average of slopes; for infinite batches."""
         g = self.activation
-        if self.normalization == "batch":
+        if self.normalizer.of_batch:
             return kernel(g, correlation, 1.0, slopes=True) / (kernel(g, 1.0) - kernel(g, 0.0))
         q = array("variance", variance, None, SMALLEST_VARIANCE, LARGEST_VARIANCE)
         scale = self.weight_variance * q / self.next_variance(q)
         return scale * kernel(g, correlation, q, slopes=True)
 
     def gradient_multiplier(self, variance: ArrayLike = 1.0) -> np.ndarray:
-        """Return χ, by which the mean square of a gradient grows on its way back."""
-        if self.normalization == "batch":
-            return np.broadcast_to(self.slope(1.0), np.shape(variance))
+        """Return χ, by which a gradient's mean square grows on its way back; infinite for B = 3."""
+        if self.normalizer.of_batch:
+            return np.broadcast_to(self._batch_multiplier(), np.shape(variance))
         return self.weight_variance * kernel(self.activation, 1.0, variance, slopes=True)
+
+    def _batch_multiplier(self) -> float:
+        if self.batch_size is None:
+            return float(self.slope(1.0))
+        if self.batch_size < SMALLEST_BATCH:
+            return np.inf
+        return batch_fixed_point(self.activation, self.batch_size).gradient_multiplier
 
 
 @dataclass(frozen=True)
@@ -189,7 +205,7 @@ def propagate(
     depth = count("depth", depth, 1)
     q = np.empty(depth + 1)
     given = real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE)
-    q[0] = 1.0 if layer.normalization == "batch" else given
+    q[0] = 1.0 if layer.normalizer.of_batch else given
     start = vector("correlation", correlation, -1.0, 1.0)
     c = np.empty((start.size, depth + 1))
     c[:, 0] = start
@@ -210,7 +226,7 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     """Find the correlation at which those of almost all pairs of inputs end.
 
     The variance comes first. Then c = 1 if its slope is at most 1, else the largest c < 1 at which
-    the map crosses c' = c from above.
+    the map crosses c' = c from above. All samples of a batch of B end at c = −1/(B − 1).
 
     Parameters
     ----------
@@ -226,17 +242,22 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     ------
     NotConverged
         The variance or the correlation has no stable fixed point.
+    InvalidSetup
+        The batch has less than four samples.
 
     Examples
     --------
     >>> fixed_point(Layer("relu", "batch")).correlation
     0.0
     """
-    q = _fixed_variance(instance("layer", layer, Layer))
+    if instance("layer", layer, Layer).normalizer.of_batch and layer.batch_size:
+        found = batch_fixed_point(layer.activation, layer.batch_size)
+        return FixedPoint(-1 / (layer.batch_size - 1), 1.0, float(found.slope or 0.0))
+    q = _fixed_variance(layer)
     slope = float(layer.slope(1.0, q))
     if slope <= 1 + MARGINAL:
         return FixedPoint(1.0, q, slope)
-    if layer.normalization == "batch":
+    if layer.normalizer.of_batch:
         return FixedPoint(0.0, 1.0, float(layer.slope(0.0)))
 
     def excess(c: float) -> float:
@@ -250,8 +271,8 @@ def fixed_point(layer: Layer, scan: int = 200) -> FixedPoint:
     if crossings.size == 0:
         raise NotConverged("The correlation map has no stable fixed point in [0, 1].")
     k = crossings[-1]
-    found = float(brentq(excess, points[k], points[k + 1], xtol=1e-13))
-    return FixedPoint(found, q, float(layer.slope(found, q)))
+    c = float(brentq(excess, points[k], points[k + 1], xtol=1e-13))
+    return FixedPoint(c, q, float(layer.slope(c, q)))
 
 
 def _fixed_variance(layer: Layer) -> float:

@@ -61,8 +61,7 @@ def gradient_noise(
     """
     inputs, labels = check_batch(network, inputs, labels)
     draws, replicas = count("draws", draws, 2), count("replicas", replicas, 1)
-    smallest = 3 if network.normalization == "batch" else 1
-    sizes = integers("batch_sizes", batch_sizes, smallest)
+    sizes = integers("batch_sizes", batch_sizes, network.normalizer.smallest_group)
     population = labels.size
     if max(sizes) >= population:
         raise invalid("batch_sizes", f"numbers below the {population} samples", batch_sizes)
@@ -88,7 +87,7 @@ def gradient_noise(
     data: dict[str, Any] = {
         f"noise_{way}": (("batch_size", "replica"), value) for way, value in noise.items()
     }
-    if network.normalization == "none":
+    if not network.normalizer.of_batch:
         single = np.stack([gradient(np.array([b])) for b in range(population)])
         spread = single.var(axis=0).sum()
         infinite = spread / np.array(sizes)

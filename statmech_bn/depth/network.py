@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import array, choice, count, instance, integer, real, sequence
+from statmech_bn.checks import array, count, instance, integer, real, sequence
 from statmech_bn.depth.correlation import Layer
 from statmech_bn.depth.kernel import kernel as gaussian_kernel
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import Normalization
+from statmech_bn.symbolic.correlation_map import layer_normalization
 
 
 class Parameters(NamedTuple):
@@ -86,7 +88,6 @@ class DeepNetwork:
         kernel: int = 1,
     ) -> None:
         g = as_activation(activation)
-        choice("normalization", normalization, ("none", "batch"))
         found = keeping_gain(g) if gain is None else real("gain", gain, minimum=0.0)
         if found == 0:
             raise invalid("gain", "a number > 0", gain)
@@ -99,12 +100,17 @@ class DeepNetwork:
             "inputs": count("inputs", inputs, 1),
             "classes": count("classes", classes, 2),
             "activation": g,
-            "normalization": normalization,
+            "normalization": layer_normalization(normalization).name,
             "gain": found,
             "kernel": size,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def normalizer(self) -> Normalization:
+        """The normalization as an object."""
+        return layer_normalization(self.normalization)
 
     @property
     def layer(self) -> Layer:
@@ -126,7 +132,7 @@ class DeepNetwork:
         for _ in range(self.depth):
             fan = self.kernel * below
             weight = generator.standard_normal((fan, self.width)) * (gain / np.sqrt(fan))
-            scale = np.ones(self.width if self.normalization == "batch" else 0)
+            scale = np.ones(self.width if self.normalizer.has_scale else 0)
             parameters.append(Parameters(weight, np.zeros(self.width), scale))
             below, gain = self.width, self.gain
         top = generator.standard_normal((below, self.classes)) / np.sqrt(below)

@@ -26,13 +26,14 @@ from scipy.special import digamma
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import array, choice, count, integer
+from statmech_bn.checks import array, count, integer
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.network import keeping_gain
 from statmech_bn.errors import invalid
 from statmech_bn.random import stream
 from statmech_bn.symbolic import spectra
+from statmech_bn.symbolic.correlation_map import layer_normalization
 
 GRID = 4001
 """Angles at which a law is tabulated."""
@@ -237,14 +238,14 @@ def product_conditions(
     """
     factors, dimension = count("factors", factors, 1), count("dimension", dimension, 1)
     replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
-    choice("normalization", normalization, ("none", "batch"))
+    rule = layer_normalization(normalization)
     found = np.empty((factors, replicas))
     for replica in range(replicas):
         generator = stream(seed, 31, replica)
         product, inverse = np.eye(dimension), np.eye(dimension)
         for s in range(factors):
             layer = _gaussian(generator, dimension)
-            if normalization == "batch":  # the fields' covariance is product product'
+            if rule.of_batch:  # the fields' covariance is product product'
                 layer /= np.linalg.norm(layer @ product, axis=1, keepdims=True)
             product, inverse = layer @ product, inverse @ np.linalg.inv(layer)
             found[s, replica] = np.linalg.norm(product, 2) * np.linalg.norm(inverse, 2)
@@ -294,7 +295,7 @@ def representation_conditions(
     depth, width = count("depth", depth, 1), count("width", width, 2)
     samples = count("samples", samples, 3)
     replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
-    choice("normalization", normalization, ("none", "batch"))
+    rule = layer_normalization(normalization)
     function, gain = numpy_function([g.expression], [z]), keeping_gain(g)
     rank = min(width, samples - 1)
     found = np.empty((depth, replicas))
@@ -302,11 +303,11 @@ def representation_conditions(
         generator = stream(seed, 32, replica)
         fields = generator.standard_normal((samples, width))
         for level in range(depth):
-            if normalization == "batch":
+            if rule.of_batch:
                 fields = (fields - fields.mean(axis=0)) / fields.std(axis=0)
             fields = gain * function(fields)[0] @ _gaussian(generator, width)
             centred = fields - fields.mean(axis=0)
-            if normalization == "batch":
+            if rule.of_batch:
                 centred = centred / fields.std(axis=0)
             values = np.linalg.svd(centred, compute_uv=False)[:rank]
             smallest = max(values[-1], np.finfo(float).eps * values[0])

@@ -113,7 +113,7 @@ def forward(network: DeepNetwork, parameters: list[Parameters], inputs: ArrayLik
         seen.append(_with_neighbours(x, network.kernel))
         h = seen[-1] @ layer.weight
         fields.append(h)
-        if network.normalization == "batch":
+        if network.normalizer.of_batch:
             phi, cache = batch_norm_forward(h, layer.scale, layer.shift, EPSILON, channel_axis=2)
             caches.append(cache)
         else:
@@ -181,7 +181,7 @@ def backward(
     for k in reversed(range(network.depth)):
         delta = below * done.slopes[k]
         normalized.append(delta)
-        if network.normalization == "batch":
+        if network.normalizer.of_batch:
             delta, scale, shift = batch_norm_backward(delta, done.caches[k])
         else:
             scale, shift = empty, delta.sum(axis=(0, 1))

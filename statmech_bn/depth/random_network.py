@@ -1,16 +1,20 @@
-"""The correlation of two inputs measured in wide random networks.
+"""The correlation of two inputs, and the growth of gradients, measured in wide random networks.
 
 Inputs come in pairs whose fields have the asked correlation exactly. With batch normalization they
 are part of a batch of unrelated inputs, which is normalized at every layer.
+
+Gradients are Gaussian above the last layer, and go back through layers normalized over one batch.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from statmech_bn.activations import z
+from statmech_bn.activations import Activation, z
+from statmech_bn.activations import activation as as_activation
 from statmech_bn.checks import count, instance, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
@@ -20,7 +24,10 @@ from statmech_bn.depth.correlation import (
     Layer,
     layer_attributes,
 )
+from statmech_bn.depth.finite_batch import SMALLEST_BATCH
+from statmech_bn.depth.network import keeping_gain
 from statmech_bn.errors import NotConverged
+from statmech_bn.layers import batch_norm_backward, batch_norm_forward
 from statmech_bn.normalization.batch import rounding_of_fields
 from statmech_bn.random import stream
 
@@ -78,7 +85,7 @@ def measure_correlation(
     scale = np.sqrt(real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE))
     paired = 2 * pairs * start.size
     samples = paired
-    if layer.normalization == "batch":
+    if layer.normalizer.of_batch:
         samples = count("batch_size", batch_size, 2 * paired, "Half of it is to be unrelated.")
     g = numpy_function([layer.activation.expression], [z])
     c, q = np.empty((start.size, networks, depth + 1)), np.empty((networks, depth + 1))
@@ -92,7 +99,7 @@ def measure_correlation(
                     h = g(h)[0] @ weights * np.sqrt(layer.weight_variance / width)
                 h += np.sqrt(layer.bias_variance) * generator.standard_normal(width)
             _check_fields(h, level)
-            if layer.normalization == "batch":
+            if layer.normalizer.of_batch:
                 h = _normalized(h)
                 _check_fields(h, level)
             c[:, network, level] = _cosines(h[:paired]).reshape(start.size, pairs).mean(axis=1)
@@ -103,8 +110,98 @@ def measure_correlation(
     }
     coordinates = {"start": start, "replica": np.arange(networks), "depth": np.arange(depth + 1)}
     attributes = layer_attributes(layer) | {"level": "microscopic", "width": width, "seed": seed}
-    if layer.normalization == "batch":
+    if layer.normalizer.of_batch:
         attributes["batch_size"] = samples
+    return describe(xr.Dataset(data, coordinates, attributes))
+
+
+def measure_gradients(
+    activation: str | sp.Expr | Activation,
+    batch_size: int,
+    depth: int,
+    width: int = 300,
+    networks: int = 8,
+    scale: float = 1.0,
+    shift: float = 0.0,
+    epsilon: float = 0.0,
+    settle: int = 3,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure how gradients grow on their way back through random layers with batch normalization.
+
+    Parameters
+    ----------
+    activation : str, sympy.Expr or Activation
+    batch_size : int
+        B ≥ 4 independent inputs.
+    depth : int
+        Number of layers, at least 2 more than `settle`.
+    width : int
+        Units of a layer.
+    networks : int
+        Independent networks.
+    scale, shift, epsilon : float
+        γ and β of all channels, and ε. Weights have the variance 1/E[g²] of unit fields, over the
+        width.
+    settle : int
+        Lowest layers that the multiplier leaves out; fields start with the variance 1, which ε
+        changes on the way.
+    seed : int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``gradient_square`` (replica, layer) with respect to the fields, relative to the last
+        layer's, and ``gradient_multiplier`` (replica), the mean of its growth per layer; replicas
+        are networks.
+
+    Raises
+    ------
+    InvalidSetup
+        An argument is outside of its range.
+
+    Notes
+    -----
+    A channel's gradients have the factor 1/σ_B², whose variance over channels is finite for
+    B > 5 only: of smaller batches the standard error is too small, and means of a few networks
+    are mostly below the expectation.
+
+    Examples
+    --------
+    >>> found = measure_gradients("relu", batch_size=16, depth=12, width=100, networks=4)
+    >>> bool(abs(found["gradient_multiplier"].mean() - 1.59) < 0.2)
+    True
+    """
+    g = as_activation(activation)
+    size, width = count("batch_size", batch_size, SMALLEST_BATCH), count("width", width, 2)
+    settle, networks = integer("settle", settle, 0), count("networks", networks, 1)
+    depth, seed = count("depth", depth, settle + 2), integer("seed", seed, 0)
+    function = numpy_function([g.expression, g.derivative], [z])
+    gamma, beta = np.full(width, real("scale", scale)), np.full(width, real("shift", shift))
+    gain = keeping_gain(g) / np.sqrt(width)
+    square = np.empty((networks, depth))
+    for network in range(networks):
+        generator = stream(seed, 33, network)
+        h, weights, layers = generator.standard_normal((size, width)), [], []
+        for _ in range(depth):
+            y, cache = batch_norm_forward(h, gamma, beta, epsilon)
+            x, slope = function(y)
+            layers.append((cache, slope))
+            weights.append(gain * generator.standard_normal((width, width)))
+            h = x @ weights[-1]
+        delta = generator.standard_normal((size, width))
+        for level in reversed(range(depth)):
+            cache, slope = layers[level]
+            delta = batch_norm_backward((delta @ weights[level].T) * slope, cache)[0]
+            square[network, level] = np.mean(delta**2)
+    growth = square[:, settle:-1] / square[:, settle + 1 :]
+    data = {
+        "gradient_square": (("replica", "layer"), square / square[:, -1:]),
+        "gradient_multiplier": ("replica", growth.mean(axis=1)),
+    }
+    coordinates = {"replica": np.arange(networks), "layer": np.arange(1, depth + 1)}
+    attributes = {"activation": g.to_text(), "batch_size": size, "width": width, "seed": seed}
+    attributes |= {"scale": gamma[0], "shift": beta[0], "epsilon": epsilon, "level": "microscopic"}
     return describe(xr.Dataset(data, coordinates, attributes))
 
 

@@ -30,8 +30,10 @@ from statmech_bn.plot.geometry import (
 )
 from statmech_bn.plot.gradients import (
     alignment_axes,
+    depth_training,
     gradient_alignment,
     gradient_coherence,
+    gradient_growth,
     gradient_noise,
     gradient_squares,
     step_noise,
@@ -62,6 +64,7 @@ __all__ = [
     "correlation_depth",
     "correlation_maps",
     "curves",
+    "depth_training",
     "differences",
     "effective_decay",
     "final_error",
@@ -71,6 +74,7 @@ __all__ = [
     "gap_shares",
     "gradient_alignment",
     "gradient_coherence",
+    "gradient_growth",
     "gradient_noise",
     "gradient_squares",
     "largest_rates",

@@ -180,6 +180,81 @@ def gradient_squares(panels: Mapping[str, Mapping[float, xr.Dataset]], columns: 
     return figure
 
 
+def gradient_growth(
+    panels: Mapping[str, Mapping[str, tuple[xr.Dataset, xr.Dataset]]],
+) -> Figure:
+    """Draw the growth of gradients per layer against what it depends on.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title → label → theory and networks, each with ``gradient_multiplier`` over one dimension,
+        that of a panel; networks over ``replica`` too.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    check_nesting("panels", panels, (Mapping, Mapping, tuple), {"gradient_multiplier": ()})
+    with paper_style():
+        figure, axes = make_panels(len(panels), len(panels), (2.8, 2.7), sharey=True)
+        labels = list(dict.fromkeys(label for found in panels.values() for label in found))
+        styles = dict(zip(labels, student_styles(len(labels)), strict=True))
+        for axis, (title, found) in zip(axes, panels.items(), strict=True):
+            for label, (theory, network) in found.items():
+                style = styles[label]
+                [dim] = theory["gradient_multiplier"].dims
+                axis.plot(
+                    theory[dim], theory["gradient_multiplier"], style["linestyle"],
+                    color=style["color"],
+                )  # fmt: skip
+                points(axis, network[dim], network["gradient_multiplier"], style)
+            axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+            axis.set(title=title, xlabel=axis_label(theory[dim]))
+            if (theory[dim] > 0).all():
+                axis.set_xscale("log")
+                ticks_at(axis, network[dim].values)
+        axes[0].set_ylabel(axis_label(theory["gradient_multiplier"]))
+        handles = [legend_handle(label=label, **style) for label, style in styles.items()]
+        figure.legend(handles=handles, loc="outside right center")
+    return figure
+
+
+def depth_training(learned: xr.DataArray, predicted: xr.DataArray) -> Figure:
+    """Draw how much networks learn against their depth, and against that depth by the predicted.
+
+    Parameters
+    ----------
+    learned : DataArray
+        Fall of the loss (batch_size, depth, replica).
+    predicted : DataArray
+        Depth that trains (batch_size).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    check_nesting("learned", learned, (), ("batch_size", "depth", "replica"))
+    check_nesting("predicted", predicted, (), ("batch_size",))
+    with paper_style():
+        figure, axes = make_panels(2, 2, (3.0, 2.7), sharey=True)
+        sizes, depth = learned["batch_size"].values, learned["depth"]
+        styles = student_styles(len(sizes))
+        for size, style in zip(sizes, styles, strict=True):
+            longest = predicted.sel(batch_size=size).item()
+            for axis, positions in zip(axes, (depth, depth / longest), strict=True):
+                points(axis, positions, learned.sel(batch_size=size), style, style["linestyle"])
+        axes[0].set(xlabel="hidden layers $l$", ylabel="fall of the loss from a guess's")
+        axes[1].set(xlabel=r"$l\,\ln\chi/16$", ylim=(0, None))
+        axes[1].axvline(1, color="0.6", linewidth=0.8, zorder=0)
+        handles = [
+            legend_handle(label=f"{size}", **style)
+            for size, style in zip(sizes, styles, strict=True)
+        ]
+        figure.legend(handles=handles, loc="outside right center", title="batch size $M$")
+    return figure
+
+
 def training_gain(panels: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     """Draw the accuracy after short training against the initial gain.
 

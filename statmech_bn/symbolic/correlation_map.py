@@ -14,8 +14,17 @@ unrelated to the two, and to each other, this takes κ(0) = E[g]² off every ent
 By Price's theorem κ'(c) = q E[g'(√q u) g'(√q v)], so that the slope of either map at c = 1 is also
 the factor χ by which a layer multiplies the mean square of a gradient.
 
+Over a batch of B samples, which all are a part of mean and spread, the correlation ends at
+c = −1/(B − 1), and an activation that is linear on both sides of zero multiplies by
+
+    χ = [(B − 2) κ(1) + κ'(c) + κ(c)] / [(B − 3)(κ(1) − κ(c))],
+
+where κ' is E[g' g'] (`statmech_bn.depth.finite_batch` has any activation). The fields of a batch
+are a point of a sphere, but averages of such g and g' over a Gaussian vector are those over its
+direction times the mean square of its length, or 1.
+
 Sources: Cho & Saul 2009 (ReLU), Poole et al. 2016, Schoenholz et al. 2017 (without normalization);
-Yang et al. 2019 have χ = π/(π − 1) for ReLU with batch normalization.
+Yang et al. 2019 have χ = π/(π − 1) for ReLU with batch normalization, and χ at finite B.
 """
 
 from __future__ import annotations
@@ -27,7 +36,8 @@ import sympy as sp
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.checks import as_expression, choice, flag
-from statmech_bn.errors import invalid
+from statmech_bn.errors import NoClosedForm, invalid
+from statmech_bn.normalization import BatchNormalization, Normalization, Unnormalized
 from statmech_bn.symbolic.gaussian import gaussian_average
 from statmech_bn.symbolic.symbols import u, v
 
@@ -37,6 +47,13 @@ q = sp.Symbol("q", positive=True)
 """Variance of the fields."""
 depth = sp.Symbol("l", positive=True)
 """Number of layers behind the inputs."""
+NORMALIZATIONS = {rule.name: rule for rule in (Unnormalized(), BatchNormalization())}
+"""Normalizations of the layers of a deep network."""
+
+
+def layer_normalization(name: str) -> Normalization:
+    """Return the normalization that a layer of a deep network can have, or raise InvalidSetup."""
+    return NORMALIZATIONS[choice("normalization", name, NORMALIZATIONS)]
 
 
 def correlation_kernel(activation: str | sp.Expr | Activation, slopes: bool = False) -> sp.Expr:
@@ -102,12 +119,12 @@ def correlation_map(
     >>> correlation_map("erf")
     6*asin(c/2)/pi
     """
-    choice("normalization", normalization, ("none", "batch"))
+    rule = layer_normalization(normalization)
     value = as_expression("variance", variance)
     if value.is_positive is False:
         raise invalid("variance", "a number or an expression > 0", variance)
     kernel = correlation_kernel(activation).subs(q, sp.nsimplify(value))
-    common = kernel.subs(c, 0) if normalization == "batch" else 0
+    common = kernel.subs(c, 0) if rule.of_batch else 0
     found = sp.expand(sp.simplify((kernel - common) / (kernel.subs(c, 1) - common)))
     if found.has(sp.nan, sp.zoo):
         raise invalid("variance", "a number or an expression that is nowhere 0", variance)
@@ -115,14 +132,18 @@ def correlation_map(
 
 
 def gradient_multiplier(
-    activation: str | sp.Expr | Activation, normalization: str = "none"
+    activation: str | sp.Expr | Activation,
+    normalization: str = "none",
+    batch_size: sp.Expr | int | None = None,
 ) -> sp.Expr:
-    """Derive χ, the slope of the map at c = 1, at variance 1.
+    """Derive χ, by which a gradient's mean square grows through a layer, at variance 1.
 
     Parameters
     ----------
     activation : str, sympy.Expr or Activation
     normalization : {"none", "batch"}
+    batch_size : int or sympy.Expr, optional
+        B > 3 of batch normalization; by default infinite, where χ is the slope of the map at c = 1.
 
     Returns
     -------
@@ -131,17 +152,43 @@ def gradient_multiplier(
     Raises
     ------
     NoClosedForm
-        A kernel is not elementary.
+        A kernel is not elementary, or at finite B the activation bends away from zero.
 
     Examples
     --------
     >>> gradient_multiplier("relu"), gradient_multiplier("relu", "batch")
     (1, pi/(-1 + pi))
+    >>> gradient_multiplier("linear", "batch", 8)
+    6/5
     """
-    choice("normalization", normalization, ("none", "batch"))
+    rule = layer_normalization(normalization)
     kernel, slopes = (correlation_kernel(activation, which).subs(q, 1) for which in (False, True))
-    common = kernel.subs(c, 0) if normalization == "batch" else 0
+    if rule.of_batch and batch_size is not None:
+        size, own = _finite(batch_size), kernel.subs(c, 1)
+        _check_sides(as_activation(activation))
+        kernel, slopes = (part.subs(c, -1 / (size - 1)) for part in (kernel, slopes))
+        passed = (size - 2) * own + slopes + kernel
+        return sp.simplify(passed / ((size - 3) * (own - kernel)))
+    common = kernel.subs(c, 0) if rule.of_batch else 0
     return sp.factor(sp.simplify(slopes.subs(c, 1) / (kernel.subs(c, 1) - common)))
+
+
+def _finite(batch_size: sp.Expr | int) -> sp.Expr:
+    size = as_expression("batch_size", batch_size)
+    if (size - 3).is_positive is False:
+        raise invalid("batch_size", "a number or an expression > 3", batch_size)
+    return size
+
+
+def _check_sides(activation: Activation) -> None:
+    """Raise NoClosedForm unless the activation is linear on both sides of zero."""
+    x = sp.Symbol("x", positive=True)
+    for side in (x, -x):
+        if sp.simplify(activation.expression.subs(z, side) / x).has(x):
+            raise NoClosedForm(
+                f"With {activation.expression} the batch's averages are no Gaussian ones. "
+                "statmech_bn.depth.batch_fixed_point integrates them."
+            )
 
 
 def late_correlation(activation: str | sp.Expr | Activation) -> sp.Expr:

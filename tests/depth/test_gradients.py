@@ -75,14 +75,18 @@ def test_mean_square_gradients_follow_the_multiplier():
             assert (np.abs(apart) <= 3.5 * error + 8 / 150).all()
 
 
-def test_normalized_gradients_explode_by_yang_s_factor():
-    inputs, labels = sbn.depth.teacher_classes(200, 40, 5, np.random.default_rng(0))
+@pytest.mark.parametrize("samples", [16, 200])
+def test_normalized_gradients_explode_by_yang_s_factor(samples):
+    """Within 3.5 standard errors plus 1/width, by the factor of a batch of all samples."""
+    inputs, labels = sbn.depth.teacher_classes(samples, 40, 5, np.random.default_rng(0))
     network = DeepNetwork(12, 100, 40, 5, normalization="batch")
     found = sbn.depth.gradient_squares(network, inputs, labels, replicas=6)
     logarithm = np.log(found["gradient_square"].transpose("layer", "replica").values)
     growth = (logarithm[1] - logarithm[8]) / 7
     error = growth.std(ddof=1) / np.sqrt(6)
-    assert abs(growth.mean() - np.log(np.pi / (np.pi - 1))) < 3.5 * error + 0.01
+    expected = float(sbn.symbolic.gradient_multiplier("relu", "batch", samples))
+    assert abs(growth.mean() - np.log(expected)) < 3.5 * error + 0.01
+    np.testing.assert_allclose(found["theory"], expected ** np.arange(11.0, -1, -1))
 
 
 def test_coherence_approaches_the_mean_field():

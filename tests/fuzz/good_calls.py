@@ -105,6 +105,10 @@ GOOD = METHODS | PLOTS | {
         "labels": np.array([0, 1, 0, 1]), "strides": [1], "normalization": "none", "seed": 0,
     },
     "depth.cross_entropy": lambda: {"logits": np.eye(2), "labels": np.array([0, 1])},
+    "depth.batch_fixed_point": lambda: {
+        "activation": "relu", "batch_size": 8, "scale": 1.0, "shift": 0.0, "epsilon": 0.0,
+        "weight_variance": 2.0,
+    },
     "depth.fixed_point": lambda: {"layer": sbn.depth.Layer("relu"), "scan": 4},
     "depth.forward": lambda: {
         "network": network(), "parameters": parameters(), "inputs": classes()[0]
@@ -130,6 +134,10 @@ GOOD = METHODS | PLOTS | {
     "depth.measure_correlation": lambda: {
         "layer": sbn.depth.Layer("relu"), "correlation": [0.5], "depth": 1, "width": 4,
         "networks": 1, "pairs": 1, "batch_size": 8, "variance": 1.0, "seed": 0,
+    },
+    "depth.measure_gradients": lambda: {
+        "activation": "relu", "batch_size": 4, "depth": 3, "width": 4, "networks": 1, "scale": 1.0,
+        "shift": 0.0, "epsilon": 0.0, "settle": 1, "seed": 0,
     },
     "depth.product_conditions": lambda: {
         "factors": 1, "dimension": 2, "replicas": 1, "seed": 0, "normalization": "none"
@@ -255,6 +263,9 @@ GOOD = METHODS | PLOTS | {
     },
     "sweeps.point_seed": lambda: {"seed": 0, "point": {"learning_rate": 1.0}},
     "normalization.normalization": lambda: {"description": "ghost(4)"},
+    "symbolic.gradient_multiplier": lambda: {
+        "activation": "linear", "normalization": "batch", "batch_size": 8
+    },
     "symbolic.batch_field_averages": lambda: {"activation": "linear"},
     "symbolic.batch_moments": lambda: {"statistics": "correlated", "part": "both", "order": 1},
     "symbolic.batch_norm_gradient": lambda: {

@@ -61,6 +61,10 @@ PLOTS = {
         "panels": [sbn.plot.Panel("time", "overlap", [run(), run("mesoscopic")])],
         "colour": "learning_rate", "columns": None, "reference": "", "points": 2,
     },
+    "plot.depth_training": lambda: {
+        "learned": table(learned="batch_size depth replica")["learned"],
+        "predicted": table(predicted="batch_size")["predicted"],
+    },
     "plot.differences": lambda: {
         "panels": {
             "a": {name: [run().isel(learning_rate=0, drop=True)] for name in ("b", "c")}
@@ -83,6 +87,16 @@ PLOTS = {
     "plot.flip_rates": lambda: {
         "panels": {"a": table(**jitter)},
         "network": table(flip_rate="batch_size replica layer", predicted_inside="batch_size"),
+    },
+    "plot.gradient_growth": lambda: {
+        "panels": {
+            "a": {
+                "b": (
+                    table(gradient_multiplier="batch_size"),
+                    table(gradient_multiplier="batch_size replica"),
+                )
+            }
+        }
     },
     "plot.gap_epochs": lambda: {
         "rows": {

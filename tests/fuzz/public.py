@@ -11,6 +11,7 @@ RETURNED = "holds what a function returns, or is checked by the functions that t
 ASKED_BY_LEVELS = "is asked by the levels, with arguments that they have checked"
 EXCEPTIONS = {
     "codegen.Program": RETURNED,
+    "depth.BatchFixedPoint": RETURNED,
     "depth.FixedPoint": RETURNED,
     "depth.Gradients": RETURNED,
     "depth.Parameters": RETURNED,

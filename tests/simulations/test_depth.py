@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from statmech_bn import study
 
@@ -14,6 +15,10 @@ TINY = {
     "exploding_updates": {"width": 32, "depth": 5, "depths": (1, 3), "replicas": 2, "samples": 32},
     "gradient_alignment": {
         "width": 24, "depth": 4, "replicas": 3, "samples": 24, "widths": (16, 64),
+    },
+    "batch_depth": {
+        "width": 60, "layers": 7, "networks": 4, "batch_sizes": (8, 32), "depths": (1, 4),
+        "steps": 64, "runs": 2,
     },
     "matrix_products": {"dimension": 40, "replicas": 8, "depth": 10},
     "initial_gain": {
@@ -88,3 +93,29 @@ def test_multipliers_agree_with_the_mean_field(scripts, trees):
     assert (apart < 4.5 * table["standard error"] + 0.12 * table["mean field"]).all()
     same = table.filter(like="batch norm.", axis=0)["measured"].groupby(lambda k: k.split(",")[0])
     assert (same.std() < 1e-6).all()
+
+
+def test_growth_agrees_with_the_fixed_point_of_the_batch(scripts, trees):
+    script, tree = scripts["batch_depth"], trees["batch_depth"]
+    table = script.scores(tree)
+    assert (table["in standard errors"] < 9).all()  # of four networks 60 wide
+    found = tree["size/theory"]["gradient_multiplier"].sel(activation="relu", batch_size=8)
+    assert found.item() == pytest.approx(1.788190)
+    effect, rest = script.claims(tree)["A smaller γ, a larger β and a larger ε make χ smaller"]
+    assert all((part.mean("replica") > 0).all() for part in effect)
+    assert len(rest) == len(script.REMEDIES)
+
+
+def test_the_depth_that_trains_is_interpolated(scripts):
+    script = scripts["batch_depth"]
+    fall = np.array([2.0, 1.8, 0.6, 0.5])  # half of the first, 1, lies two thirds of the way
+    loss = np.log(10) - np.stack([[fall] * 2, [0.9 * fall] * 2])
+    dims = ("learning_rate", "replica", "depth")
+    training = xr.Dataset(
+        {"batch_loss": (("batch_size", *dims), loss[None])},
+        {"batch_size": [8], "learning_rate": [0.1, 0.3], "depth": [4, 8, 14, 20]},
+    )
+    tree = xr.DataTree.from_dict({"training": training})
+    np.testing.assert_allclose(script.learned_depth(tree, 0.5), 8 + 6 * 2 / 3)
+    np.testing.assert_allclose(script.learned_depth(tree, 0.1), 20)  # more is left everywhere
+    assert script.depths(tree)["half, ratio"].item() == pytest.approx(12 / 27.5291, rel=1e-5)

@@ -1,0 +1,61 @@
+"""How gradients grow with depth behind batch normalization, and how deep networks train."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from paper import stores
+from paper.number import Claim, averaged, count, judged, number
+
+script = stores.script("batch_depth")
+
+
+def numbers(tree: xr.DataTree) -> dict[str, str]:
+    """Return the growth in small batches, the distance from theory and the depth that trains."""
+    scores, depths = script.scores(tree), script.depths(tree)
+    theory = tree["size/theory"]["gradient_multiplier"].sel(activation="relu")
+    return {
+        "width": count(tree["size/network"].attrs["width"]),
+        "small": number(theory.sel(batch_size=8).item(), digits=4),
+        "large": number(theory.sel(batch_size=64).item(), digits=4),
+        "score": number(scores["in standard errors"].max(), digits=2),
+        "comparisons": count(scores["comparisons"].sum()),
+        **{
+            f"{key}_{end}": number(getattr(depths[f"{left}, ratio"], end)(), digits=2)
+            for key, left in (("half", "half"), ("tenth", "a tenth"))
+            for end in ("min", "max")
+        },
+    }
+
+
+def claims(tree: xr.DataTree) -> list[Claim]:
+    """Judge the growth, its remedies and the depth that trains."""
+    effects, depths = script.claims(tree), script.depths(tree)
+    growth = tree["size/network"].to_dataset()["gradient_multiplier"].load().sel(activation="relu")
+    small, large = (growth.sel(batch_size=growth["batch_size"][k].item()) for k in (-1, 0))
+    texts = [
+        (
+            r"Gradients grow by $\chi(M)$ per layer, more in small batches",
+            r"$\chi$ of the smallest batches ($M\geq6$) less that of the largest, for each "
+            r"activation; law: measured $\chi$ less theory",
+            rf"ReLU: {averaged(small)} at $M={int(small['batch_size'])}$, {averaged(large)} at "
+            rf"$M={int(large['batch_size'])}$",
+        ),
+        (
+            r"Networks train down to about $16/\ln\chi$ layers",
+            r"fall of the loss of the shallowest networks less that of the deepest; law: depth at "
+            r"which a tenth of that is left, by $16/\ln\chi$, less 1",
+            rf"a tenth is learned at {number(depths['a tenth, ratio'].min(), digits=2)} to "
+            rf"{number(depths['a tenth, ratio'].max(), digits=2)} of it",
+        ),
+        (
+            r"A smaller $\gamma$, a larger $\beta$ and a larger $\varepsilon$ make $\chi$ smaller",
+            r"$\chi$ without the remedy less that with it; law: measured $\chi$ less theory",
+            rf"within {number(script.scores(tree)['in standard errors'].max(), digits=2)} "
+            "standard errors of theory",
+        ),
+    ]  # fmt: skip
+    return [
+        judged(text, "Yang2019", asked, value, *pair)
+        for (text, asked, value), pair in zip(texts, effects.values(), strict=True)
+    ]
