@@ -47,7 +47,9 @@ class Blocks:
         """
         try:
             values = dict(from_json(attributes["spectrum"], "attrs['spectrum']"))
-            merge_error = MergeError(*(real("merge_error", e) for e in values.pop("merge_error")))
+            merge_error = MergeError._make(
+                real("merge_error", e) for e in values.pop("merge_error")
+            )
             more = {
                 name: real(name, values.pop(name), 0.0) for name in ("label_noise", "label_scale")
             }

@@ -243,7 +243,7 @@ class Spectrum(Blocks):
     @property
     def isotropic(self) -> bool:
         """Whether there is one block, of λ = 1."""
-        return self.blocks == 1 and self.eigenvalues[0] == 1.0
+        return self.blocks == 1 and bool(self.eigenvalues[0] == 1.0)
 
     @property
     def teacher_variance(self) -> float:
