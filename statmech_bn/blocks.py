@@ -55,7 +55,7 @@ class Blocks:
             }
             found = cls.__new__(cls)  # what the constructor warns of was said when it was made
             found._fill(**values)
-        except (KeyError, TypeError, ValueError, StatmechError) as error:
+        except (LookupError, TypeError, ValueError, StatmechError) as error:
             raise InvalidStore(
                 "The attributes hold no readable 'spectrum'; was this made by statmech_bn with "
                 f"inputs=sbn.Spectrum(...)? ({type(error).__name__}: {error})"

@@ -76,6 +76,10 @@ def run(level="macroscopic", **more):
     return found
 
 
+def spectrum():
+    return sbn.Spectrum([2, 1], fractions=[0.5, 0.5])
+
+
 @lru_cache
 def network():
     return sbn.depth.DeepNetwork(depth=2, width=4, inputs=3, classes=2)
@@ -164,6 +168,7 @@ GOOD = {
         "name": "data",
     },
     "OrderParameters": lambda: {"overlap": 0.1, "length": 1.0, "gamma": 1.0},
+    "Spectrum": lambda: {"eigenvalues": [2, 1], "fractions": [0.5, 0.5], "teacher": [0.3, 0.7]},
     "TeacherStudent": lambda: {
         "activation": "relu", "normalization": "batch", "batch_size": 8, "label_noise": 0.1,
         "gamma_decay": 0.0, "weight_decay": 0.0,
@@ -188,6 +193,10 @@ GOOD = {
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
         schedule=None, inputs=None,
     ),
+    "measure": lambda: {
+        "weights": np.eye(4)[:3], "teacher": np.ones(4), "gamma": 1.0, "time": [0, 1, 2],
+        "inputs": [2, 1, 1, 0.5], "setup": setup(), "learning_rate": 0.1,
+    },
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
         teacher=None, workers=1, schedule=None,
@@ -326,15 +335,20 @@ GOOD = {
     "layers.weight_norm_backward": lambda: {"upstream": np.ones((3, 3)), "cache": weights_cache()},
     "layers.weight_norm_forward": lambda: {"weights": np.eye(3), "gamma": np.ones(3)},
     "offline.batch_normalized": lambda: {
-        "load": 2.0, "batch_size": 4, "label_noise": 0.5, "growth": 1.0, "uneven_weights": False
+        "load": 2.0, "batch_size": 4, "label_noise": 0.5, "growth": 1.0, "uneven_weights": False,
+        "spectrum": spectrum(),
     },
     "offline.best_batch_size": lambda: {"load": 2.0, "label_noise": 0.5, "growth": 1.0},
-    "offline.least_squares": lambda: {"load": 2.0, "label_noise": 0.5},
+    "offline.least_squares": lambda: {
+        "load": 2.0, "label_noise": 0.5, "spectrum": spectrum()
+    },
     "offline.replica_symmetric": lambda: {
         "activation": "linear", "load": [2.0], "ridge": 0.1, "label_noise": 0.5,
-        "start": sbn.OrderParameters(0.9), "warm_start": False,
+        "start": sbn.OrderParameters(0.9), "warm_start": False, "spectrum": spectrum(),
     },
-    "offline.ridge": lambda: {"load": 2.0, "ridge": 0.1, "label_noise": 0.5},
+    "offline.ridge": lambda: {
+        "load": 2.0, "ridge": 0.1, "label_noise": 0.5, "spectrum": spectrum()
+    },
     "offline.train": lambda: {
         "setup": setup(), "load": 2.0, "learning_rate": 0.1, "dimension": 4, "replicas": 1,
         "epochs": 1, "seed": 0, "device": "cpu", "ridge": 0.0,

@@ -12,7 +12,10 @@ from good_calls import GOOD, public_functions
 from odd import ODD, call, nans, time_limit
 
 FUNCTIONS = public_functions()
-CHECKED = {"Inputs", "OrderParameters", "TeacherStudent", "mesoscopic", "microscopic"}
+CHECKED = {
+    "Inputs", "OrderParameters", "Spectrum", "TeacherStudent", "measure", "mesoscopic",
+    "microscopic",
+}  # fmt: skip
 MENDED_ELSEWHERE = {
     *(name for name in FUNCTIONS if "." not in name and name not in CHECKED),
     "sweeps.plan", "sweeps.point_seed",
