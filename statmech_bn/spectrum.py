@@ -386,8 +386,9 @@ class Spectrum(Blocks):
         if real("tolerance", tolerance, 0.0) >= 1:
             raise invalid("tolerance", "a number in [0, 1)", tolerance, "Try 0.05.")
         order, first = groups(self.eigenvalues, tolerance)
-        content = (self.eigenvalues, self.fractions, self.teacher)
-        values, shares, teacher, change = merge(*(of[order] for of in content), first)
+        values, shares, teacher, change = merge(
+            self.eigenvalues[order], self.fractions[order], self.teacher[order], first
+        )
         found = copy(self)
         found._set(eigenvalues=values, fractions=shares, teacher=teacher)
         found._set(merge_error=self.merge_error.then(change))
