@@ -47,13 +47,15 @@ class Blocks:
         """
         try:
             values = dict(from_json(attributes["spectrum"], "attrs['spectrum']"))
-            merge_error = MergeError(*(real("merge_error", e) for e in values.pop("merge_error")))
+            merge_error = MergeError._make(
+                real("merge_error", e) for e in values.pop("merge_error")
+            )
             more = {
                 name: real(name, values.pop(name), 0.0) for name in ("label_noise", "label_scale")
             }
             found = cls.__new__(cls)  # what the constructor warns of was said when it was made
             found._fill(**values)
-        except (KeyError, TypeError, ValueError, StatmechError) as error:
+        except (LookupError, TypeError, ValueError, StatmechError) as error:
             raise InvalidStore(
                 "The attributes hold no readable 'spectrum'; was this made by statmech_bn with "
                 f"inputs=sbn.Spectrum(...)? ({type(error).__name__}: {error})"

@@ -23,12 +23,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from statmech_bn.blocks import Blocks
-from statmech_bn.checks import count, real
+from statmech_bn.checks import array, count, real
 from statmech_bn.errors import invalid
 from statmech_bn.spectrum_blocks import (
-    MergeError,
+    block_states,
     groups,
     largest_remainder,
+    merge,
     reordered_components,
 )
 
@@ -243,7 +244,7 @@ class Spectrum(Blocks):
     @property
     def isotropic(self) -> bool:
         """Whether there is one block, of λ = 1."""
-        return self.blocks == 1 and self.eigenvalues[0] == 1.0
+        return self.blocks == 1 and bool(self.eigenvalues[0] == 1.0)
 
     @property
     def teacher_variance(self) -> float:
@@ -299,7 +300,12 @@ class Spectrum(Blocks):
         Returns
         -------
         ndarray
-            Shape (…), in [−1, 1]; NaN where σ_h = 0.
+            Shape (…), in [−1, 1]; NaN where σ_h = 0 or a state is not finite.
+
+        Raises
+        ------
+        InvalidSetup
+            The last axes are not of d numbers.
 
         Examples
         --------
@@ -307,10 +313,11 @@ class Spectrum(Blocks):
         >>> float(spectrum.field_cosine([0.4, 0.0], [0.5, 0.5]).round(4))
         0.6
         """
-        covariance = np.asarray(student_teacher, dtype=float) @ self.eigenvalues
-        variance = np.asarray(student_student, dtype=float) @ self.eigenvalues
-        with np.errstate(invalid="ignore", divide="ignore"):
-            cosine = covariance / np.sqrt(variance * self.teacher_variance)
+        rho = block_states("student_teacher", student_teacher, self.blocks)
+        q = block_states("student_student", student_student, self.blocks)
+        with np.errstate(all="ignore"):
+            spread = np.sqrt(q @ self.eigenvalues) * np.sqrt(self.teacher_variance)
+            cosine = rho @ self.eigenvalues / spread
         return np.clip(cosine, -1.0, 1.0)
 
     def block_products(self, first: ArrayLike, second: ArrayLike) -> np.ndarray:
@@ -337,11 +344,14 @@ class Spectrum(Blocks):
         >>> Spectrum([2, 1], fractions=[0.5, 0.5]).block_products([1, 1, 1, 2], [1, 1, 2, 2])
         array([0.5, 1.5])
         """
-        a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+        a, b = array("first", first), array("second", second)
+        if a.shape[-1:] != b.shape[-1:] or not a.ndim:
+            raise invalid("first, second", "as many numbers on the last axis", (a.shape, b.shape))
         counts = self.counts(a.shape[-1])
         if self.basis is not None:
             a, b = (v[..., self.basis] if self.basis.ndim == 1 else v @ self.basis for v in (a, b))
-        return np.add.reduceat(a * b, np.cumsum(counts) - counts, axis=-1) / a.shape[-1]
+        with np.errstate(over="ignore"):  # weights may be as large as floats are
+            return np.add.reduceat(a * b, np.cumsum(counts) - counts, axis=-1) / a.shape[-1]
 
     def merged(self, tolerance: float) -> Spectrum:
         """Merge blocks of nearly equal eigenvalues.
@@ -376,28 +386,15 @@ class Spectrum(Blocks):
         if real("tolerance", tolerance, 0.0) >= 1:
             raise invalid("tolerance", "a number in [0, 1)", tolerance, "Try 0.05.")
         order, first = groups(self.eigenvalues, tolerance)
-
-        def sums(of: np.ndarray) -> np.ndarray:
-            return np.add.reduceat(of[order], first)
-
-        shares, lengths = sums(self.fractions), np.diff([*first, self.blocks])
-        means = sums(self.fractions * self.eigenvalues) / shares
-        means = np.where(lengths == 1, self.eigenvalues[order[first]], means)
+        values, shares, teacher, change = merge(
+            self.eigenvalues[order], self.fractions[order], self.teacher[order], first
+        )
         found = copy(self)
-        found._set(eigenvalues=means, fractions=shares, teacher=sums(self.teacher))
+        found._set(eigenvalues=values, fractions=shares, teacher=teacher)
+        found._set(merge_error=self.merge_error.then(change))
         if self.multiplicities is not None:
-            found._set(multiplicities=sums(self.multiplicities))
+            found._set(multiplicities=np.add.reduceat(self.multiplicities[order], first))
             if self.basis is not None:
                 places = reordered_components(self.multiplicities, order)
                 found._set(basis=self.basis[..., places])
-        ratios = (
-            np.repeat(means, lengths) / np.where(self.eigenvalues > 0, self.eigenvalues, 1)[order]
-        )
-        inside = self.eigenvalues[order] > 0
-        change = MergeError(
-            float(np.abs(ratios[inside] - 1).max()),
-            float(shares @ means / (self.fractions @ self.eigenvalues) - 1),
-            found.teacher_variance / self.teacher_variance - 1,
-        )
-        found._set(merge_error=self.merge_error.then(change))
         return found

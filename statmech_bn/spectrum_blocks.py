@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import array, integers, positive
+from statmech_bn.checks import UNREADABLE, array, integers, positive
 from statmech_bn.errors import invalid
 
 ROUNDING = 1e-9
@@ -60,6 +60,25 @@ def groups(eigenvalues: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.nd
         if value < (1 - tolerance) * eigenvalues[order[first[-1]]]:
             first.append(place)
     return order, np.array(first)
+
+
+def merge(
+    values: np.ndarray, shares: np.ndarray, teacher: np.ndarray, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, MergeError]:
+    """Return eigenvalues, fractions and teacher of groups of sorted blocks, and the error."""
+    lengths = np.diff([*first, values.size])
+    weights = np.add.reduceat(shares, first)
+    means = np.add.reduceat(shares * values, first) / weights
+    means = np.where(lengths == 1, values[first], means)
+    parts = np.add.reduceat(teacher, first)
+    inside = values > 0
+    ratios = np.repeat(means, lengths)[inside] / values[inside]
+    change = MergeError(
+        float(np.abs(ratios - 1).max()),
+        float(weights @ means / (shares @ values) - 1),
+        float(parts @ means / (teacher @ values) - 1),
+    )
+    return means, weights, parts, change
 
 
 def reordered_components(multiplicities: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -116,3 +135,14 @@ def _of_sum_one(name: str, values: np.ndarray) -> np.ndarray:
             "Divide them by their sum.",
         )  # fmt: skip
     return values
+
+
+def block_states(name: str, value: ArrayLike, blocks: int) -> np.ndarray:
+    """Return numbers over blocks; those of a run that has diverged are infinite."""
+    try:
+        states = np.asarray(value)
+        if states.dtype.kind not in "buif" or states.shape[-1:] != (blocks,):
+            raise ValueError
+    except UNREADABLE as error:
+        raise invalid(name, f"numbers, {blocks} on the last axis", value) from error
+    return states.astype(float)

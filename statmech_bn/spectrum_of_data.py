@@ -61,7 +61,7 @@ def of_data(
     noise, scale = 0.0, 1.0
     if labels is not None:
         teacher, noise, scale = _best_linear(data, labels, centre)
-    found = _decompose(data.T @ data / size, teacher)
+    found = _decompose(data.T @ data / size, teacher, spanned=labels is not None)
     found._set(label_noise=noise, label_scale=scale)
     return found
 
@@ -107,8 +107,8 @@ def _best_linear(
     return v / scale, float(np.sqrt(np.mean(residuals**2)) / scale), scale
 
 
-def _decompose(matrix: np.ndarray, teacher: ArrayLike | None) -> Spectrum:
-    """Find the blocks of a covariance that has been checked."""
+def _decompose(matrix: np.ndarray, teacher: ArrayLike | None, spanned: bool = False) -> Spectrum:
+    """Find the blocks of a covariance that has been checked; a teacher may be known in its span."""
     from statmech_bn.spectrum import Spectrum
 
     if matrix.ndim == 1:
@@ -127,7 +127,9 @@ def _decompose(matrix: np.ndarray, teacher: ArrayLike | None) -> Spectrum:
             raise invalid("teacher", f"{values.size} numbers, not all zero", teacher)
         w = w / np.abs(w).max()
         squares = (w[basis] if basis.ndim == 1 else w @ basis) ** 2
-        squares[squares < np.finfo(float).eps ** 2 * values.size] = 0.0  # the rotation's rounding
+        squares[squares < SAME**2 * squares.sum()] = 0.0  # the rotation's rounding
+        if spanned:
+            squares[values == 0] = 0.0
         parts = np.add.reduceat(squares, first)
         parts = parts / parts.sum()
     means = np.add.reduceat(values, first) / sizes

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
+from statmech_bn.blocks import Blocks
 from statmech_bn.checks import array, instance, integer, real
 from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.normalization import Normalization
@@ -131,7 +132,7 @@ class TeacherStudent:
         try:
             values = from_json(attributes["setup"], "attrs['setup']")
             return cls(**{**values, "activation": Activation.from_text(values["activation"])})
-        except (KeyError, TypeError, StatmechError) as error:
+        except (LookupError, TypeError, StatmechError) as error:
             raise InvalidStore(
                 "The attributes hold no readable 'setup'. A sweep over several has none, but "
                 "attrs['sweep'], which says what was computed; was this made by statmech_bn? "
@@ -265,6 +266,7 @@ class OrderParameters:
         >>> OrderParameters(0.5, 2.0).blocks(Spectrum([2, 1], fractions=[0.5, 0.5]))
         (array([0.5, 0.5]), array([2., 2.]))
         """
+        instance("spectrum", spectrum, Blocks, "sbn.Spectrum(...)")
         if self.block_student_teacher is None:
             parts, shares = spectrum.teacher, spectrum.fractions
             square = self.overlap**2 * parts + (1 - self.overlap**2) * shares

@@ -190,7 +190,7 @@ def batch_normalized(
             alpha,
             shrinkage,
             noise,
-            chi,
+            chi - 1.0,
         )
     if not flag("uneven_weights", uneven_weights):
         return error
@@ -277,8 +277,10 @@ def _least_squares_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
 
 @lru_cache(maxsize=1)
 def _batch_errors() -> list[Callable[..., tuple[np.ndarray, ...]]]:
-    arguments = (offline.alpha, offline.shrinkage, Delta, offline.growth)
-    return _branches(offline.batch_normalized_error(), *arguments)
+    """Compile ε_g of (α, s_M, Δ, χ − 1): χ − 1 + α loses digits in any other order."""
+    more = sp.Symbol("more", nonnegative=True)
+    error = offline.batch_normalized_error().subs(offline.growth, 1 + more)
+    return _branches(error, offline.alpha, offline.shrinkage, Delta, more)
 
 
 @lru_cache(maxsize=1)

@@ -3,9 +3,9 @@ r"""ε_g from P = αN samples whose inputs have a covariance, for a linear stude
 Blocks i have eigenvalue λ_i, fraction f_i and teacher T_i (`statmech_bn.Spectrum`); σ_*² = Σλ_iT_i
 and f_+ is the fraction of λ_i > 0. The effective ridge ν ≥ 0 solves
 
-    λ_r = ν (α − Σ f_i λ_i/(λ_i + ν)),   that is   (α − f_+) + ν Σ_{λ_i>0} f_i/(λ_i + ν) = λ_r/ν,
+    λ_r = ν (α − Σ f_i λ_i/(λ_i + ν)).
 
-where no digits cancel. The resolvent of C = X'X/N then has the deterministic equivalents
+The resolvent of C = X'X/N then has the deterministic equivalents
 
     λ_r (C + λ_r)⁻¹ ≃ ν (Σ + ν)⁻¹,
     λ_r² (C + λ_r)⁻¹ Σ (C + λ_r)⁻¹ ≃ ν² (Σ + ν)⁻¹ Σ (Σ + ν)⁻¹/(1 − Γ),
@@ -144,8 +144,9 @@ def _effective_ridge(
 ) -> np.ndarray:
     """Solve for ν > 0; 0 where λ_r = 0 and there are samples enough, `excess` = α − f_+ ≥ 0.
 
-    Σ f_i λ_i/(λ_i + ν) lies between its values for the smallest λ alone and for ν ≫ λ, which
-    bracket ν; the root is found in ln ν.
+    Σ f_i λ_i/(λ_i + ν) is at least what it is for the smallest λ alone, and at most Σ f_i λ_i/ν:
+    these bracket ν. The root is found in ln ν. Blocks of λ_i > ν are counted from f_i, those of
+    λ_i < ν from 0, so that no digits cancel.
     """
     found = np.zeros(alpha.shape)
     solve = (penalty > 0) | (excess < 0)
@@ -154,7 +155,11 @@ def _effective_ridge(
     a, e, p = alpha[solve], excess[solve], penalty[solve]
 
     def balance(nu: np.ndarray) -> np.ndarray:
-        return e + nu * ((1.0 / (values + nu[:, None])) @ shares) - p / nu
+        """α − Σ f_i λ_i/(λ_i + ν) − λ_r/ν, where f_i λ_i/(λ_i + ν) = f_i − f_i ν/(λ_i + ν)."""
+        ratio = 1.0 / (values + nu[:, None])
+        stiff = values > nu[:, None]
+        left = np.where(stiff.any(axis=1), e + ~stiff @ shares, a)
+        return left + np.where(stiff, nu[:, None], -values) * ratio @ shares - p / nu
 
     low = np.log(np.maximum(p, -e * values.min())) - np.log(a)
     high = np.log(p + shares @ values) - np.log(a)

@@ -114,3 +114,7 @@ def script():
     found.Options = sbn.study.Options
     found.parts = lambda options: {"part": (squares, {"learning_rate": [1.0]})}
     return found
+
+
+def spectrum():
+    return sbn.Spectrum([2, 1], fractions=[0.5, 0.5])

@@ -22,6 +22,7 @@ from examples import (
     run,
     script,
     setup,
+    spectrum,
     squares,
     trained,
     weights_cache,
@@ -33,6 +34,11 @@ from good_plots import PLOTS
 import statmech_bn as sbn
 
 GOOD = METHODS | PLOTS | {
+    "Spectrum": lambda: {"eigenvalues": [2, 1], "fractions": [0.5, 0.5], "teacher": [0.3, 0.7]},
+    "measure": lambda: {
+        "weights": np.eye(4)[:3], "teacher": np.ones(4), "gamma": 1.0, "time": [0, 1, 2],
+        "inputs": [2, 1, 1, 0.5], "setup": setup(), "learning_rate": 0.1,
+    },
     "Activation": lambda: {"expression": sp.tanh(x)},
     "Inputs": lambda: {
         "source": np.random.default_rng(0).normal(size=(20, 3)), "mean": None, "covariance": None,
@@ -84,6 +90,7 @@ GOOD = METHODS | PLOTS | {
     "codegen.latex_table": lambda: {"header": ["a", "b"], "rows": [[x, "b"], [None, x**2]]},
     "codegen.numba_array_function": lambda: {"expressions": [x**2], "argument": x},
     "codegen.numba_function": lambda: {"expressions": [x**2], "arguments": [x]},
+    "codegen.numba_inline_function": lambda: {"expressions": [x], "arguments": [x]},
     "codegen.numba_table_function": lambda: {"expressions": [x**2], "arguments": [x]},
     "codegen.numba_vector_function": lambda: {"expressions": [x**2], "arguments": [x]},
     "codegen.numpy_function": lambda: {"expressions": [x**2], "arguments": [x]},
@@ -209,15 +216,20 @@ GOOD = METHODS | PLOTS | {
     "layers.weight_norm_backward": lambda: {"upstream": np.ones((3, 3)), "cache": weights_cache()},
     "layers.weight_norm_forward": lambda: {"weights": np.eye(3), "gamma": np.ones(3)},
     "offline.batch_normalized": lambda: {
-        "load": 2.0, "batch_size": 4, "label_noise": 0.5, "growth": 1.0, "uneven_weights": False
+        "load": 2.0, "batch_size": 4, "label_noise": 0.5, "growth": 1.0, "uneven_weights": False,
+        "spectrum": spectrum(),
     },
     "offline.best_batch_size": lambda: {"load": 2.0, "label_noise": 0.5, "growth": 1.0},
-    "offline.least_squares": lambda: {"load": 2.0, "label_noise": 0.5},
+    "offline.least_squares": lambda: {
+        "load": 2.0, "label_noise": 0.5, "spectrum": spectrum()
+    },
     "offline.replica_symmetric": lambda: {
         "activation": "linear", "load": [2.0], "ridge": 0.1, "label_noise": 0.5,
-        "start": sbn.OrderParameters(0.9), "warm_start": False,
+        "start": sbn.OrderParameters(0.9), "warm_start": False, "spectrum": spectrum(),
     },
-    "offline.ridge": lambda: {"load": 2.0, "ridge": 0.1, "label_noise": 0.5},
+    "offline.ridge": lambda: {
+        "load": 2.0, "ridge": 0.1, "label_noise": 0.5, "spectrum": spectrum()
+    },
     "offline.train": lambda: {
         "setup": setup(), "load": 2.0, "learning_rate": 0.1, "dimension": 4, "replicas": 1,
         "epochs": 1, "seed": 0, "device": "cpu", "ridge": 0.0,
@@ -291,7 +303,6 @@ GOOD = METHODS | PLOTS | {
         "expression": x**2, "variables": [x], "covariance": sp.eye(1)
     },
     "symbolic.generalization_error": lambda: {"activation": "linear"},
-    "symbolic.gradient_multiplier": lambda: {"activation": "linear", "normalization": "none"},
     "symbolic.independent_gamma_decay": lambda: {"activation": "linear"},
     "symbolic.late_correlation": lambda: {"activation": "relu"},
     "symbolic.late_time": lambda: {"normalization": "weight", "activation": None},

@@ -1,7 +1,7 @@
 """One tiny call that works for each method; ``self`` is the object that it is called on."""
 
 import numpy as np
-from examples import network, relu_network, setup
+from examples import network, relu_network, setup, spectrum
 
 import statmech_bn as sbn
 
@@ -32,6 +32,32 @@ METHODS = {
         "self": inputs(), "generator": np.random.default_rng(0), "dimension": 3
     },
     "Inputs.rows": lambda: {"self": inputs(), "generator": np.random.default_rng(0), "samples": 2},
+    "OrderParameters.blocks": lambda: {
+        "self": sbn.OrderParameters.of_blocks([0.1, 0.1], [0.5, 0.5]), "spectrum": spectrum()
+    },
+    "OrderParameters.of_blocks": lambda: {
+        "student_teacher": [0.1, 0.1], "student_student": [0.5, 0.5], "gamma": 1.0
+    },
+    "Spectrum.block_products": lambda: {
+        "self": spectrum(), "first": [1.0, 1, 1, 2], "second": [1.0, 1, 2, 2]
+    },
+    "Spectrum.counts": lambda: {"self": spectrum(), "dimension": 4},
+    "Spectrum.field_cosine": lambda: {
+        "self": spectrum(), "student_teacher": [0.1, 0.1], "student_student": [0.5, 0.5]
+    },
+    "Spectrum.from_attrs": lambda: {"attributes": spectrum().to_attrs()},
+    "Spectrum.from_covariance": lambda: {
+        "covariance": [2.0, 1.0, 1.0, 0.5], "teacher": [1.0, 1.0, 0.5, 1.0]
+    },
+    "Spectrum.from_data": lambda: {
+        "samples": np.random.default_rng(0).normal(size=(8, 3)), "teacher": None,
+        "labels": np.arange(8.0), "centre": True,
+    },
+    "Spectrum.merged": lambda: {"self": spectrum(), "tolerance": 0.1},
+    "Spectrum.power_law": lambda: {
+        "exponent": 1.0, "blocks": 2, "fractions": [0.5, 0.5], "multiplicities": None,
+        "teacher": [0.3, 0.7],
+    },
     "TeacherStudent.from_attrs": lambda: {"attributes": setup().to_attrs()},
     "depth.DeepNetwork.initial": lambda: {
         "self": network(), "generator": np.random.default_rng(0)

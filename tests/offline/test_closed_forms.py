@@ -69,6 +69,13 @@ def test_batch_normalization_by_hand():
     np.testing.assert_allclose(batch_normalized(4.0, size, 0.5, 7.0), known, rtol=1e-11)
 
 
+def test_batch_normalization_keeps_its_digits_at_small_loads():
+    """At Q_∞ = Q₀ a student of few samples has ½[1 + s² + s²Δ²] to first order in α."""
+    scale = np.sqrt(2 / 8) * np.exp(gammaln(4) - gammaln(3.5))
+    found = batch_normalized(1e-13, 8, 0.5)
+    assert found == pytest.approx(0.5 * (1 + scale**2 * 1.25), rel=1e-12)
+
+
 def test_uneven_weights_add_to_batch_normalization():
     size = np.array([3.0, 5.5, 40.0, 1e6])
     plain, uneven = (batch_normalized(3.0, size, 0.5, uneven_weights=w) for w in (False, True))
