@@ -18,10 +18,12 @@ import numpy as np
 from statmech_bn.activations import Activation, z
 from statmech_bn.averages.batch import batch_averages
 from statmech_bn.averages.chebyshev import ChebyshevSeries, chebyshev_series
+from statmech_bn.averages.closed import SCALE, closed_averages
 from statmech_bn.averages.quadrature import STEEP, error_averages, field_averages
-from statmech_bn.codegen import numba_array_function
-from statmech_bn.errors import NotConverged
+from statmech_bn.codegen import numba_array_function, numba_function
+from statmech_bn.errors import NoClosedForm, NotConverged
 from statmech_bn.online.arguments import LARGEST_LENGTH
+from statmech_bn.symbolic.symbols import L, R
 from statmech_bn.teacher_student import TeacherStudent
 
 Averages = Callable[[float, float], Any]
@@ -110,6 +112,22 @@ def _largest(compiled: Any, kinks: np.ndarray, refinement: float) -> float:
     size = np.abs(rows[0]).max(axis=0)
     settles = (np.abs(rows[0] - rows[1]) <= 10 * AGREEMENT * size).all()
     return LARGEST_LENGTH if settles else STEEP
+
+
+def average_function(setup: TeacherStudent, scale: float) -> Averages:
+    """Return (R, γ) ↦ (D, A₂, B, B_Δ) for a setup, closed where they can be.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    scale : float
+        γ (or L) at the start; the function is fast around it and below.
+    """
+    try:
+        names = (R, SCALE if setup.normalizer.has_scale else L)
+        return numba_function([*closed_averages(setup).values()], names)
+    except NoClosedForm:
+        return field_average_function(setup, scale)
 
 
 def field_average_function(setup: TeacherStudent, scale: float) -> Averages:

@@ -24,10 +24,13 @@ from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import NotConverged
 from statmech_bn.online.arguments import Run, check_gaussian, check_run
 from statmech_bn.online.flow import lsoda
+from statmech_bn.online.flow.blocks import integrate_blocks
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
 from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
 from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
+from statmech_bn.online.structured import structured_dataset
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
 
 CHUNK = 16
@@ -42,7 +45,7 @@ def macroscopic(
     gamma_learning_rate: ArrayLike | None = None,
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
-    inputs: None = None,
+    inputs: Spectrum | None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
 
@@ -61,8 +64,9 @@ def macroscopic(
         Threads, by default one a core. The result does not depend on it.
     schedule : Schedule or callable, optional
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
-    inputs : None
-        Inputs are Gaussian at this level; others are refused with the level that takes them.
+    inputs : Spectrum, optional
+        Covariance of the Gaussian inputs, by default 1; the flow then has a pair of order
+        parameters for each block (`statmech_bn.online.flow.blocks`).
 
     Returns
     -------
@@ -92,6 +96,10 @@ def macroscopic(
     setup.normalizer.check_flow(setup.batch_size)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     factors, described = prepare(schedule, run.time)
+    attributes = provenance(setup, start, "macroscopic", schedule=described)
+    if inputs is not None:
+        found = integrate_blocks(setup, inputs, start, run, factors)
+        return structured_dataset(setup, inputs, run, *found, attributes)
     states, diverged_at = _integrate(setup, start, run, factors, threads)
     overlap, log_length, gamma = np.moveaxis(states, 1, 0)
     overlap, length = np.clip(overlap, -1, 1), np.exp(log_length)
@@ -103,7 +111,6 @@ def macroscopic(
         "generalization_error": generalization_error(setup, overlap, length, gamma),
         "diverged_at": diverged_at,
     }
-    attributes = provenance(setup, start, "macroscopic", schedule=described)
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )

@@ -20,6 +20,13 @@ import sympy as sp
 from statmech_bn import symbolic as s
 from statmech_bn.activations import Activation
 from statmech_bn.averages.choice import averages_series, field_average_function, series_range
+from statmech_bn.averages.closed import (
+    AVERAGES,
+    LABEL_NOISE,
+    SCALE,
+    closed_expressions,
+    coefficients_of,
+)
 from statmech_bn.codegen import numba_function, numba_vector_function
 from statmech_bn.errors import NoClosedForm
 from statmech_bn.normalization import Normalization
@@ -32,10 +39,7 @@ SATURATED_LOG_LENGTH = math.log(1e120)
 """Beyond, the flow goes on as if the student were no longer: η²L² must stay a float."""
 
 Flow = Callable[..., tuple[float, ...]]
-LABEL_NOISE = sp.Symbol("B_Delta", nonnegative=True)
 LOG_LENGTH = sp.Symbol("ell", real=True)
-SCALE = sp.Symbol("scale", real=True)  # γ of either sign; symbolic.gamma is positive
-AVERAGES = (s.D, s.A, s.B, LABEL_NOISE)
 STATE = {
     s.R: sp.Max(-1, sp.Min(1, s.R)),  # a trial step of the solver may leave [−1, 1]
     s.L: sp.exp(sp.Min(LOG_LENGTH, SATURATED_LOG_LENGTH)),
@@ -132,19 +136,6 @@ def flow_function(setup: TeacherStudent, scale: float) -> Flow:
     return flow
 
 
-def closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
-    """Closed D, A₂, B and B_Δ of a setup, for γ of either sign.
-
-    Raises
-    ------
-    NoClosedForm
-        One of them is not elementary.
-    """
-    averages, _ = _closed_averages(setup.normalizer, setup.activation)
-    values = _coefficients(setup)
-    return {name: average.subs(values) for name, average in averages.items()}
-
-
 @lru_cache(maxsize=64)
 def _derivatives(
     rule: Normalization, activation: Activation
@@ -154,7 +145,7 @@ def _derivatives(
     rates = [flow[s.R], flow[s.L] / s.L, flow.get(s.gamma, sp.S.Zero)]
     rates = [rate.subs(s.B, s.B + s.Delta**2 * LABEL_NOISE) for rate in rates]
     try:
-        averages, coefficients = _closed_averages(rule, activation)
+        averages, coefficients = closed_expressions(rule, activation)
     except NoClosedForm:
         arguments = (*ARGUMENTS, *CONSTANTS, *AVERAGES)
         return tuple(rate.subs(STATE) for rate in rates), arguments, False
@@ -167,47 +158,6 @@ def _tail(setup: TeacherStudent) -> list[float]:
     constants = [setup.batch_size, setup.label_noise, setup.gamma_decay, setup.weight_decay]
     numbers = [float(constant) for constant in constants]
     try:
-        return numbers + [float(value) for value in _coefficients(setup).values()]
+        return numbers + [float(value) for value in coefficients_of(setup).values()]
     except NoClosedForm:
         return numbers + [0.0] * len(AVERAGES)
-
-
-def _coefficients(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
-    """Values of the coefficients of closed averages."""
-    _, coefficients = _closed_averages(setup.normalizer, setup.activation)
-    # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M.
-    group = sp.Float(setup.group or 0, 30)
-    return {name: e.subs(s.M, group).evalf(17) for name, e in coefficients.items()}
-
-
-@lru_cache(maxsize=64)
-def _closed_averages(
-    rule: Normalization, activation: Activation
-) -> tuple[dict[sp.Symbol, sp.Expr], dict[sp.Symbol, sp.Expr]]:
-    """Closed D, A₂, B and B_Δ for γ of either sign, and what in them depends on the group's M."""
-    coefficients: dict[sp.Symbol, sp.Expr] = {}
-    if rule.of_batch:
-        closed = tuple(
-            _name_coefficients(e, coefficients) for e in s.batch_field_averages(activation)
-        )
-    else:
-        closed = s.field_averages(activation)
-    if not rule.has_scale:
-        of_length = (e.subs(s.gamma, s.L) for e in closed)
-        return dict(zip(AVERAGES, of_length, strict=True)), coefficients
-    # Derived for γ > 0; (u, γ, R) and (−u, −γ, −R) are one system, and only A₂ is odd in u.
-    sign = sp.Piecewise((1, SCALE >= 0), (-1, True))
-    mirror = {s.R: sign * s.R, s.gamma: sp.Abs(SCALE)}
-    drive, pull, noise, label_noise = (e.subs(mirror, simultaneous=True) for e in closed)
-    averages = (drive, sign * pull, noise, label_noise)
-    return dict(zip(AVERAGES, averages, strict=True)), coefficients
-
-
-def _name_coefficients(average: sp.Expr, names: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
-    """Write a polynomial in R and γ with a symbol for each coefficient; adds them to `names`."""
-    total = sp.S.Zero
-    for (first, second), coefficient in sp.Poly(average, s.R, s.gamma).terms():
-        name = sp.Symbol(f"k{len(names)}", real=True)
-        names[name] = coefficient
-        total += name * s.R**first * s.gamma**second
-    return total

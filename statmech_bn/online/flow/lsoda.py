@@ -12,6 +12,7 @@ which says when it has passed zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +28,11 @@ MOST_EVALUATIONS, MOST_A_PIECE = 10_000, 200
 """Evaluations of the flow that one trajectory may take, and as many more for each piece of s(t)."""
 
 
-class _Spent(Exception):
+class Spent(Exception):
     """A trajectory has taken all of its evaluations."""
 
 
-Change = Callable[[np.ndarray, float], tuple[float, ...]]
+Change = Callable[[np.ndarray, float], Any]
 
 
 def integrate(
@@ -76,7 +77,7 @@ def integrate(
         nonlocal evaluations, seen
         evaluations, seen = evaluations + 1, now
         if evaluations > most:
-            raise _Spent
+            raise Spent
         now_rates = rates * value_on(edges, factors, piece, now)
         return flow(state[0], state[1], on_side(side, state[2]), *now_rates)
 
@@ -88,8 +89,8 @@ def integrate(
             if not np.isfinite(change(state, left)).all():  # a first step would never be chosen
                 return states, STOPPED, float(left)
             try:
-                solution, reached = _integrate_piece(change, state, grid)
-            except _Spent:
+                solution, reached = integrate_piece(change, state, grid)
+            except Spent:
                 return states, STOPPED, float(seen)
             if right == edges[piece + 1] == reached and side * solution[2, -1] < 0 and not rests:
                 moment = _passage(flow, rates, schedule, side, solution[:, -1], (left, right))
@@ -141,10 +142,13 @@ def _passage(
     return float(brentq(late, *span, xtol=1e-15))
 
 
-def _integrate_piece(
-    change: Change, state: np.ndarray, grid: np.ndarray
+def integrate_piece(
+    change: Change, state: np.ndarray, grid: np.ndarray, band: int | None = None
 ) -> tuple[np.ndarray, float]:
-    """Integrate while the schedule is smooth; returns states at the grid and the time reached."""
+    """Integrate while the schedule is smooth; returns states at the grid and the time reached.
+
+    The Jacobian is full, or a band of as many diagonals on either side.
+    """
     from scipy.integrate import odeint, solve_ivp  # slow to import, and seldom needed
 
     solution, report = odeint(
@@ -153,6 +157,8 @@ def _integrate_piece(
         grid,
         rtol=RELATIVE,
         atol=ABSOLUTE,
+        ml=band,
+        mu=band,
         full_output=True,
         mxstep=100_000,
         printmessg=False,
@@ -170,6 +176,6 @@ def _integrate_piece(
     )
     reached = float(found.t[-1])
     before = grid < reached if reached < grid[-1] else grid <= reached
-    states = np.full((3, grid.size), np.inf)
+    states = np.full((state.size, grid.size), np.inf)
     states[:, before] = found.sol(grid[before])
     return states, reached

@@ -18,12 +18,12 @@ import xarray as xr
 
 from statmech_bn import symbolic as s
 from statmech_bn.averages.choice import field_average_function
+from statmech_bn.averages.closed import SCALE, closed_averages
 from statmech_bn.checks import instance
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
 from statmech_bn.normalization import PopulationNormalization
-from statmech_bn.online.flow.derivatives import SCALE, closed_averages
 from statmech_bn.teacher_student import TeacherStudent
 
 
