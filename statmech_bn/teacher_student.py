@@ -23,11 +23,11 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.blocks import Blocks
 from statmech_bn.checks import array, instance, integer, real
 from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.normalization import Normalization
 from statmech_bn.normalization import normalization as as_normalization
+from statmech_bn.spectrum.record import Blocks
 from statmech_bn.untrusted import from_json
 
 if TYPE_CHECKING:

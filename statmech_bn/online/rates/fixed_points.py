@@ -25,6 +25,7 @@ from statmech_bn.checks import instance, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.normalization import Unnormalized
 from statmech_bn.online.rates.states import averages
 from statmech_bn.symbolic import rates as derived
 from statmech_bn.teacher_student import TeacherStudent
@@ -237,7 +238,7 @@ def _unnormalized(setup: TeacherStudent, rate: float) -> tuple[float, float]:
     """Solve dR/dt = dL/dt = 0 of the student without normalization; returns R and L."""
     if setup.label_noise == 0 and setup.weight_decay == 0:
         return 1.0, 1.0
-    flow = s.order_parameter_flow("none")
+    flow = s.order_parameter_flow(Unnormalized())
     symbols = [s.D, s.A, s.B, s.R, s.L, s.eta, s.M, s.lamda]
     change = numpy_function([flow[s.R], flow[s.L]], symbols)
 

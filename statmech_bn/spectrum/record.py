@@ -12,7 +12,7 @@ import numpy as np
 
 from statmech_bn.checks import real
 from statmech_bn.errors import InputsWarning, InvalidStore, StatmechError
-from statmech_bn.spectrum_blocks import MergeError, checked_blocks
+from statmech_bn.spectrum.blocks import MergeError, checked_blocks
 from statmech_bn.untrusted import from_json
 
 

@@ -22,16 +22,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.blocks import Blocks
 from statmech_bn.checks import array, count, real
 from statmech_bn.errors import invalid
-from statmech_bn.spectrum_blocks import (
+from statmech_bn.spectrum.blocks import (
     block_states,
     groups,
     largest_remainder,
     merge,
     reordered_components,
 )
+from statmech_bn.spectrum.record import Blocks
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -171,7 +171,7 @@ class Spectrum(Blocks):
         >>> Spectrum.from_covariance([2, 1, 1, 0.5], teacher=[1, 1, 0, 0]).teacher
         array([0.5, 0.5, 0. ])
         """
-        from statmech_bn.spectrum_of_data import of_covariance
+        from statmech_bn.spectrum.of_data import of_covariance
 
         return of_covariance(covariance, teacher)
 
@@ -227,7 +227,7 @@ class Spectrum(Blocks):
         >>> found.eigenvalues, found.teacher, round(found.label_noise, 12)
         (array([2. , 0.5]), array([0.5, 0.5]), 0.0)
         """
-        from statmech_bn.spectrum_of_data import of_data
+        from statmech_bn.spectrum.of_data import of_data
 
         return of_data(samples, teacher, labels, centre)
 
