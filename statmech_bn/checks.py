@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral
 from types import ModuleType
@@ -57,6 +58,11 @@ def integer(name: str, value: Any, minimum: int, hint: str = "", maximum: float 
 def count(name: str, value: Any, minimum: int = 1, hint: str = "") -> int:
     """Return a number of things that are to be in memory, at least `minimum`."""
     return integer(name, value, minimum, hint, LARGEST_COUNT)
+
+
+def thread_count(workers: Any) -> int:
+    """Check a number of threads; None is one for each core."""
+    return (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
 
 
 def array(

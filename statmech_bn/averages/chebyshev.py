@@ -11,13 +11,13 @@ The series is refined until it agrees with the integrals at points that it was n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from statmech_bn.checks import thread_count
 from statmech_bn.compile_cache import numba
 
 ACCURACY = 3e-8
@@ -109,7 +109,7 @@ def _coefficients(
     x, y = (np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (terms, gamma_terms))
     overlaps = np.cos(np.pi * (x + 1) / 2)
     gammas = lower + (y + 1) / 2 * (upper - lower)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the integrals release the interpreter
+    with ThreadPoolExecutor(thread_count(None)) as pool:  # the integrals release the interpreter
         rows = pool.map(lambda r: [function(r, gamma) for gamma in gammas], overlaps)
         values = np.array(list(rows))
     tx, ty = (np.polynomial.chebyshev.chebvander(nodes, nodes.size - 1) for nodes in (x, y))

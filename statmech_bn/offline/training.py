@@ -19,7 +19,6 @@ of a worker are stacked, see `statmech_bn.offline.training_step`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from statmech_bn.activations import z
 from statmech_bn.arrays import library, namespace, to_numpy
-from statmech_bn.checks import count, function, integer, integers, real
+from statmech_bn.checks import count, function, integers, real, thread_count
 from statmech_bn.codegen import array_function
 from statmech_bn.dataset import describe, provenance
 from statmech_bn.errors import invalid
@@ -155,7 +154,7 @@ def train(
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     epochs = count("epochs", epochs, 0)
     starts = 1 if initializations is None else count("initializations", initializations)
-    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    threads = thread_count(workers)
     check_dtype(dtype)
     xp = namespace(device)
     source = Source.check(inputs, labels, dimension)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import choice, count, instance, integer, positive, vector
+from statmech_bn.checks import choice, count, instance, integer, positive, thread_count, vector
 from statmech_bn.errors import invalid
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
@@ -155,7 +155,7 @@ def check_work(
     InvalidSetup
         The message says how long it would take, or how much it would hold.
     """
-    cores = min(runs, os.cpu_count() or 1) if device == "cpu" else CORES_OF_A_GPU
+    cores = min(runs, thread_count(None)) if device == "cpu" else CORES_OF_A_GPU
     years = float(runs) * steps * each / (NUMBERS_A_SECOND * cores) / (365.25 * 86400)
     if years > 1:
         raise invalid(

@@ -11,7 +11,6 @@ code, `statmech_bn.online.flow.lsoda` what has neither.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +19,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.averages.generalization import generalization_error
+from statmech_bn.checks import thread_count
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import NotConverged
 from statmech_bn.online.arguments import Run, check_gaussian, check_run
@@ -31,7 +31,7 @@ from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
 from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 CHUNK = 16
 """Trajectories that a thread takes at a time."""
@@ -94,7 +94,7 @@ def macroscopic(
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     check_gaussian(inputs, start)
     setup.normalizer.check_flow(setup.batch_size)
-    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    threads = thread_count(workers)
     factors, described = prepare(schedule, run.time)
     attributes = provenance(setup, start, "macroscopic", schedule=described)
     if inputs is not None:

@@ -26,7 +26,6 @@ every N ≥ 3 (the tests compare them).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 
@@ -35,6 +34,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.arrays import namespace
 from statmech_bn.averages.generalization import generalization_error
+from statmech_bn.checks import thread_count
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
@@ -51,7 +51,7 @@ from statmech_bn.online.chain.cuda import simulate_on_device
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 
 def mesoscopic(
@@ -125,7 +125,7 @@ def mesoscopic(
     check_gaussian(inputs, start)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
-    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     if inputs is not None and device != "cpu":
         raise invalid("device", "'cpu' for inputs with a covariance", device)

@@ -24,7 +24,6 @@ replicas make their steps together (`statmech_bn.online.network.arrays`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 
@@ -34,7 +33,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.arrays import library, namespace
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.checks import array
+from statmech_bn.checks import array, thread_count
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
@@ -52,7 +51,7 @@ from statmech_bn.online.network.world import TEST_SAMPLES, Plan, World
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent, integer
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 
 def microscopic(
@@ -152,7 +151,7 @@ def microscopic(
             (device, dtype, teacher),
             "The spectrum has the teacher: sbn.Spectrum.from_covariance(covariance, teacher).",
         )
-    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     factors, described = prepare(schedule, run.time)
     attributes = provenance(

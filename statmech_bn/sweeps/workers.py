@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from statmech_bn.checks import thread_count
 from statmech_bn.errors import installation, invalid
-from statmech_bn.teacher_student import integer
 
 
 def check_main(function: Any, processes: bool) -> None:
@@ -70,7 +70,7 @@ def executor(
         with Client(scheduler, set_as_default=False) as client:
             yield client.get_executor(pure=False), lambda: max(1, sum(client.ncores().values()))
         return
-    count = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    count = thread_count(workers)
     if count == 1 and not processes:
         yield _Here(), lambda: 1
         return

@@ -13,7 +13,6 @@ them, and the γ at which the loss is least, are less noisy than the loss itself
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import choice, count, dataset, integer, real, vector
+from statmech_bn.checks import choice, count, dataset, integer, real, thread_count, vector
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
@@ -97,7 +96,7 @@ def batch_loss(
     cosine = real("overlap", overlap, minimum=-1.0, maximum=1.0)
     batches, replicas = count("batches", batches), count("replicas", replicas)
     scales = vector("gamma", gamma, -LARGEST_GAMMA, LARGEST_GAMMA)
-    threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
+    threads = thread_count(workers)
     value_and_slope = numba_array_function([g.expression, g.derivative], z)
     seed = integer("seed", seed, 0)
 
