@@ -68,7 +68,7 @@ DESCRIPTIONS = {
     "square": ("mean square field", r"$\overline{h^2}$", "1"),
     "relative_step": ("first step by learning rate", r"$|\Delta w|/\eta|w|$", "1"),
     "output_change": ("change of the first outputs", r"$|\Delta o|/|o|$", "1"),
-    "exact_change": ("the same, at $a^2\\epsilon$", r"$|\Delta o|/|o|$", "1"),
+    "exact_change": ("change of the first outputs, with $a^2\\epsilon$", r"$|\Delta o|/|o|$", "1"),
     "positions": ("positions of the layer", "$P$", "1"),
     "largest_step": ("largest stable step", r"$\eta_{\max}$", "1"),
     "gradient_alignment": ("alignment of gradients", r"$|\sum g|/\sum|g|$", "1"),

@@ -27,7 +27,7 @@ from statmech_bn.compile_cache import numba
 
 @compiled
 def polynomials_at(nodes, weights, rule):
-    """Weight times φ_n at every node, n = 0 … terms."""
+    """Return the weight times φ_n at every node, n = 0 … terms."""
     root = math.sqrt(rule.batch_size - 1.0)
     table = np.empty((rule.terms + 1, nodes.size))
     for i in range(nodes.size):
@@ -52,7 +52,7 @@ def _dot(a, b):
 
 @compiled
 def pair_series(field, polynomials, rule):
-    """E[d_1 d_2 (1 + û_1 û_2)] from the terms kept, and whether it is still without its tail."""
+    """Return E[d_1 d_2 (1 + û_1 û_2)] from the kept terms, and whether it lacks its tail."""
     before, now = 0.0, _dot(polynomials[0], field)
     total, quiet = 0.0, 0
     for n in range(rule.terms):
@@ -69,7 +69,7 @@ def pair_series(field, polynomials, rule):
 
 @compiled
 def tail_sums(places, rule):
-    """Σ r_n p_n q_n over n ≥ terms, where p and q are the step (0) or the ramp (1) at a place."""
+    """Return Σ r_n p_n q_n over n ≥ terms; p and q are the step (0) or the ramp (1) at a place."""
     last = rule.ratios.size - 1
     beta = rule.recurrence
     root = math.sqrt(rule.batch_size - 1.0)
@@ -118,7 +118,7 @@ def kink_jumps(activation, inside, gamma):
 
 @compiled
 def pair_tail(jumps, places, tails):
-    """The same from all other terms, for the jumps of d (0) and of its slope in û (1)."""
+    """Return the sum of all terms left out, for the jumps of d (0) and of its slope in û (1)."""
     total = 0.0
     for p in range(2):
         for i in range(places.size):

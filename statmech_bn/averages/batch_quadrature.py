@@ -31,7 +31,7 @@ LARGEST_DEVIATION_RULE = 120
 LOCAL_NODES = 12
 """Chebyshev nodes on a panel of the table of moments."""
 TAIL_TERMS = 4096
-"""Last term of the series for steps and ramps, see `statmech_bn.averages.batch_pairs`."""
+"""The series for steps and ramps end with this term (`statmech_bn.averages.batch_pairs`)."""
 BLUR = 6.0
 """Half-width of a blurred kink in standard deviations."""
 STEEPEST = 50.0
@@ -194,7 +194,7 @@ def composite(edges, counts, rule):
 
 @compiled
 def teacher_moments(activation, kinks, mean, blur, rule):
-    """E[g], E[g'] and E[g^2] for a field of this mean and standard deviation `blur`."""
+    """Return E[g], E[g'] and E[g²] for a field of this mean and standard deviation `blur`."""
     points = np.empty(2 + max(kinks.size, 1))
     scale = 1 / max(blur, 1e-150)
     points[0], points[1], points[2] = -8.0, 8.0, -mean * scale
@@ -256,7 +256,7 @@ def teacher_table(activation, kinks, blur, reach, rule):
 
 @compiled
 def look_up(edges, table, mean, panel):
-    """The moments at one mean, and its panel, from which the next search starts."""
+    """Return the moments at one mean, and its panel, from which the next search starts."""
     while panel + 2 < edges.size and mean > edges[panel + 1]:
         panel += 1
     while panel > 0 and mean < edges[panel]:

@@ -24,7 +24,7 @@ AVERAGES = (s.D, s.A, s.B, LABEL_NOISE)
 
 
 def closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
-    """Closed D, A₂, B and B_Δ of a setup, for γ of either sign.
+    """Return closed D, A₂, B and B_Δ of a setup, for γ of either sign.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def closed_averages(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
 
 
 def coefficients_of(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
-    """Values of the coefficients of closed averages."""
+    """Return the values of the coefficients of closed averages."""
     _, coefficients = closed_expressions(setup.normalizer, setup.activation)
     # Γ(M/2) overflows a double at M > 340, so SymPy evaluates what depends on M.
     group = sp.Float(setup.group or 0, 30)
@@ -48,7 +48,7 @@ def coefficients_of(setup: TeacherStudent) -> dict[sp.Symbol, sp.Expr]:
 def closed_expressions(
     rule: Normalization, activation: Activation
 ) -> tuple[dict[sp.Symbol, sp.Expr], dict[sp.Symbol, sp.Expr]]:
-    """Closed D, A₂, B and B_Δ for γ of either sign, and what in them depends on the group's M."""
+    """Return closed D, A₂, B and B_Δ, and what in them depends on the group's M."""
     coefficients: dict[sp.Symbol, sp.Expr] = {}
     if rule.of_batch:
         closed = tuple(

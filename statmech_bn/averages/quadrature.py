@@ -26,7 +26,8 @@ from statmech_bn.compile_cache import numba
 REACH = 9.0
 """Fields beyond this many standard deviations weigh less than 10⁻¹⁸, enough for polynomials too."""
 SPACING = 0.5
-"""Of the trapezoidal rule; its error is exp(−2πd/SPACING) for poles at a distance d."""
+"""Nodes of the trapezoidal rule are this far apart; a pole at a distance d gives it an error of
+exp(−2πd/SPACING)."""
 STEEP = 64.0
 """|γ| from which on the nodes in φ = γu grow apart with |φ|."""
 CORE = 8.0

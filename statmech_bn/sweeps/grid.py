@@ -23,7 +23,7 @@ from statmech_bn.errors import invalid
 CHUNKS = 256
 """A grid is cut into at least this many (or into its points), so that a kill loses little."""
 CHUNK_BYTES = 2**20
-"""And a chunk has at most this many bytes, unless a point has more."""
+"""A chunk has at most this many bytes, unless a point has more."""
 Box = tuple[slice, ...]
 
 

@@ -30,7 +30,7 @@ moved = numba_inline_function(s.chain_step(has_scale=False), s.WEIGHTS)
 
 
 SHARES = 32
-"""Tasks of each thread. Many tasks make the loads of threads equal; a task costs 40 µs."""
+"""Each thread gets so many tasks, so that threads end at the same time; a task costs 40 µs."""
 
 
 class Origin(NamedTuple):

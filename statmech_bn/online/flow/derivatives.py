@@ -36,7 +36,7 @@ from statmech_bn.teacher_student import TeacherStudent
 
 LARGEST_LOG_LENGTH = math.log(LARGEST_LENGTH)
 SATURATED_LOG_LENGTH = math.log(1e120)
-"""Beyond, the flow goes on as if the student were no longer: η²L² must stay a float."""
+"""The flow of a longer student is computed at this length, so that η²L² stays a float."""
 
 Flow = Callable[..., tuple[float, ...]]
 LOG_LENGTH = sp.Symbol("ell", real=True)
@@ -154,7 +154,7 @@ def _derivatives(
 
 
 def _tail(setup: TeacherStudent) -> list[float]:
-    """Values of a setup's constants, and of the coefficients of its averages if they are closed."""
+    """Return a setup's constants, and the coefficients of its averages if they are closed."""
     constants = [setup.batch_size, setup.label_noise, setup.gamma_decay, setup.weight_decay]
     numbers = [float(constant) for constant in constants]
     try:

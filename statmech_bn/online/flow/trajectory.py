@@ -34,11 +34,11 @@ RELATIVE, ABSOLUTE = 1e-8, 1e-12
 """Local tolerances of R and γ, and RELATIVE that of log L; trajectories keep within 1e-7."""
 MOST_STEPS = 100_000
 DIFFERENCE = 1.5e-8
-"""Of the difference quotients in the Jacobian, √ε."""
+"""The Jacobian's difference quotients move a component by this part of itself, √ε."""
 TIME_DIFFERENCE = 1e-5
-"""Of those in time, as a part of a piece of the schedule; they are central."""
+"""Difference quotients in time, which are central, move by this part of a schedule's piece."""
 BLOW_UP = 1e6
-"""If log L changes by more than this times itself in the time past, L is about to be infinite."""
+"""L is about to be infinite if log L, at its present rate, would grow by this in the time past."""
 NEAREST = 1e-30
 """The |γ| that stands for the limit γ → 0±."""
 AVERAGES = 9

@@ -56,7 +56,7 @@ FARTHEST = 150.0
 PANEL = 0.5
 """Length of a panel of the quadrature in u, with `_LEGENDRE` nodes each."""
 ACCURACY = 1e-9
-"""To which the nodes must reproduce the moments of the field."""
+"""The nodes must reproduce the moments of the field to this relative accuracy."""
 CANDIDATES = np.geomspace(1e-3, 16.0, 120)
 """γ between which a stationary point is sought."""
 

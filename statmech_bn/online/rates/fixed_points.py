@@ -35,7 +35,7 @@ NO_NOISE = 1e-12
 CLOSEST = 1e-8
 """Smallest 1 − R of an equilibrium."""
 STEP = 0.02
-"""In arccos R and in log γ, of the differences for the Jacobian; their error is of order STEP⁴."""
+"""Differences for the Jacobian move arccos R and log γ by this; their error is of order STEP⁴."""
 SMALLEST_GAMMA, LARGEST_GAMMA = 2.0**-20, 2.0**20
 LARGEST_PRODUCT = 1e100
 """Largest ηλ, and inverse of the smallest, of which the square is a number."""

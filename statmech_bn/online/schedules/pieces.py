@@ -17,7 +17,7 @@ from statmech_bn.errors import invalid
 
 DEGREE = 16
 ACCURACY = 1e-12
-"""Of the last coefficients, relative to the largest value on the piece."""
+"""A fit is accepted if its last coefficients are below this part of the piece's largest value."""
 SHORTEST = 1e-10
 """Part of the whole at which halving stops."""
 MOST_PIECES = 10_000
