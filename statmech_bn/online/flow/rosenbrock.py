@@ -1,4 +1,4 @@
-r"""One step of Rodas5P for the three order parameters, compiled.
+r"""One step of Rodas5P for a state of any dimension, compiled.
 
 The flow is stiff where γ or L relax faster than R moves, which at a learning rate of 10⁶ is by six
 decades, so the method is linearly implicit. For y' = f(t, y) with Jacobian J, a step h solves
@@ -120,28 +120,49 @@ DENSE = np.array(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def inverse_of_shifted(jacobian, shift, inverse):
-    """Fill the inverse of shift − J, 3 × 3, by cofactors; scaled, so that no product overflows."""
-    matrix = -jacobian
-    for i in range(3):
-        matrix[i, i] += shift
-    size = np.abs(matrix).max()
-    matrix /= size
-    for i in range(3):
-        p, q = (i + 1) % 3, (i + 2) % 3
-        for j in range(3):
-            r, s = (j + 1) % 3, (j + 2) % 3
-            inverse[j, i] = matrix[p, r] * matrix[q, s] - matrix[p, s] * matrix[q, r]
-    determinant = 0.0
-    for j in range(3):
-        determinant += matrix[0, j] * inverse[j, 0]
-    inverse /= determinant * size
+def factor(jacobian, shift, factors, order):
+    """Fill the LU factors of shift − J, and the order of its rows by partial pivoting."""
+    size = order.size
+    for i in range(size):
+        order[i] = i
+        for j in range(size):
+            factors[i, j] = -jacobian[i, j]
+        factors[i, i] += shift
+    for k in range(size):
+        largest = k
+        for i in range(k + 1, size):
+            if abs(factors[i, k]) > abs(factors[largest, k]):
+                largest = i
+        if largest != k:
+            order[k], order[largest] = order[largest], order[k]
+            for j in range(size):
+                factors[k, j], factors[largest, j] = factors[largest, j], factors[k, j]
+        for i in range(k + 1, size):
+            factors[i, k] /= factors[k, k]
+            for j in range(k + 1, size):
+                factors[i, j] -= factors[i, k] * factors[k, j]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def solve(factors, order, right, found):
+    """Fill the solution of LU x = right, the rows of which are taken in their order."""
+    size = order.size
+    for i in range(size):
+        total = right[order[i]]
+        for j in range(i):
+            total -= factors[i, j] * found[j]
+        found[i] = total
+    for i in range(size - 1, -1, -1):
+        total = found[i]
+        for j in range(i + 1, size):
+            total -= factors[i, j] * found[j]
+        found[i] = total / factors[i, i]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def stage_state(state, increments, stage, found):
     """Fill where stage number `stage` evaluates f; at stage 8 plus u₈ is the step's end."""
-    for n in range(3):
+    for n in range(state.size):
         total = state[n]
         for j in range(stage):
             total += A[stage, j] * increments[j, n]
@@ -149,23 +170,20 @@ def stage_state(state, increments, stage, found):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def solve_stage(inverse, increments, stage, size, rate, drift):
-    """Fill u of one stage from f and ∂f/∂t there."""
-    for n in range(3):
-        right = size * SLOPES[stage] * drift[n] + rate[n]
+def solve_stage(factors, order, increments, stage, size, rate, drift, right):
+    """Fill u of one stage from f and ∂f/∂t there; `right` is room for a right-hand side."""
+    for n in range(order.size):
+        right[n] = size * SLOPES[stage] * drift[n] + rate[n]
         for j in range(stage):
-            right += C[stage, j] * increments[j, n] / size
-        increments[stage, n] = right
-    a, b, c = increments[stage]
-    for n in range(3):
-        increments[stage, n] = inverse[n, 0] * a + inverse[n, 1] * b + inverse[n, 2] * c
+            right[n] += C[stage, j] * increments[j, n] / size
+    solve(factors, order, right, increments[stage])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def dense_terms(increments, terms):
-    """Fill k₁, k₂, k₃ of the interpolation, (3, 3)."""
+    """Fill k₁, k₂, k₃ of the interpolation, (3, components)."""
     for k in range(3):
-        for n in range(3):
+        for n in range(terms.shape[1]):
             terms[k, n] = 0.0
             for j in range(STAGES):
                 terms[k, n] += DENSE[k, j] * increments[j, n]

@@ -21,7 +21,6 @@ from statmech_bn.online.flow.rosenbrock import (
     STAGES,
     dense_terms,
     interpolate,
-    inverse_of_shifted,
     solve_stage,
     stage_state,
 )
@@ -94,7 +93,8 @@ def trajectory(
     known = np.full(2, np.nan)
     rates, moved, drift = np.empty(3), np.empty(3), np.zeros(3)
     state, found, terms = start.copy(), np.empty(3), np.empty((3, 3))
-    jacobian, inverse, increments = np.empty((3, 3)), np.empty((3, 3)), np.empty((STAGES, 3))
+    jacobian, factors_of_step, order = np.empty((3, 3)), np.empty((3, 3)), np.empty(3, np.int64)
+    increments, right = np.empty((STAGES, 3)), np.empty(3)
     of_length, has_series, lower, upper = system[0], system[2].size > 0, system[4], system[5]
     now, size, steps, recorded = 0.0, 0.0, 0, 0
     side = np.copysign(1.0, start[2]) if kinked else 0.0
@@ -123,7 +123,7 @@ def trajectory(
             last = size >= end - now
             if last:
                 size = end - now
-            inverse_of_shifted(jacobian, 1.0 / (size * DIAGONAL), inverse)
+            factor(jacobian, 1.0 / (size * DIAGONAL), factors_of_step, order)
             for stage in range(STAGES):
                 stage_state(state, increments, stage, found)
                 if stage == 0:
@@ -133,7 +133,7 @@ def trajectory(
                         at = now + NODES[stage] * size
                         set_rates(point, learning_rate, value_on(edges, factors, piece, at))
                     evaluate(system, point, known, side, found, moved)
-                solve_stage(inverse, increments, stage, size, moved, drift)
+                solve_stage(factors_of_step, order, increments, stage, size, moved, drift, right)
             error = 0.0
             for n in range(3):
                 found[n] += increments[STAGES - 1, n]
