@@ -145,7 +145,7 @@ def batch_fixed_point(
     Raises
     ------
     InvalidSetup
-        An argument is outside of its range.
+        An argument is outside of its range, or outputs do not depend on the inputs.
     NotConverged
         The activation changes over lengths much shorter than those of the fields.
 
