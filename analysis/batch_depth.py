@@ -75,7 +75,8 @@ figures["growth"]()
 # %% [markdown]
 # Lines are the theory, points networks. With four or five samples the variance of $1/\sigma_B^2$
 # over channels is infinite: means of networks of finite width are mostly below theory, and their
-# error bars too small. We compare from six samples on:
+# error bars too small, so that we compare from six samples on. Large batches exceed theory by what
+# a finite width adds, of order $M$ over the width:
 
 # %%
 scores = batch_depth.scores(tree)
@@ -92,7 +93,8 @@ figures["remedies"]()
 # %% [markdown]
 # Trained for a fixed number of steps, deep networks learn less, and those of small batches lose it
 # first. The right panel has the depth in units of $16/\ln\chi$. A network that learns less than a
-# tenth of what the shallowest does counts as one that does not train:
+# tenth of what the shallowest does counts as one that does not train; there is no such depth where
+# the deepest networks learn more:
 
 # %%
 figures["training"]()
@@ -109,8 +111,9 @@ for claim, (effect, rest) in batch_depth.claims(tree).items():
     print(f"{claim}: {sbn.study.decide(effect, rest)}.")
 print(f"  networks and theory: within {scores['in standard errors'].max():.1f} standard errors")
 for left in batch_depth.LEFT:
-    ratio = depths[f"{left}, ratio"]
-    print(f"  {left} is learned at {ratio.min():.2f} to {ratio.max():.2f} of 16/ln χ")
+    ratio = depths[f"{left}, ratio"].dropna()
+    if ratio.size:
+        print(f"  {left} is learned at {ratio.min():.2f} to {ratio.max():.2f} of 16/ln χ")
 
 # %% [markdown]
 # ## What to try next

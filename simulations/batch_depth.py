@@ -180,17 +180,23 @@ def predicted_depth(batch_sizes: xr.DataArray) -> xr.DataArray:
 def learned_depth(tree: xr.DataTree, left: float) -> xr.DataArray:
     """Depth at which this share of what the shallowest networks learn is left; interpolated.
 
-    The deepest network's depth where more is left.
+    Without the batch sizes of which the deepest networks learn more.
     """
     share = learned(tree)
     share = share / share.isel(depth=0).mean("replica")
+    share = share.sel(batch_size=share.isel(depth=-1, drop=True).mean("replica") < left)
 
     def crossing(values: np.ndarray, depth: np.ndarray) -> float:
         falling = np.minimum.accumulate(values)[::-1]
         return float(np.interp(left, falling, depth[::-1]))
 
     return xr.apply_ufunc(
-        crossing, share, share["depth"], input_core_dims=[["depth"], ["depth"]], vectorize=True
+        crossing,
+        share,
+        share["depth"],
+        input_core_dims=[["depth"], ["depth"]],
+        vectorize=True,
+        output_dtypes=[float],
     )
 
 
@@ -198,15 +204,15 @@ def depths(tree: xr.DataTree) -> pd.DataFrame:
     """Depth at which half and a tenth is learned, and both by 16/ln χ, for each batch size."""
     sizes = tree["training"].to_dataset()["batch_size"]
     predicted = predicted_depth(sizes)
-    columns = {"16/ln χ": predicted.values}
+    columns = {"16/ln χ": predicted.to_series()}
     for name, left in LEFT.items():
         mean, error = sbn.study.mean_and_error(learned_depth(tree, left))
-        columns |= {name: mean.values, f"{name}, error": error.values}
-        columns[f"{name}, ratio"] = (mean / predicted).values
-    return pd.DataFrame(columns, index=[f"batch size {n}" for n in sizes.values])
+        columns |= {name: mean.to_series(), f"{name}, error": error.to_series()}
+        columns[f"{name}, ratio"] = (mean / predicted).to_series()
+    return pd.DataFrame(columns, index=sizes.to_index())
 
 
-def claims(tree: xr.DataTree) -> dict[str, tuple[list[xr.DataArray], list[xr.DataArray]]]:
+def claims(tree: xr.DataTree) -> dict[str, tuple[list[xr.DataArray], list[xr.DataArray] | None]]:
     """Return what `statmech_bn.study.decide` asks: claim → effects and rests."""
     growth = tree["size/network"].to_dataset()["gradient_multiplier"].load()
     growth = growth.sel(batch_size=growth["batch_size"] >= 6)
@@ -218,7 +224,8 @@ def claims(tree: xr.DataTree) -> dict[str, tuple[list[xr.DataArray], list[xr.Dat
         weaker.append(measured.sel({name: without}) - measured.sel({name: remedied}))
         rests.append(apart(tree, name))
     fall = learned(tree)
-    ratio = learned_depth(tree, LEFT["a tenth"]) / predicted_depth(fall["batch_size"])
+    reached = learned_depth(tree, LEFT["a tenth"])
+    ratio = reached / predicted_depth(reached["batch_size"])
     return {
         "Gradients grow by χ per layer, more in small batches": (
             [small - large],
@@ -226,7 +233,7 @@ def claims(tree: xr.DataTree) -> dict[str, tuple[list[xr.DataArray], list[xr.Dat
         ),
         "Networks train down to about 16/ln χ layers": (
             [fall.isel(depth=0, drop=True) - fall.isel(depth=-1, drop=True)],
-            [ratio - 1],
+            [ratio - 1] if ratio.size else None,
         ),
         "A smaller γ, a larger β and a larger ε make χ smaller": (weaker, rests),
     }

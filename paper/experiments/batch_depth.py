@@ -18,7 +18,7 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "width": count(tree["size/network"].attrs["width"]),
         "small": number(theory.sel(batch_size=8).item(), digits=4),
         "large": number(theory.sel(batch_size=64).item(), digits=4),
-        "score": number(scores["in standard errors"].max(), digits=2),
+        "apart": number(scores["largest difference"].max(), digits=2),
         "comparisons": count(scores["comparisons"].sum()),
         **{
             f"{key}_{end}": number(getattr(depths[f"{left}, ratio"], end)(), digits=2)
@@ -31,8 +31,10 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge the growth, its remedies and the depth that trains."""
     effects, depths = script.claims(tree), script.depths(tree)
+    score = script.scores(tree).loc[list(script.REMEDIES), "in standard errors"].max()
     growth = tree["size/network"].to_dataset()["gradient_multiplier"].load().sel(activation="relu")
-    small, large = (growth.sel(batch_size=growth["batch_size"][k].item()) for k in (-1, 0))
+    growth = growth.sel(batch_size=growth["batch_size"] >= 6)
+    small, large = (growth.isel(batch_size=k) for k in (0, -1))
     texts = [
         (
             r"Gradients grow by $\chi(M)$ per layer, more in small batches",
@@ -51,8 +53,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         (
             r"A smaller $\gamma$, a larger $\beta$ and a larger $\varepsilon$ make $\chi$ smaller",
             r"$\chi$ without the remedy less that with it; law: measured $\chi$ less theory",
-            rf"within {number(script.scores(tree)['in standard errors'].max(), digits=2)} "
-            "standard errors of theory",
+            rf"within {number(score, digits=2)} standard errors of theory",
         ),
     ]  # fmt: skip
     return [

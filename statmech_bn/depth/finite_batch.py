@@ -73,6 +73,10 @@ COARSEST, FINEST = 8, 256
 """Nodes of a panel, of the first rule and of the last that is tried."""
 PANELS = 4
 """Panels of an angle without kinks."""
+LARGEST, LARGEST_VARIANCE = 1e4, 1e12
+"""Bounds of |γ| and |β|, and of ε and σ_w²; their inverses bound γ, ε and σ_w² from below."""
+CONSTANT = 1e-12
+"""Outputs whose variance over the batch is this share of their square do not depend on inputs."""
 REACH = 9.0
 """Angles at which a coordinate is more than this many deviations from zero are left out."""
 NEGLIGIBLE = 37.0
@@ -128,11 +132,11 @@ def batch_fixed_point(
     batch_size : int
         B ≥ 4.
     scale, shift : float
-        γ ≠ 0 and β, the same in all channels.
+        γ and β, the same in all channels; 10⁻⁴ ≤ |γ| ≤ 10⁴, |β| ≤ 10⁴.
     epsilon : float
-        ε ≥ 0, added to the variance of a channel.
+        ε, added to the variance of a channel; 0, or 10⁻¹² to 10¹².
     weight_variance : float, optional
-        σ_w² > 0; by default 1/E[g²] of unit fields. Of no influence for ε = 0.
+        σ_w², 10⁻¹² to 10¹²; by default 1/E[g²] of unit fields. Of no influence for ε = 0.
 
     Returns
     -------
@@ -141,7 +145,7 @@ def batch_fixed_point(
     Raises
     ------
     InvalidSetup
-        An argument is outside of its range.
+        An argument is outside of its range, or outputs do not depend on the inputs.
     NotConverged
         The activation changes over lengths much shorter than those of the fields.
 
@@ -153,19 +157,21 @@ def batch_fixed_point(
     1.325
     """
     size = count("batch_size", batch_size, SMALLEST_BATCH, "With 3 samples E[1/σ_B²] is infinite.")
-    gamma, beta = real("scale", scale), real("shift", shift)
-    added = real("epsilon", epsilon, minimum=0.0)
-    if gamma == 0:
-        raise invalid("scale", "a number ≠ 0", scale, "Outputs do not depend on the inputs.")
+    gamma, beta = real("scale", scale), real("shift", shift, -LARGEST, LARGEST)
+    if not 1 / LARGEST <= abs(gamma) <= LARGEST:
+        raise invalid("scale", f"a number of {1 / LARGEST:g} to {LARGEST:g} or its negative", scale)
+    if added := real("epsilon", epsilon, 0.0, LARGEST_VARIANCE):
+        added = real("epsilon", epsilon, 1 / LARGEST_VARIANCE, hint="Or 0.")
     g = as_activation(activation)
     if weight_variance is None:
-        variance = 1 / float(kernel(g, 1.0))
-    elif (variance := real("weight_variance", weight_variance, minimum=0.0)) == 0:
-        raise invalid("weight_variance", "a number > 0", weight_variance)
-    if added > 0:
-        return _with_epsilon(g, size, gamma, beta, added, variance)
+        weight_variance = 1 / float(kernel(g, 1.0))
+    variance = real("weight_variance", weight_variance, 1 / LARGEST_VARIANCE, LARGEST_VARIANCE)
     found = _averages(g, size, gamma, beta, 1.0)
     contrast = found["square"] - found["product"]
+    if not contrast > CONSTANT * found["square"]:
+        raise invalid("shift, scale", "outputs that depend on the inputs", (shift, scale))
+    if added > 0:
+        return _with_epsilon(g, size, gamma, beta, added, variance)
     multiplier = found["passed"] - found["along"]
     return BatchFixedPoint(
         size,
@@ -192,7 +198,8 @@ def _with_epsilon(
 
     def excess(logarithm: float) -> float:
         found = averages(np.exp(logarithm))
-        return float(np.log(variance * (found["square"] - found["product"])) - logarithm)
+        contrast = max(found["square"] - found["product"], 1e-300)  # 0 where ReLU is off
+        return float(np.log(variance * contrast) - logarithm)
 
     low, high = np.log(epsilon) - 12, np.log(epsilon) + 12
     if excess(low) <= 0:

@@ -164,7 +164,8 @@ def measure_gradients(
     -----
     A channel's gradients have the factor 1/σ_B², whose variance over channels is finite for
     B > 5 only: of smaller batches the standard error is too small, and means of a few networks
-    are mostly below the expectation.
+    are mostly below the expectation. At finite width the growth is larger by about B/width times
+    the layers passed, as the fields' covariance departs from its fixed point.
 
     Examples
     --------

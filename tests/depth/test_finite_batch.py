@@ -215,7 +215,7 @@ def test_remedies_bring_the_growth_to_that_of_linear_layers_and_below():
 def test_wrong_arguments_are_named():
     for arguments in (
         {"batch_size": 3}, {"scale": 0.0}, {"epsilon": -1.0}, {"weight_variance": 0.0},
-        {"shift": np.nan},
+        {"shift": np.nan}, {"shift": -5.0}, {"scale": 1e308}, {"epsilon": 5e-324},
     ):  # fmt: skip
         with pytest.raises(InvalidSetup, match=next(iter(arguments))):
             batch_fixed_point("relu", **{"batch_size": 8, **arguments})
