@@ -18,7 +18,7 @@ from statmech_bn.online.flow.rosenbrock import (
     NODES,
     STAGES,
     dense_terms,
-    factor,
+    factorize,
     interpolate,
     solve,
     solve_stage,
@@ -55,7 +55,7 @@ def errors_of(steps):
         jacobian, drift = slopes(now, state)
         factors, increments, terms = np.empty((3, 3)), np.zeros((STAGES, 3)), np.empty((3, 3))
         order, right = np.empty(3, np.int64), np.empty(3)
-        factor(jacobian, 1 / (size * DIAGONAL), factors, order)
+        factorize(jacobian, 1 / (size * DIAGONAL), factors, order)
         for stage in range(STAGES):
             stage_state(state, increments, stage, found)
             rates = rotor(now + NODES[stage] * size, found)
@@ -77,7 +77,7 @@ def test_linear_equations_of_any_size(size):
     matrix[0, 0] = 0.0 if size > 1 else matrix[0, 0]
     right, found = generator.normal(size=size), np.empty(size)
     factors, order = np.empty((size, size)), np.empty(size, np.int64)
-    factor(-matrix, 0.0, factors, order)
+    factorize(-matrix, 0.0, factors, order)
     solve(factors, order, right, found)
     residual = np.abs(matrix @ found - right) / (np.abs(matrix) @ np.abs(found))
     assert residual.max() < 1e-13

@@ -120,7 +120,7 @@ DENSE = np.array(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def factor(jacobian, shift, factors, order):
+def factorize(jacobian, shift, factors, order):
     """Fill the LU factors of shift − J, and the order of its rows by partial pivoting."""
     size = order.size
     for i in range(size):

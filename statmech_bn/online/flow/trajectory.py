@@ -123,7 +123,7 @@ def trajectory(
             last = size >= end - now
             if last:
                 size = end - now
-            factor(jacobian, 1.0 / (size * DIAGONAL), factors_of_step, order)
+            factorize(jacobian, 1.0 / (size * DIAGONAL), factors_of_step, order)
             for stage in range(STAGES):
                 stage_state(state, increments, stage, found)
                 if stage == 0:
