@@ -20,6 +20,7 @@ from statmech_bn.online.flow.rosenbrock import (
     NODES,
     STAGES,
     dense_terms,
+    factorize,
     interpolate,
     solve_stage,
     stage_state,
