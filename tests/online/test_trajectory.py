@@ -186,7 +186,7 @@ def test_divergence_is_found_where_it_is():
     """Far out, a linear student's length grows with the exponent that the flow has there."""
     setup = sbn.TeacherStudent("linear", "none", 1)
     eta = 20.0
-    found = sbn.macroscopic(setup, eta, [0.0, 1.0, 100.0], sbn.OrderParameters(0.0, 1e50))
+    found = sbn.macroscopic(setup, eta, [0.0, 2.0, 100.0], sbn.OrderParameters(0.0, 1e50))
     growth = eta * (eta / 2 - 1)  # (dL/dt)/L = −η + η²/(2M)
     assert found.diverged_at.item() == pytest.approx(100 * np.log(10) / growth, rel=1e-6)
     assert np.isfinite(found.length[0, 0])
