@@ -123,12 +123,12 @@ def mesoscopic(
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     check_gaussian(inputs, start)
+    if inputs is not None and device != "cpu":
+        raise invalid("device", "'cpu' for inputs with a covariance", device)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
-    if inputs is not None and device != "cpu":
-        raise invalid("device", "'cpu' for inputs with a covariance", device)
     numbers = COST * setup.batch_size * (2 + learners)
     held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)

@@ -41,6 +41,7 @@ from statmech_bn.online.arguments import (
     check_dtype,
     check_finite_dimension,
     check_gaussian,
+    check_no_blocks,
     check_run,
     check_work,
 )
@@ -138,12 +139,13 @@ def microscopic(
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     check_dtype(dtype)
-    xp = namespace(device)
     spectrum, given = (inputs, None) if isinstance(inputs, Spectrum) else (None, inputs)
     if given is not None and not isinstance(given, Inputs):
         given = Inputs(given)
     if given is None:
         check_gaussian(spectrum, start)
+    else:
+        check_no_blocks(start)
     by_sums = device == "cpu" and dtype == "float64" and given is None
     if spectrum is not None and not (by_sums and teacher is None):
         raise invalid(
@@ -152,6 +154,7 @@ def microscopic(
             (device, dtype, teacher),
             "The spectrum has the teacher: sbn.Spectrum.from_covariance(covariance, teacher).",
         )
+    xp = namespace(device)
     threads = (os.cpu_count() or 1) if workers is None else integer("workers", workers, 1)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     factors, described = prepare(schedule, run.time)

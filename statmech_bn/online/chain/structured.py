@@ -102,8 +102,10 @@ def chain_of_weights(
     other -= (_sums(block, other * teacher) / norm)[block] * teacher
     rest = np.maximum(q - share * rho, 0.0)
     square = _sums(block, other**2)
-    if (rest[counts == 1] > 1e-9 * q[counts == 1])[spectrum.teacher[counts == 1] > 0].any():
+    parallel = (counts == 1) & (spectrum.teacher > 0)  # one weight has no rest but rounding
+    if (rest[parallel] > 1e-9 * q[parallel]).any():
         chain_of_blocks(spectrum, start, dimension, generator)  # says what is wrong
+    rest[parallel] = 0.0
     across = np.sqrt(rest / np.where(square > 0, square, 1.0))
     return Chain(components, block, share[block] * teacher + across[block] * other)
 
