@@ -120,6 +120,13 @@ def mesoscopic(
     ('learning_rate', 'replica', 'time')
     >>> run["overlap"].mean("replica").values.round(1)
     array([[0.1, 1. , 1. ]])
+
+    Inputs with a covariance have ρ_i and Q_i in each block:
+
+    >>> inputs = sbn.Spectrum([2, 0.5], multiplicities=[100, 200])
+    >>> run = sbn.mesoscopic(setup, 2.0, [0, 5], start, dimension=300, inputs=inputs)
+    >>> run["block_student_teacher"].dims
+    ('learning_rate', 'replica', 'time', 'block')
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     check_gaussian(inputs, start)

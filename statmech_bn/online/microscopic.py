@@ -135,6 +135,11 @@ def microscopic(
     >>> run = sbn.microscopic(setup, 2.0, [0, 5, 10], start, dimension=100, replicas=4)
     >>> run["overlap"].mean("replica").values.round(1)
     array([[0.1, 1. , 1. ]])
+
+    >>> inputs = sbn.Spectrum.power_law(1.0, blocks=100)
+    >>> run = sbn.microscopic(setup, 2.0, [0, 10], start, dimension=100, inputs=inputs)
+    >>> run["block_student_student"].shape
+    (1, 1, 2, 100)
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
