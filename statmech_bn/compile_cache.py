@@ -169,7 +169,10 @@ class CheckedFile(caching.IndexDataCacheFile):
     def _load_data(self, name: str) -> Any:
         if (content := self._read(self._data_path(name))) is None:
             raise FileNotFoundError(name)  # which Numba takes for a miss
-        return pickle.loads(content)
+        try:
+            return pickle.loads(content)
+        except (ImportError, AttributeError) as error:  # of a module that is not there any more
+            raise FileNotFoundError(name) from error
 
     def _save_data(self, name: str, data: Any) -> None:
         self._write(self._data_path(name), self._dump(data))

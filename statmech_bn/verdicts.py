@@ -184,7 +184,8 @@ def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     Returns
     -------
     mean, error : xarray.DataArray
-        Without ``replica``, in the units of the values.
+        Without ``replica``, in the units of the values; NaN where no replica has a value, and the
+        error where only one has.
 
     Raises
     ------

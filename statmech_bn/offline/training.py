@@ -42,6 +42,7 @@ from statmech_bn.offline.training_step import Array, Problem, epoch
 from statmech_bn.online.arguments import (
     check_dtype,
     check_finite_dimension,
+    check_no_blocks,
     check_run,
     check_work,
 )
@@ -151,6 +152,7 @@ def train(
     ('load', 'learning_rate', 'replica')
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, [0.0], start)
+    check_no_blocks(start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     epochs = count("epochs", epochs, 0)
     starts = 1 if initializations is None else count("initializations", initializations)

@@ -122,8 +122,23 @@ def check_gaussian(inputs: Any, start: OrderParameters) -> None:
             "Inputs of one's own need N weights: use `microscopic` or `offline.train`, or their "
             "covariance: `sbn.Spectrum.from_data`.",
         )
-    if inputs is None and start.block_student_teacher is not None:
-        raise invalid("inputs", "the Spectrum whose blocks the start has", inputs)
+    if inputs is None:
+        check_no_blocks(start)
+
+
+def check_no_blocks(start: OrderParameters) -> None:
+    """Refuse a start by blocks where there are none.
+
+    Raises
+    ------
+    InvalidSetup
+        The start was made by `OrderParameters.of_blocks`.
+    """
+    if start.block_student_teacher is not None:
+        raise invalid(
+            "start", "an overlap and a length, as the inputs are no Spectrum and have no blocks",
+            start, "Use OrderParameters(overlap, length, gamma), or inputs=sbn.Spectrum(...).",
+        )  # fmt: skip
 
 
 def check_work(

@@ -90,6 +90,14 @@ def macroscopic(
     >>> run["overlap"].values.round(3)
     array([[0.1  , 0.918, 0.996],
            [0.1  , 0.994, 0.995]])
+
+    With a covariance the block of the larger eigenvalue is learned first:
+
+    >>> inputs = sbn.Spectrum([2, 0.5], fractions=[0.5, 0.5])
+    >>> run = sbn.macroscopic(setup, 0.5, [0, 1], start, inputs=inputs)
+    >>> run["block_student_teacher"].values[0].round(2)
+    array([[0.05, 0.05],
+           [0.33, 0.13]])
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     check_gaussian(inputs, start)

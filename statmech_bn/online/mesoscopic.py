@@ -120,15 +120,22 @@ def mesoscopic(
     ('learning_rate', 'replica', 'time')
     >>> run["overlap"].mean("replica").values.round(1)
     array([[0.1, 1. , 1. ]])
+
+    Inputs with a covariance have ρ_i and Q_i in each block:
+
+    >>> inputs = sbn.Spectrum([2, 0.5], multiplicities=[100, 200])
+    >>> run = sbn.mesoscopic(setup, 2.0, [0, 5], start, dimension=300, inputs=inputs)
+    >>> run["block_student_teacher"].dims
+    ('learning_rate', 'replica', 'time', 'block')
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     check_gaussian(inputs, start)
+    if inputs is not None and device != "cpu":
+        raise invalid("device", "'cpu' for inputs with a covariance", device)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
-    if inputs is not None and device != "cpu":
-        raise invalid("device", "'cpu' for inputs with a covariance", device)
     numbers = COST * setup.batch_size * (2 + learners)
     held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)

@@ -40,6 +40,7 @@ from statmech_bn.online.arguments import (
     check_dtype,
     check_finite_dimension,
     check_gaussian,
+    check_no_blocks,
     check_run,
     check_work,
 )
@@ -133,16 +134,22 @@ def microscopic(
     >>> run = sbn.microscopic(setup, 2.0, [0, 5, 10], start, dimension=100, replicas=4)
     >>> run["overlap"].mean("replica").values.round(1)
     array([[0.1, 1. , 1. ]])
+
+    >>> inputs = sbn.Spectrum.power_law(1.0, blocks=100)
+    >>> run = sbn.microscopic(setup, 2.0, [0, 10], start, dimension=100, inputs=inputs)
+    >>> run["block_student_student"].shape
+    (1, 1, 2, 100)
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     check_dtype(dtype)
-    xp = namespace(device)
     spectrum, given = (inputs, None) if isinstance(inputs, Spectrum) else (None, inputs)
     if given is not None and not isinstance(given, Inputs):
         given = Inputs(given)
     if given is None:
         check_gaussian(spectrum, start)
+    else:
+        check_no_blocks(start)
     by_sums = device == "cpu" and dtype == "float64" and given is None
     if spectrum is not None and not (by_sums and teacher is None):
         raise invalid(
@@ -151,6 +158,7 @@ def microscopic(
             (device, dtype, teacher),
             "The spectrum has the teacher: sbn.Spectrum.from_covariance(covariance, teacher).",
         )
+    xp = namespace(device)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     factors, described = prepare(schedule, run.time)

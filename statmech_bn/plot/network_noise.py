@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from statmech_bn.checks import choice
+from statmech_bn.checks import choice, instance
 from statmech_bn.errors import invalid
 from statmech_bn.plot.gamma_decay import PART_NAMES, POPULATION, THEORIES
 from statmech_bn.plot.nesting import check_labels, check_nesting
@@ -57,6 +57,7 @@ def network_kinds(rows: Mapping[str, xr.Dataset], kinds: Mapping[str, str], titl
     """
     check_nesting("rows", rows, (Mapping,), dict.fromkeys(SHOWN, ("kind", "batch_size", "replica")))
     check_labels("kinds", kinds, rows, "kind")
+    instance("title", title, str)
     with paper_style():
         styles = dict(zip(kinds, student_styles(len(kinds)), strict=True))
         figure, axes = make_panels(len(rows) * len(SHOWN), len(SHOWN), (2.5, 2.3))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from statmech_bn.checks import UNREADABLE, integer, mapping
+from statmech_bn.checks import UNREADABLE, instance, integer
 from statmech_bn.errors import invalid
 
 CHUNKS = 256
@@ -157,7 +157,7 @@ def point_seed(seed: int, point: Mapping[str, Any]) -> int:
     True
     """
     seed = integer("seed", seed, 0)
-    mapping("point", point)
+    instance("point", point, Mapping)
     if not all(isinstance(name, str) for name in point):
         raise invalid("point", "names of arguments", list(point))
     values = {name: _written(name, value) for name, value in point.items()}

@@ -27,7 +27,9 @@ def folder(tmp_path, monkeypatch):
     tmp_path.chmod(0o700)
     monkeypatch.setenv(compile_cache.VARIABLE, str(tmp_path / "cache"))
     compile_cache.cache_folder.cache_clear()
+    generated = {k: v for k, v in sys.modules.items() if k.startswith(compile_cache.GENERATED)}
     yield tmp_path / "cache"
+    sys.modules.update(generated)  # compiled functions of the package are of these modules
     compile_cache.cache_folder.cache_clear()
 
 

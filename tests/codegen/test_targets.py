@@ -232,7 +232,9 @@ def test_array_functions_keep_their_precision(description, dtype):
     source = numpy_source(prepare(pair(description), [z]))
     namespace = {"numpy": np, "scipy": scipy}
     exec(source, namespace)
-    assert {np.result_type(v, points) for v in namespace["generated"](points)} == {np.dtype(dtype)}
+    with np.errstate(all="ignore"):  # as every caller has it: all branches are evaluated
+        results = namespace["generated"](points)
+    assert {np.result_type(v, points) for v in results} == {np.dtype(dtype)}
 
 
 def test_large_arguments_do_not_overflow():

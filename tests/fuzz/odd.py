@@ -23,7 +23,9 @@ SECONDS = 20
 """A tiny call that computes for longer hangs."""
 WAITING = 15
 """A call that waits for something else may take this many times longer."""
-NAN_IS_SAID = {"diverged_at", "growth", "predicted_inside", "predicted_outside", "table"}
+NAN_IS_SAID = {
+    "diverged_at", "growth", "mean_and_error", "predicted_inside", "predicted_outside", "table",
+}  # fmt: skip
 """Variables and functions whose docstring says where they are NaN."""
 
 
@@ -201,10 +203,10 @@ def time_limit(what, seconds=SECONDS):
             signal.signal(number, before[number])
 
 
-def call(name, function, arguments):
+def call(name, function, arguments, seconds=SECONDS):
     """Call with keyword arguments under the rule; a failure says what to repeat."""
     said = f"{name}({', '.join(f'{key}={shown(value)[:60]}' for key, value in arguments.items())})"
-    with time_limit(said):
+    with time_limit(said, seconds):
         try:
             result = function(**arguments)
         except (StatmechError, OfTheUser):

@@ -31,13 +31,13 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def fuzz(name, data):
+def fuzz(name, data, seconds=SECONDS):
     good = GOOD[name]()
     varied = sorted(good.keys() - NOT_VARIED)
     number = data.draw(st.integers(1, min(2, len(varied))))
     places = st.lists(st.sampled_from(varied), min_size=number, max_size=number, unique=True)
     odd = {place: ODD[data.draw(st.sampled_from(sorted(ODD)))]() for place in data.draw(places)}
-    call(name, FUNCTIONS[name], {**good, **odd})
+    call(name, FUNCTIONS[name], {**good, **odd}, seconds)
 
 
 def test_every_public_function_has_a_good_call():
@@ -72,7 +72,7 @@ def test_odd_arguments(name, data):
 @settings(max_examples=FEW)
 @given(data=st.data())
 def test_odd_arguments_of_slow_functions(name, data):
-    fuzz(name, data)
+    fuzz(name, data, 3 * SECONDS)
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def test_equal_samples_move_nothing(simulate, normalization, dtype, as_arrays):
         run = simulate(
             as_arrays, setup, rates, [0, 1, 20], start, 33, replicas=2, inputs=equal, dtype=dtype
         )
-        for name, value in vars(start).items():
+        for name, value in start.to_dict().items():
             np.testing.assert_allclose(run[name], value, rtol=1e-6)
         assert np.isfinite(run.generalization_error).all()
 

@@ -181,7 +181,7 @@ def test_scalar_batch_size_and_metadata():
     [
         ((sp.Max(X, 1), 8), "no kink but at zero"),
         (("relu", 2), "batch_size"),
-        (("relu", 8.0), "batch_size"),
+        (("relu", 8.5), "batch_size"),
         (("relu", 8, 0.0), "overlap"),
         (("relu", 8, 1.0, 3.0), "field"),
         (("relu", 8, 1.0, scipy.stats.cauchy()), "finite first four moments"),

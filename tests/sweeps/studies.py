@@ -51,8 +51,11 @@ def nap(x, seconds=0.0):
     return xr.Dataset(values, {"time": TIME}, {"maker": "nap", "large": int(x > 30)})
 
 
-def fragile(x, cure):
-    """Fail at 7 until a file is there."""
+def fragile(x, cure, called=None):
+    """Fail at 7 until a file is there; note each call in another."""
+    if called:
+        with Path(called).open("a") as file:
+            file.write(f"{x}\n")
     if x == 7 and not Path(cure).exists():
         raise RuntimeError("seven is too many")
     return nap(x)

@@ -36,6 +36,11 @@ from statmech_bn.online.chain.samples import draw, respond
 from statmech_bn.online.schedules.pieces import value_at_step
 from statmech_bn.spectrum import Spectrum
 
+TOGETHER = 1024
+"""So many components are moved and summed at a time; they stay in the cache."""
+ALIGNED = 1e-12
+"""Below this √(1−R²) the direction p₂ is rounding; v then counts in no label, and n is not moved."""
+
 
 class Components(NamedTuple):
     """What is known of each component before learning.
@@ -43,9 +48,9 @@ class Components(NamedTuple):
     Attributes
     ----------
     root, teacher : ndarray, (components,)
-        √λ and τ.
-    others : ndarray, (components,)
-        N_i − 2 for a rest, 0 along the teacher.
+        √λ and τ: all components along the teacher, then the rests.
+    others : ndarray, (rests,)
+        N_i − 2.
     """
 
     root: np.ndarray
@@ -61,7 +66,7 @@ class Components(NamedTuple):
         return cls(
             np.concatenate([roots, roots[wide]]),
             np.concatenate([np.sqrt(spectrum.teacher), np.zeros(wide.sum())]),
-            np.concatenate([np.zeros(counts.size), counts[wide] - 2.0]),
+            counts[wide] - 2.0,
         )
 
 
@@ -72,13 +77,28 @@ class Students(NamedTuple):
     ----------
     weights : ndarray, (learners, components)
         x.
+    moments : ndarray, (learners, 3)
+        L², σ_h² and σ_hσ_*R.
     scale, diverged_at : ndarray, (learners,)
         γ, and the time of a divergence or NaN.
     """
 
     weights: np.ndarray
+    moments: np.ndarray
     scale: np.ndarray
     diverged_at: np.ndarray
+
+    @classmethod
+    def at(cls, components: Components, first: np.ndarray, gamma: float, learners: int) -> Students:
+        """Let all learners start from x and γ."""
+        eigenvalues = components.root**2
+        moments = first @ first, eigenvalues @ first**2, eigenvalues @ (first * components.teacher)
+        return cls(
+            np.tile(first, (learners, 1)),
+            np.tile(moments, (learners, 1)),
+            np.full(learners, gamma),
+            np.full(learners, np.nan),
+        )
 
 
 class Move(NamedTuple):
@@ -103,18 +123,18 @@ class Move(NamedTuple):
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def learn(generator, signal, problem, pace, components, students, first_step, last_step):
     """Take the steps first_step … last_step − 1; changes the students."""
-    dimension, spread_of_teacher = problem.dimension, np.sqrt(spreads(components)[1])
+    dimension, spread_of_teacher = problem.dimension, np.sqrt(variance_of_teacher(components))
     table = np.zeros((7, problem.batch_size))
     narrowing = np.ones(problem.batch_size // problem.group)
-    numbers, outside = np.zeros((2, components.root.size))
+    numbers, outside = np.zeros(components.root.size), np.zeros(components.others.size)
     tempo, unchanged = 0.0, 0.0
     for step in range(first_step, last_step):
         draw(generator, problem, table, narrowing)
         for j in range(numbers.size):
             numbers[j] = generator.standard_normal()
-            if components.others[j] > 0.0:
-                chi_square = 2.0 * generator.standard_gamma(0.5 * components.others[j])
-                outside[j] = np.sqrt(chi_square)
+        for i in range(outside.size):
+            if components.others[i] > 0.0:
+                outside[i] = np.sqrt(2.0 * generator.standard_gamma(0.5 * components.others[i]))
         if step >= unchanged:
             factor, unchanged = value_at_step(pace.edges, pace.factors, step, dimension)
             tempo = factor / dimension
@@ -122,7 +142,7 @@ def learn(generator, signal, problem, pace, components, students, first_step, la
             if not np.isnan(students.diverged_at[k]):
                 continue
             x, gamma = students.weights[k], students.scale[k]
-            square, variance, covariance = moments(components, x)
+            square, variance, covariance = students.moments[k]
             spread, length = np.sqrt(variance), np.sqrt(square)
             cosine = min(1.0, max(-1.0, covariance / (spread * spread_of_teacher)))
             sine, drawn_u, drawn_v = project(
@@ -136,7 +156,7 @@ def learn(generator, signal, problem, pace, components, students, first_step, la
             unit = rate * (gamma / divisor if problem.has_scale else 1.0)
             noise = abs(unit) * np.sqrt(squares)
             to_u = unit * along - noise * drawn_u
-            to_v = (unit * across - noise * drawn_v) / sine if sine > 0.0 else 0.0
+            to_v = (unit * across - noise * drawn_v) / sine if sine > ALIGNED else 0.0
             turn = unit * along * spread / (divisor * divisor) if problem.by_length else 0.0
             moved = Move(
                 1.0 - problem.weight_decay * rate,
@@ -146,35 +166,23 @@ def learn(generator, signal, problem, pace, components, students, first_step, la
                 to_v / spread_of_teacher,
                 noise,
             )
-            square = move(components, x, numbers, outside, moved)
+            move(components, x, students.moments[k], numbers, outside, moved)
             if problem.has_scale:
                 gamma_unit = pace.gamma_learning_rate[k] * tempo
                 pull *= spread / divisor
                 students.scale[k] = grown(gamma, gamma_unit, problem.gamma_decay, pull)
+            square = students.moments[k, 0]
             if not (square < LARGEST_LENGTH**2 and abs(students.scale[k]) < LARGEST_LENGTH):
                 students.diverged_at[k] = (step + 1) / dimension
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def spreads(components):
-    """Return |τ|² and σ_*²."""
-    square, variance = 0.0, 0.0
+def variance_of_teacher(components):
+    """Return σ_*²."""
+    variance = 0.0
     for j in range(components.root.size):
-        square += components.teacher[j] ** 2
         variance += (components.root[j] * components.teacher[j]) ** 2
-    return square, variance
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def moments(components, x):
-    """Return L², σ_h² and the covariance of the fields."""
-    square, variance, covariance = 0.0, 0.0, 0.0
-    for j in range(x.size):
-        eigenvalue = components.root[j] * components.root[j]
-        square += x[j] * x[j]
-        variance += eigenvalue * x[j] * x[j]
-        covariance += eigenvalue * x[j] * components.teacher[j]
-    return square, variance, covariance
+    return variance
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
@@ -189,22 +197,28 @@ def project(components, x, numbers, inverse_spread, inverse_spread_of_teacher, c
         drawn_u += first * numbers[j]
         drawn_v += second * numbers[j]
     sine = np.sqrt(residual)
-    return sine, drawn_u, drawn_v / sine if sine > 0.0 else 0.0
+    return sine, drawn_u, drawn_v / sine if sine > ALIGNED else 0.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def move(components, x, numbers, outside, by):
-    """Move the weights of one learner; returns their new L²."""
-    square = 0.0
-    for j in range(x.size):
-        root = components.root[j]
-        eigenvalue = root * root
-        keep = by.keep - by.turn - by.turn_along * eigenvalue + by.own * eigenvalue
-        towards = by.towards * eigenvalue * components.teacher[j]
-        moved = keep * x[j] + towards + by.noise * root * numbers[j]
-        beyond = by.noise * root * outside[j]
-        if components.others[j] > 0.0:
-            moved = np.sqrt(moved * moved + beyond * beyond)
-        x[j] = moved
-        square += moved * moved
-    return square
+def move(components, x, moments, numbers, outside, by):
+    """Move the weights of one learner, and update their moments while they are in the cache."""
+    square, variance, covariance, rests = 0.0, 0.0, 0.0, x.size - outside.size
+    for first in range(0, x.size, TOGETHER):
+        # an index that may be negative would be wrapped around
+        begin, end = np.uintp(first), np.uintp(min(first + TOGETHER, x.size))
+        for j in range(begin, end):
+            root = components.root[j]
+            eigenvalue = root * root
+            keep = by.keep - by.turn - by.turn_along * eigenvalue + by.own * eigenvalue
+            towards = by.towards * eigenvalue * components.teacher[j]
+            x[j] = keep * x[j] + towards + by.noise * root * numbers[j]
+        for j in range(max(begin, np.uintp(rests)), end):
+            beyond = by.noise * components.root[j] * outside[j - np.uintp(rests)]
+            x[j] = np.sqrt(x[j] * x[j] + beyond * beyond)
+        for j in range(begin, end):
+            eigenvalue = components.root[j] * components.root[j]
+            square += x[j] * x[j]
+            variance += eigenvalue * x[j] * x[j]
+            covariance += eigenvalue * x[j] * components.teacher[j]
+    moments[0], moments[1], moments[2] = square, variance, covariance

@@ -92,7 +92,7 @@ def chain_of_weights(
     other = np.copysign(1.0, teacher) * other
     teacher = np.abs(teacher) * np.sqrt(spectrum.teacher / _sums(block, teacher**2))[block]
     roots = np.sqrt(spectrum.eigenvalues)[block]
-    components = Components(roots, teacher, np.zeros(dimension))
+    components = Components(roots, teacher, np.zeros(0))
     if start.block_student_student is None:
         first = _direction(start, teacher, other)
         return Chain(components, block, first)
@@ -102,8 +102,10 @@ def chain_of_weights(
     other -= (_sums(block, other * teacher) / norm)[block] * teacher
     rest = np.maximum(q - share * rho, 0.0)
     square = _sums(block, other**2)
-    if (rest[counts == 1] > 1e-9 * q[counts == 1])[spectrum.teacher[counts == 1] > 0].any():
+    parallel = (counts == 1) & (spectrum.teacher > 0)  # one weight has no rest but rounding
+    if (rest[parallel] > 1e-9 * q[parallel]).any():
         chain_of_blocks(spectrum, start, dimension, generator)  # says what is wrong
+    rest[parallel] = 0.0
     across = np.sqrt(rest / np.where(square > 0, square, 1.0))
     return Chain(components, block, share[block] * teacher + across[block] * other)
 
@@ -161,14 +163,13 @@ def simulate(
         seed, level = key
         chain, samples = chain_of(stream(seed, level, index, 0)), stream(seed, level, index, 1)
         teacher, done = chain.components.teacher, 0
-        weights = np.tile(chain.first, (learners, 1))
-        students = Students(weights, np.full(learners, gamma), np.full(learners, np.nan))
+        students = Students.at(chain.components, chain.first, gamma, learners)
         for recorded, target in enumerate(steps.tolist()):
             learn(samples, signal, problem, pace, chain.components, students, done, target)
             done = target
             for k in np.flatnonzero(np.isnan(students.diverged_at)).tolist():
-                rho[k, index, recorded] = _sums(chain.block, weights[k] * teacher, blocks)
-                q[k, index, recorded] = _sums(chain.block, weights[k] ** 2, blocks)
+                rho[k, index, recorded] = _sums(chain.block, students.weights[k] * teacher, blocks)
+                q[k, index, recorded] = _sums(chain.block, students.weights[k] ** 2, blocks)
                 scale[k, index, recorded] = students.scale[k]
         diverged_at[:, index] = students.diverged_at
 
@@ -187,8 +188,7 @@ def _random(
 ) -> np.ndarray:
     """Draw a start of random direction; the rest of a block has N_i − 1 components."""
     other = generator.standard_normal(components.teacher.size)
-    rest = np.arange(components.teacher.size) >= blocks
-    other[rest] = np.sqrt(2 * generator.standard_gamma((components.others[rest] + 1) / 2))
+    other[blocks:] = np.sqrt(2 * generator.standard_gamma((components.others + 1) / 2))
     return _direction(start, components.teacher, other)
 
 

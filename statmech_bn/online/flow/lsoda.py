@@ -165,17 +165,19 @@ def integrate_piece(
     )
     if report["message"] == "Integration successful." and np.isfinite(solution).all():
         return solution.T, float(grid[-1])
-    found = solve_ivp(  # the length becomes infinite at a finite time
-        lambda now, at: change(at, now),
-        (grid[0], grid[-1]),
-        state,
-        "DOP853",
-        rtol=RELATIVE,
-        atol=ABSOLUTE,
-        dense_output=True,
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # a student that diverges, up to no float
+        found = solve_ivp(  # the length becomes infinite at a finite time
+            lambda now, at: change(at, now),
+            (grid[0], grid[-1]),
+            state,
+            "DOP853",
+            rtol=RELATIVE,
+            atol=ABSOLUTE,
+            dense_output=True,
+        )
     reached = float(found.t[-1])
     before = grid < reached if reached < grid[-1] else grid <= reached
     states = np.full((state.size, grid.size), np.inf)
-    states[:, before] = found.sol(grid[before])
+    with np.errstate(over="ignore", invalid="ignore"):
+        states[:, before] = found.sol(grid[before])
     return states, reached
