@@ -27,7 +27,6 @@ from floors import Case
 from levels import ours
 from timing import FEWEST, Row, Work, interleaved, seconds, spread
 
-import statmech_bn as sbn
 from statmech_bn.arrays import namespace
 from statmech_bn.online.chain import cuda
 from statmech_bn.online.network.stacks import STACK_SIZE
@@ -191,7 +190,8 @@ def aims(tables: dict[str, list[Row]]) -> list[Row]:
         part, times = row["alone/ours"][0], row["two cores/ours"][0]
         flops = row["Tflop/s"]
         found.append({key: row[key] for key in same} | {
-            f"{row['alone']} alone/ours": part,
+            "alone": row["alone"],
+            "alone/ours": part,
             f"at least {HALF}": "holds" if part >= HALF else "does not hold",
             "of square products": flops / square if flops and square else None,
             "two cores/ours": times,
