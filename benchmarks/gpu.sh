@@ -28,7 +28,7 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 [ -z "$wheels" ] || wheels=$(cd "$wheels" && pwd)
 cd "$(dirname "$0")/.." || exit 1
-python=$(command -v python || command -v python3)
+python=$(command -v python3 || command -v python)
 results=benchmarks/results
 STATMECH_BN_CACHE=${STATMECH_BN_CACHE:-$(mktemp -d)}
 export STATMECH_BN_CACHE MPLBACKEND=Agg PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1
@@ -75,6 +75,7 @@ mapfile -t tests < <(grep -rl 'mark\.gpu' tests --include='test_*.py')
 # Warnings are errors in the tests of this project; of the machine's other packages they are shown.
 part tests 150 "$python" -m pytest -m gpu -q -p no:cacheprovider -p no:xdist -W default \
     -o faulthandler_timeout=60 --durations=10 --junitxml="$out/tests.xml" "${tests[@]}"
+say "  $(grep -E '(passed|failed|skipped|error)s?.* in [0-9.]+s' "$out/log.txt" | tail -n 1)"
 benchmark gpu 200
 benchmark offline 90
 benchmark levels 90
