@@ -10,7 +10,9 @@ For M samples, N weights, K learning rates, and one normal more for each label's
 
 Each part is a loop that does nothing else, timed in the same process in turns with ours: NumPy's
 PCG64 in a compiled loop that fills a small buffer (the fastest well-kept source of normals that we
-know), NumPy's products of the same shapes and type, a copy of a large array; CuPy's own on a GPU.
+know), NumPy's products of the same shapes and type, a copy of a large array. On a GPU the normals
+are those of cuRAND, the products those of cuBLAS, and for the chain a kernel of the package's own
+numbers that only draws: its law needs a gamma variate of each step, which no library draws there.
 The largest of the parts is the floor: a machine that draws while it multiplies could not be faster.
 A macroscopic trajectory has as its floor the evaluations of its compiled flow that LSODA asks for.
 """
@@ -27,6 +29,7 @@ from timing import Work
 
 import statmech_bn as sbn
 from statmech_bn.arrays import namespace
+from statmech_bn.random.device import SOURCE
 
 BUFFER = 2**15
 """So many normals are drawn at a time; they stay in the cache."""
@@ -37,6 +40,31 @@ COPIED = 2**23
 DRAWN_ON_GPU = 2**26
 STACK = 64
 """A GPU computes the products of so many replicas together."""
+DRAWING = 2**20, 128
+"""Threads of the kernel that only draws, and those of a block."""
+ONLY_DRAWS = r"""
+/* What steps of the chain draw, each thread for a replica of its own. */
+extern "C" __global__ void only_draws(
+    unsigned int key0, unsigned int key1, double shape, int batch_size, int steps, double* sums
+) {
+    const unsigned int replica = blockIdx.x * blockDim.x + threadIdx.x;
+    Stream stream = {{key0, key1}, replica, 0};
+    double sum = 0.0, first, second;
+    for (int step = 0; step < steps; ++step) {
+        stream.step = step;
+        for (int m = 0; m < batch_size; ++m) {
+            normals(draw(stream, FIELDS, m), &first, &second);
+            sum += first + second;
+        }
+        for (int m = 0; m < batch_size; m += 2) {
+            normals(draw(stream, LABELS, m / 2), &first, &second);
+            sum += first + second;
+        }
+        sum += standard_gamma(stream, shape);
+    }
+    sums[replica] = sum;
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -89,18 +117,25 @@ def draw_chain(generator, batch_size, dimension, steps, buffer):
 
 def _chain_draws(case: Case) -> Loop:
     if case.device == "cuda":
-        return _draws(case, 3 * case.M + 1)
+        return _chain_draws_on_gpu(case)
     buffer, steps = np.empty(3 * case.M + 1), 1 + 500_000 // case.M
     return Loop(partial(draw_chain, _generator(), case.M, float(case.N), steps, buffer), steps)
 
 
+def _chain_draws_on_gpu(case: Case) -> Loop:
+    library, (threads, of_block) = namespace("cuda"), DRAWING
+    module = library.RawModule(code=SOURCE + ONLY_DRAWS, options=("--std=c++17",))
+    kernel, sums = module.get_function("only_draws"), library.empty(threads)
+    steps, key, shape = 1 + 4096 // case.M, np.uint32(7), 0.5 * (case.N - 2.0)
+    arguments = (key, key, shape, np.int32(case.M), np.int32(steps), sums)
+    work = partial(kernel, (threads // of_block,), (of_block,), arguments)
+    return Loop(finished(work), steps * threads)
+
+
 def _draws(case: Case, needed: int) -> Loop:
     if case.device == "cuda":
-        source = namespace("cuda").random.default_rng(0)
-        return Loop(
-            _finished(partial(source.standard_normal, DRAWN_ON_GPU, case.dtype)),
-            DRAWN_ON_GPU / needed,
-        )
+        normals = namespace("cuda").random.standard_normal
+        return Loop(finished(partial(normals, DRAWN_ON_GPU, case.dtype)), DRAWN_ON_GPU / needed)
     buffer = np.empty(BUFFER)
     return Loop(partial(draw, _generator(), buffer, 20), 20 * BUFFER / needed)
 
@@ -143,7 +178,7 @@ def _products(case: Case) -> Loop:
             library.matmul(x, weights, out=fields)
             library.matmul(x.swapaxes(-1, -2), fields, out=pushed)
 
-    return Loop(_finished(work), times * stack[0])
+    return Loop(finished(work), times * stack[0])
 
 
 @numba.njit(nogil=True)
@@ -159,12 +194,14 @@ def _copy(case: Case, needed: int) -> Loop:
     library = namespace(case.device)
     source = library.ones(COPIED, case.dtype)
     work = partial(library.copyto, library.empty_like(source), source)
-    return Loop(_finished(work) if case.device == "cuda" else work, 2 * COPIED / needed)
+    return Loop(finished(work) if case.device == "cuda" else work, 2 * COPIED / needed)
 
 
-def _finished(work: Work) -> Work:
-    def finished() -> None:
+def finished(work: Work) -> Work:
+    """Let work on a GPU end when the GPU has done it, not when it was asked to."""
+
+    def until_done() -> None:
         work()
         namespace("cuda").cuda.get_current_stream().synchronize()
 
-    return finished
+    return until_done

@@ -8,6 +8,7 @@ random numbers, and each evaluates its own activations.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 
 import floors
@@ -50,7 +51,7 @@ def row(case: Case, quick: bool) -> Row:
     return result
 
 
-def tables(quick: bool, device: str) -> dict[str, list[Row]]:
+def tables(quick: bool, device: str) -> dict[str, Iterable[Row]]:
     """Time both simulations with several learning rates."""
     network = partial(Case, "microscopic", N=10**4, device=device, replicas=1)
     chain = partial(Case, "mesoscopic", N=10**4, device=device)
@@ -61,4 +62,4 @@ def tables(quick: bool, device: str) -> dict[str, list[Row]]:
         cases += [network(rates=8), network(rates=128), network(rates=32, N=1000)]
         cases += [network(rates=32, M=256), network(rates=32, normalization="batch")]
         cases += [chain(rates=4), chain(rates=32, M=1), chain(rates=32, activation="tanh")]
-    return {"Many learning rates together": [row(case, quick) for case in cases if takes(case)]}
+    return {"Many learning rates together": (row(case, quick) for case in cases if takes(case))}

@@ -8,6 +8,7 @@ of the same shapes and type in the same process. One core, but for a GPU.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -89,7 +90,7 @@ def row(activation: str, kind: str, N: int, M: int, dtype: str, quick: bool, dev
     }
 
 
-def tables(quick: bool, device: str) -> dict[str, list[Row]]:
+def tables(quick: bool, device: str) -> dict[str, Iterable[Row]]:
     """Time all rows."""
     cases = [("linear", "batch", 400, 10, "float64"), ("linear", "batch", 400, 10, "float32")]
     if not quick:
@@ -101,4 +102,4 @@ def tables(quick: bool, device: str) -> dict[str, list[Row]]:
             ("linear", "batch", 2000, 10, "float64"),
         ]
     title = f"{RATES.size} learning rates × {STARTS} initial weights, α = {LOAD:g}"
-    return {title: [row(*case, quick, device) for case in cases]}
+    return {title: (row(*case, quick, device) for case in cases)}

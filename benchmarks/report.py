@@ -20,7 +20,9 @@ HERE = Path(__file__).parent
 READMES = (HERE / "README.md", HERE.parent / "README.md")
 MARKED = re.compile(r"(<!-- benchmark (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NO_GPU = "Not run on a GPU yet."
-ON_GPU = ("levels", "learning_rates", "offline")
+BOTH = ("cpu", "cuda")
+DEVICES = {"levels": BOTH, "learning_rates": BOTH, "offline": BOTH, "gpu": ("cuda",)}
+"""Where benchmarks run; others run on the CPU alone."""
 
 
 def path(name: str, device: str) -> Path:
@@ -60,9 +62,9 @@ def markdown(rows: list[Row]) -> str:
 
 
 def section(name: str) -> str:
-    """Return the tables of one benchmark on both devices."""
+    """Return the tables of one benchmark, on both devices if it runs on both."""
     parts = []
-    for device in ("cpu", "cuda") if name in ON_GPU else ("cpu",):
+    for device in DEVICES.get(name, ("cpu",)):
         found = load(name, device)
         if found is None:
             parts.append(NO_GPU if device == "cuda" else "Not run yet.")

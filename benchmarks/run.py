@@ -4,7 +4,8 @@
 
 In full about half an hour, with `--quick` about three minutes; `sweep` is not in the quick set.
 The GPU needs `--device cuda`, on a machine that has one; its results are files of their own, so
-that those of the CPU may come from another.
+that those of the CPU may come from another. A file grows row by row: what was measured is there
+when a time limit ends the run.
 """
 
 from __future__ import annotations
@@ -18,28 +19,33 @@ from threadpoolctl import threadpool_limits
 from statmech_bn.arrays import namespace
 
 ALL = ("levels", "learning_rates", "trajectories", "offline", "cores", "startup", "memory", "sweep")
+GPU = ("gpu", "offline", "learning_rates", "levels")
+"""Those that a GPU has a part in, what matters most first."""
 
 
 def main() -> None:
     """Run the benchmarks that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(ALL)}")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of gpu, {', '.join(ALL)}")
     parser.add_argument(
         "--quick", action="store_true", help="fewer rows and repeats; writes nothing"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(ALL):
+    if unknown := set(options.names) - {*ALL, *GPU}:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
     namespace(options.device)
-    for name in options.names or (ALL[:-1] if options.quick else ALL):
-        module = importlib.import_module(name)
+    usual = GPU if options.device == "cuda" else ALL[:-1] if options.quick else ALL
+    for name in options.names or usual:
+        module, tables = importlib.import_module(name), {}
         with threadpool_limits(limits=1):
-            tables = module.tables(options.quick, options.device)
-        for title, rows in tables.items():
-            print(f"### {title}\n\n{report.markdown(rows)}\n", flush=True)
-        if tables and not options.quick:
-            report.save(name, options.device, tables)
+            for title, rows in module.tables(options.quick, options.device).items():
+                tables[title] = []
+                for row in rows:
+                    tables[title].append(row)
+                    if not options.quick:
+                        report.save(name, options.device, tables)
+                print(f"### {title}\n\n{report.markdown(tables[title])}\n", flush=True)
     if not options.quick:
         report.render()
 

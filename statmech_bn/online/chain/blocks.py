@@ -39,7 +39,7 @@ from statmech_bn.spectrum import Spectrum
 TOGETHER = 1024
 """So many components are moved and summed at a time; they stay in the cache."""
 ALIGNED = 1e-12
-"""Below this √(1−R²) the direction p₂ is rounding; v then counts in no label, and n is not moved."""
+"""Below this √(1−R²) the direction p₂ is rounding; v then is in no label, and n is not moved."""
 
 
 class Components(NamedTuple):
