@@ -73,10 +73,10 @@ if [ -n "$wheels" ]; then
 fi
 mapfile -t tests < <(grep -rl 'mark\.gpu' tests --include='test_*.py')
 # Warnings are errors in the tests of this project; of the machine's other packages they are shown.
-part tests 150 "$python" -m pytest -m gpu -q -p no:cacheprovider -p no:xdist -W default \
+part tests 180 "$python" -m pytest -m gpu -q -p no:cacheprovider -p no:xdist -W default \
     -o faulthandler_timeout=60 --durations=10 --junitxml="$out/tests.xml" "${tests[@]}"
 say "  $(grep -E '(passed|failed|skipped|error)s?.* in [0-9.]+s' "$out/log.txt" | tail -n 1)"
-benchmark gpu 200
+benchmark gpu 270
 benchmark offline 90
 benchmark levels 90
 benchmark learning_rates 90
