@@ -1,0 +1,85 @@
+"""A spectrum slows learning down, and images are told from Gaussian inputs by ReLU, not linearly."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from statmech_bn import study
+
+FOLDER = Path(__file__).parents[2] / "simulations"
+SIZES = {
+    "exponents": (0.0, 2.0), "dimension": 1000, "replicas": 3, "duration": 40.0, "repeats": 16,
+    "digits_duration": 20.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        module = importlib.import_module("structured_inputs")
+        patch.setattr(module, "NORMALIZATIONS", ("none", "weight"))
+        patch.setattr(module, "ACTIVATIONS", {"linear": "linear", "relu": "ReLU"})
+        yield module
+
+
+@pytest.fixture(scope="module")
+def tree(script, tmp_path_factory):
+    store = tmp_path_factory.mktemp("structured_inputs") / "structured_inputs.zarr"
+    with study.results(script, script.Options(**SIZES, store=store)) as tree:
+        yield tree
+
+
+def test_a_first_passage_is_interpolated(script):
+    time = np.array([0.0, 1.0, 3.0])
+    found = script.first_passage(np.exp(-time), time, np.exp(-2))
+    assert found == pytest.approx(2.0)
+    assert np.isnan(script.first_passage(np.exp(-time), time, np.exp(-4)))
+
+
+def test_digits_are_centred_and_keep_the_shape_of_their_covariance(script):
+    images = script.images()
+    assert images.shape == (1797, 61)
+    np.testing.assert_allclose(images.mean(axis=0), 0.0, atol=1e-12)
+    assert np.mean(images**2) == pytest.approx(1.0)
+    pixels = script.pixels()
+    correlations = np.corrcoef(pixels[:, np.ptp(pixels, axis=0) > 0].T)
+    np.testing.assert_allclose(np.corrcoef(images.T), correlations, atol=1e-10)
+
+
+def test_isotropic_learning_has_a_closed_form(script, tree):
+    """Linear, without normalization: 1 − R and L − R fall like exp(−ηt) about the noise."""
+    flow = tree["power_laws/flow"].to_dataset().sel(exponent=0.0, normalization="none")
+    eta, m, noise = script.POWER_LAW_RATE, script.BATCH_SIZE, script.LABEL_NOISE
+    rate = 2 * eta - eta**2 / m
+    last = eta**2 * noise**2 / (2 * m * rate)
+    passage = -np.log((0.1 - last) / (1 - last)) / rate
+    assert float(flow["tenth"]) == pytest.approx(passage, rel=1e-3)
+    assert float(flow["last_error"]) == pytest.approx(last + (1 - last) * np.exp(-40 * rate))
+
+
+def test_a_spectrum_slows_down_the_last_tenth_of_learning(script, tree):
+    assert (script.growth(tree, "flow", "tenth") < 1).all()
+    flow = tree["power_laws/flow"].to_dataset()
+    assert (flow["last_error"].sel(exponent=2.0) > 5 * flow["last_error"].sel(exponent=0.0)).all()
+
+
+def test_the_chain_follows_the_flow(tree):
+    flow, chain = (tree[f"power_laws/{name}"].to_dataset() for name in ("flow", "chain"))
+    for name in ("tenth", "last_error"):
+        mean, error = study.mean_and_error(chain[name])
+        away = np.abs(mean - flow[name]).sel(exponent=0.0)
+        assert (away < 4 * error.sel(exponent=0.0) + 0.005 * flow[name]).all()
+
+
+def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
+    assert set(figures) == {"power_laws", "digits", "gap"}
+    for key, figure in figures.items():
+        figure.savefig(tmp_path / f"{key}.png", dpi=30)
+        assert all(axis.get_xlabel() for axis in figure.axes)
+        assert figure.legends
+    theory = tree["power_laws/flow"]["tenth"].sel(normalization="none")
+    np.testing.assert_allclose(figures["power_laws"].axes[0].lines[0].get_ydata(), theory)
