@@ -35,7 +35,8 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
-from statmech_bn.dataset import DESCRIPTIONS, STRINGS, values_of
+from statmech_bn.dataset import STRINGS, values_of
+from statmech_bn.descriptions import DESCRIPTIONS
 from statmech_bn.errors import InvalidStore
 from statmech_bn.files import fsync, recover, synchronize
 from statmech_bn.sweeps.description import NEW, differences

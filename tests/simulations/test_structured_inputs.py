@@ -1,4 +1,4 @@
-"""A spectrum slows learning down, and images are told from Gaussian inputs by ReLU, not linearly."""
+"""A spectrum slows learning; ReLU tells images from Gaussian inputs, a linear unit does not."""
 
 import importlib
 from pathlib import Path
