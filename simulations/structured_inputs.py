@@ -1,4 +1,4 @@
-"""The covariance of the inputs slows learning down, and Gaussian inputs of it need not tell the rest.
+"""The inputs' covariance slows learning down, and Gaussian inputs of it may not tell the rest.
 
 Power laws: blocks of eigenvalue λ_k ∝ k^(−a) with as much of the teacher in each. The *learning
 time* is when ε_g has fallen to a share of its start, a tenth or a hundredth.
@@ -233,7 +233,7 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     values = gap(tree)
     mean, error = mean_and_error(values)
     score = (mean / error).transpose("activation", "normalization", "time")
-    place = np.abs(score).argmax("time")
+    place = abs(score).argmax("time")
     allowed = limit(values.sizes["replica"], score[0].size)
     found["largest gap, standard errors"] = score.isel(time=place).to_pandas()
     found["gap there"] = mean.isel(time=place).to_pandas()

@@ -12,6 +12,8 @@ import numpy as np
 from statmech_bn.checks import choice
 from statmech_bn.errors import NoDevice, installation
 
+DEVICES = ("cpu", "cuda")
+
 
 def namespace(device: str) -> Any:
     """Return the array library that computes on a device.
@@ -32,7 +34,7 @@ def namespace(device: str) -> Any:
     NoDevice
         CuPy is not installed, or finds no GPU.
     """
-    if choice("device", device, ("cpu", "cuda")) == "cpu":
+    if choice("device", device, DEVICES) == "cpu":
         return np
     try:
         import cupy

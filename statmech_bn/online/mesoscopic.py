@@ -32,9 +32,9 @@ from functools import partial
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from statmech_bn.arrays import namespace
+from statmech_bn.arrays import DEVICES, namespace
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.checks import thread_count
+from statmech_bn.checks import choice, thread_count
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
@@ -130,7 +130,7 @@ def mesoscopic(
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     check_gaussian(inputs, start)
-    if inputs is not None and device != "cpu":
+    if choice("device", device, DEVICES) != "cpu" and inputs is not None:
         raise invalid("device", "'cpu' for inputs with a covariance", device)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
