@@ -17,7 +17,10 @@ from threadpoolctl import threadpool_limits
 
 from statmech_bn.arrays import namespace
 
-ALL = ("levels", "learning_rates", "trajectories", "offline", "cores", "startup", "memory", "sweep")
+ALL = (
+    "levels", "structured", "learning_rates", "trajectories", "offline", "cores", "startup", "memory",
+    "sweep",
+)  # fmt: skip
 
 
 def main() -> None:
