@@ -4,7 +4,8 @@ For M samples, N weights, K learning rates, and one normal more for each label's
 
 | level | random numbers | flops of matrix products | numbers to and from memory |
 |---|---|---|---|
-| microscopic | MN + M | 2MN(1 + 2K) | 3MN + N + 2NK, once they exceed the cache |
+| microscopic, float64 on the CPU | N + 3M | | 4N + 2NK, once they exceed the cache |
+| microscopic, from samples | MN + M | 2MN(1 + 2K) | 3MN + N + 2NK, once they exceed the cache |
 | mesoscopic | 3M, χ²(N−2) | | |
 | offline | | 4MNK | |
 
@@ -100,6 +101,11 @@ def parts(case: Case) -> dict[str, Loop]:
     if case.level == "mesoscopic":
         return {"random numbers": _chain_draws(case)}
     samples, weights = case.M * case.N, case.N * case.rates
+    if case.device == "cpu" and case.dtype == "float64":
+        found = {"random numbers": _draws(case, case.N + 3 * case.M)}
+        if 8 * (3 * case.N + weights) > CACHE:
+            found["memory"] = _copy(case, 4 * case.N + 2 * weights)
+        return found
     found = {"random numbers": _draws(case, samples), "products": _products(case)}
     if np.dtype(case.dtype).itemsize * (samples + 2 * weights) > CACHE:
         found["memory"] = _copy(case, 3 * samples + case.N + 2 * weights)

@@ -18,7 +18,10 @@ from threadpoolctl import threadpool_limits
 
 from statmech_bn.arrays import namespace
 
-ALL = ("levels", "learning_rates", "trajectories", "offline", "cores", "startup", "memory", "sweep")
+ALL = (
+    "levels", "structured", "learning_rates", "trajectories", "offline", "cores", "startup", "memory",
+    "sweep",
+)  # fmt: skip
 GPU = ("gpu", "offline", "learning_rates", "levels")
 """Those that a GPU has a part in, what matters most first."""
 

@@ -64,9 +64,12 @@ def test_floors_count_every_part(load):
     """The same parts, whatever is timed: draws of both, products and memory of the N weights."""
     floors = load("floors")
     chain = floors.parts(floors.Case("mesoscopic"))
-    small = floors.parts(floors.Case("microscopic", N=100, M=2))
+    sums = floors.parts(floors.Case("microscopic", N=10**6, M=2, rates=3))
+    small = floors.parts(floors.Case("microscopic", N=100, M=2, dtype="float32"))
     large = floors.parts(floors.Case("microscopic", N=10**5, M=2, rates=3, dtype="float32"))
     assert list(chain) == ["random numbers"]
+    assert list(sums) == ["random numbers", "memory"]
+    assert sums["memory"].steps == pytest.approx(2 * floors.COPIED / (10 * 10**6))
     assert list(small) == ["random numbers", "products"]
     assert list(large) == ["random numbers", "products", "memory"]
     # 3MN + N + 2NK numbers of a step, of twice those of the copied array
