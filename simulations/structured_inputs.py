@@ -1,4 +1,4 @@
-"""What does the inputs' covariance do to learning, and are Gaussian inputs enough to tell?
+"""What does the covariance of the inputs do to learning? Power laws, and handwritten digits.
 
 Power laws: blocks of eigenvalue λ_k ∝ k^(−a) with as much of the teacher in each. The *learning
 time* is when ε_g has fallen to a share of its start, a tenth or a hundredth.
@@ -229,9 +229,7 @@ LAST = "last_error"
 def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     """Give learning times, the largest gaps, and what they say of the claims."""
     flow = tree["power_laws/flow"].to_dataset()
-    found = {
-        f"{flow[name].attrs['long_name']}, flow": flow[name].to_pandas() for name in MEASURED
-    }
+    found = {f"{flow[name].attrs['long_name']}, flow": flow[name].to_pandas() for name in MEASURED}
     values = gap(tree)
     mean, error = mean_and_error(values)
     score = (mean / error).transpose("activation", "normalization", "time")
