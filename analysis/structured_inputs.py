@@ -29,8 +29,8 @@ structured_inputs = sbn.study.load("structured_inputs")
 # ## Derivation
 #
 # Directions of eigenvalue $\lambda_i$, of which there are $f_iN$, are a block. It has the order
-# parameters $\rho_i=w_i\cdot w_i^*/N$ and $Q_i=|w_i|^2/N$, and $T_i=|w_i^*|^2/N$ of the teacher. One
-# step, averaged, moves them by
+# parameters $\rho_i=w_i\cdot w_i^*/N$ and $Q_i=|w_i|^2/N$, and $T_i=|w_i^*|^2/N$ of the teacher.
+# One step, averaged, moves them by
 
 # %%
 for name in structured_inputs.NORMALIZATIONS:
@@ -85,7 +85,7 @@ for claim, verdict in structured_inputs.verdicts(tree).items():
 # %% [markdown]
 # ## What to try next
 #
-# - `images` of the script: divide each pixel by its own spread. The rare ones, at the rim, then have
-#   tails that are far from Gaussian.
-# - `teacher`: the best linear one for the digits' labels, by `Spectrum.from_data(…, labels=…)`, lies
-#   in directions of small eigenvalues, which are learned last.
+# - `images` of the script: divide each pixel by its own spread. The rare ones, at the rim, then
+#   have tails that are far from Gaussian.
+# - `teacher`: the best linear one for the digits' labels, by `Spectrum.from_data(…, labels=…)`,
+#   lies in directions of small eigenvalues, which are learned last.

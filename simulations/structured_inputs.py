@@ -77,7 +77,8 @@ def images() -> np.ndarray:
     """Return all digits without constant pixels, centred, of mean variance 1."""
     data = pixels()[:, np.ptp(pixels(), axis=0) > 0]
     data = data - data.mean(axis=0)
-    return data / np.sqrt(np.mean(data**2))
+    scaled: np.ndarray = data / np.sqrt(np.mean(data**2))
+    return scaled
 
 
 @cache
@@ -233,7 +234,7 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     values = gap(tree)
     mean, error = mean_and_error(values)
     score = (mean / error).transpose("activation", "normalization", "time")
-    place = np.abs(score).argmax("time")
+    place = abs(score).argmax("time")
     allowed = limit(values.sizes["replica"], score[0].size)
     found["largest gap, standard errors"] = score.isel(time=place).to_pandas()
     found["gap there"] = mean.isel(time=place).to_pandas()
