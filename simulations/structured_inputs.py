@@ -53,7 +53,7 @@ class Options(sbn.study.Options):
         },
         "paper": {
             "exponents": (0.0, 0.5, 1.0, 1.5, 2.0), "dimension": 1000, "replicas": 8,
-            "duration": 300.0, "repeats": 100, "digits_duration": 30.0,
+            "duration": 300.0, "repeats": 120, "digits_duration": 30.0,
         },
     }  # fmt: skip
     store: Path = Path("results/structured_inputs.zarr")
@@ -77,14 +77,13 @@ def images() -> np.ndarray:
     """Return all digits without constant pixels, centred, of mean variance 1."""
     data = pixels()[:, np.ptp(pixels(), axis=0) > 0]
     data = data - data.mean(axis=0)
-    scaled: np.ndarray = data / np.sqrt(np.mean(data**2))
-    return scaled
+    return data / np.sqrt(np.mean(data**2))
 
 
 @cache
 def teacher() -> np.ndarray:
     """Draw the direction that labels the images."""
-    return np.random.default_rng(0).standard_normal(images().shape[1])
+    return np.random.default_rng(0).standard_normal(images().shape[1:])
 
 
 def setup(activation: str, normalization: str) -> sbn.TeacherStudent:
