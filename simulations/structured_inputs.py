@@ -1,4 +1,4 @@
-"""The inputs' covariance slows learning down, and Gaussian inputs of it may not tell the rest.
+"""What does the covariance of the inputs do to learning? Power laws, and handwritten digits.
 
 Power laws: blocks of eigenvalue λ_k ∝ k^(−a) with as much of the teacher in each. The *learning
 time* is when ε_g has fallen to a share of its start, a tenth or a hundredth.
@@ -53,7 +53,7 @@ class Options(sbn.study.Options):
         },
         "paper": {
             "exponents": (0.0, 0.5, 1.0, 1.5, 2.0), "dimension": 1000, "replicas": 8,
-            "duration": 300.0, "repeats": 100, "digits_duration": 30.0,
+            "duration": 300.0, "repeats": 120, "digits_duration": 30.0,
         },
     }  # fmt: skip
     store: Path = Path("results/structured_inputs.zarr")
@@ -83,7 +83,7 @@ def images() -> np.ndarray:
 @cache
 def teacher() -> np.ndarray:
     """Draw the direction that labels the images."""
-    return np.random.default_rng(0).standard_normal(images().shape[1])
+    return np.random.default_rng(0).standard_normal(images().shape[1:])
 
 
 def setup(activation: str, normalization: str) -> sbn.TeacherStudent:
