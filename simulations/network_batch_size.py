@@ -30,7 +30,7 @@ from torch import nn
 
 import statmech_bn as sbn
 from statmech_bn import networks
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.study import mean_and_error
 
 NETWORKS = {"dense": "one dense layer", "convolutional": "three convolutions"}

@@ -40,7 +40,7 @@ from torch.nn import functional
 
 import statmech_bn as sbn
 from statmech_bn import networks
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.study import mean_and_error
 
 KINDS = {

@@ -29,7 +29,7 @@ from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.depth.network import DeepNetwork, check_batch
 from statmech_bn.depth.propagation import backward, forward
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 AXES = {"alignment_batch": 0, "alignment_positions": 1, "alignment_channels": 2}
 """The axis that is summed over."""

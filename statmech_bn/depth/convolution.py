@@ -43,7 +43,7 @@ from statmech_bn.checks import array, integer, integers
 from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.errors import invalid
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.symbolic.correlation_map import layer_normalization
 
 WEIGHT_VARIANCE, SIZE = 2.0, 3

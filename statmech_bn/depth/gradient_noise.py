@@ -23,7 +23,7 @@ from statmech_bn.dataset import describe
 from statmech_bn.depth.network import DeepNetwork, Parameters, check_batch
 from statmech_bn.depth.propagation import loss_and_gradients
 from statmech_bn.errors import invalid
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 SAMPLING = {"with": True, "without": False}
 """Whether a sample may be drawn twice."""

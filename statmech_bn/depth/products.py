@@ -31,7 +31,7 @@ from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.network import keeping_gain
 from statmech_bn.errors import invalid
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.symbolic import spectra
 from statmech_bn.symbolic.correlation_map import layer_normalization
 

@@ -29,7 +29,7 @@ from statmech_bn.depth.network import keeping_gain
 from statmech_bn.errors import NotConverged
 from statmech_bn.layers import batch_norm_backward, batch_norm_forward
 from statmech_bn.normalization.batch import rounding_of_fields
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 
 def measure_correlation(

@@ -15,7 +15,7 @@ from statmech_bn.dataset import describe
 from statmech_bn.depth.network import DeepNetwork, check_batch, stepped
 from statmech_bn.depth.propagation import cross_entropy, forward, loss_and_gradients
 from statmech_bn.errors import invalid
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 
 def train(

@@ -23,7 +23,7 @@ from statmech_bn.dataset import describe
 from statmech_bn.depth.network import DeepNetwork, Parameters, check_batch, stepped
 from statmech_bn.depth.propagation import cross_entropy, forward, loss_and_gradients
 from statmech_bn.errors import NotConverged, invalid
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 SMALLEST_STEP, LARGEST_STEP = 1e-12, 1e6
 """Between which the largest stable step is looked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from statmech_bn.checks import choice, count, integer, real
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 LARGEST_NOISE = 1e100
 """The noise is at most this; the square of a larger number overflows."""

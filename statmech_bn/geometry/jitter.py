@@ -34,7 +34,7 @@ from scipy.special import ndtr, poch
 from statmech_bn.checks import array, choice, count, integer, integers, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 FARTHEST = 1e100
 """A shift is at most this; the square of a larger one overflows."""

@@ -21,7 +21,7 @@ from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
 from statmech_bn.geometry.partition import partition
 from statmech_bn.layers import batch_norm_backward, batch_norm_forward
 from statmech_bn.normalization import BatchNormalization
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 EPSILON = 1e-5
 WHOLE_SET = "set"

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from statmech_bn.checks import array, count, instance, integer, real, sequence
 from statmech_bn.errors import invalid
 from statmech_bn.normalization.batch import products_of_fields, statistics
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 
 class Normalization(NamedTuple):

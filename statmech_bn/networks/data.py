@@ -29,7 +29,7 @@ from statmech_bn.checks import choice, instance, integer, real
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import user_path
 from statmech_bn.networks.arguments import check_device, check_inputs, check_labels
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 IDX = ("mnist", "fashion-mnist")
 DATASETS = ("digits", *IDX, "cifar-10")

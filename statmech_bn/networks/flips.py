@@ -27,7 +27,7 @@ from statmech_bn.errors import invalid
 from statmech_bn.networks.arguments import check_inputs, check_model
 from statmech_bn.networks.surgery import hooked, in_mode, keeping_buffers, refresh_population
 from statmech_bn.normalization import BatchNormalization, PopulationNormalization
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 REFERENCES = (BatchNormalization.kind, PopulationNormalization.kind)
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from statmech_bn.checks import integer, integers
 from statmech_bn.errors import invalid
 from statmech_bn.networks.normalization import Normalization
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 DEEPEST = 32
 """The plain network has at most so many hidden layers."""

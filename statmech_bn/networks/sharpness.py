@@ -21,7 +21,7 @@ from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.networks.arguments import check_inputs, check_labels, check_model, fitting
 from statmech_bn.networks.losses import loss_named
 from statmech_bn.networks.surgery import keeping_buffers
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 
 def sharpness(

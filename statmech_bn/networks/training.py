@@ -35,7 +35,7 @@ from statmech_bn.networks.normalization import kind_of
 from statmech_bn.networks.surgery import in_mode, normalization_layers, refresh_population
 from statmech_bn.normalization.network_layer import KINDS
 from statmech_bn.online import schedules
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.symbolic.gamma_decay import STATISTICS
 
 POPULATION_SAMPLES = 2048

@@ -47,7 +47,7 @@ from statmech_bn.online.arguments import (
     check_work,
 )
 from statmech_bn.online.inputs import Draw, Inputs
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 ORIGIN = OrderParameters(overlap=0.0)

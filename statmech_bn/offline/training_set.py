@@ -17,7 +17,7 @@ from statmech_bn.checks import LARGEST_COUNT, array, positive
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
 from statmech_bn.online.inputs import Draw, Inputs
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 STREAM = 4

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 from statmech_bn import depth, geometry, networks  # noqa: E402
 from statmech_bn.errors import InvalidSetup  # noqa: E402
 from statmech_bn.networks import Normalization  # noqa: E402
-from statmech_bn.random import stream  # noqa: E402
+from statmech_bn.random.streams import stream  # noqa: E402
 
 
 def whole_hessian(model, inputs, labels, loss):

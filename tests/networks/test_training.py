@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 import statmech_bn as sbn  # noqa: E402
 from statmech_bn import networks  # noqa: E402
 from statmech_bn.errors import InvalidSetup  # noqa: E402
-from statmech_bn.random import stream  # noqa: E402
+from statmech_bn.random.streams import stream  # noqa: E402
 
 run = partial(
     networks.training_run,

@@ -9,7 +9,7 @@ import statmech_bn as sbn
 from statmech_bn.normalization.batch import products_of_fields, statistics
 from statmech_bn.online.network import step
 from statmech_bn.online.network.world import World
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 EPSILON = {name: float(np.finfo(name).eps) for name in ("float64", "float32")}
 

@@ -19,7 +19,7 @@ from statmech_bn.online.chain.samples import draw, error_function, respond
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.pieces import value_at_step
 from statmech_bn.online.schedules.schedule import Pieces
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.symbolic import step as s
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 

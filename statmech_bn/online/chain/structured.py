@@ -19,7 +19,7 @@ from statmech_bn.online.chain.blocks import Components, Students, learn
 from statmech_bn.online.chain.samples import error_function
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.schedule import Pieces
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 

@@ -28,7 +28,7 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.symbolic.gamma_decay import PARTS
 
 MEAN, SPREAD = PARTS.index("mean"), PARTS.index("spread")

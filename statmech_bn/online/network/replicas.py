@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 from statmech_bn.online.network.step import Learners, Samples, Task, learn
 from statmech_bn.online.network.world import Plan
 from statmech_bn.online.problem import Pace, Problem
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 
 BLOCK_SIZE = 131_072
 """Numbers of one block of drawn samples, or of labels' noise."""

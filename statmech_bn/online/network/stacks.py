@@ -21,8 +21,8 @@ from statmech_bn.codegen import array_function
 from statmech_bn.online.network.arrays import Array, Rule, Students
 from statmech_bn.online.network.world import Plan, World
 from statmech_bn.online.schedules.pieces import value_at
-from statmech_bn.random import stream
 from statmech_bn.random.device import LABELS, SAMPLES, DeviceNormals
+from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student import TeacherStudent
 
 BLOCK_SIZE = 2**25

@@ -14,7 +14,7 @@ from statmech_bn.online.arguments import Run
 from statmech_bn.online.inputs import Inputs
 from statmech_bn.online.network.step import apply
 from statmech_bn.online.schedules.schedule import Pieces
-from statmech_bn.random import stream
+from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 EPSILON = float(np.finfo(float).eps)
