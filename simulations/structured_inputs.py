@@ -48,8 +48,8 @@ class Options(sbn.study.Options):
 
     presets: ClassVar = {
         "quick": {
-            "exponents": (0.0, 1.0, 2.0), "dimension": 200, "replicas": 4, "duration": 150.0,
-            "repeats": 6, "digits_duration": 20.0,
+            "exponents": (0.0, 1.0, 2.0), "dimension": 100, "replicas": 4, "duration": 100.0,
+            "repeats": 4, "digits_duration": 6.0,
         },
         "paper": {
             "exponents": (0.0, 0.5, 1.0, 1.5, 2.0), "dimension": 1000, "replicas": 8,
