@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.arrays import namespace
 from statmech_bn.averages.generalization import generalization_error
+from statmech_bn.checks import choice
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
@@ -130,6 +131,7 @@ def mesoscopic(
     """
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     check_gaussian(inputs, start)
+    choice("device", device, ("cpu", "cuda"))
     if inputs is not None and device != "cpu":
         raise invalid("device", "'cpu' for inputs with a covariance", device)
     xp = namespace(device)

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.arrays import library, namespace
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.checks import array
+from statmech_bn.checks import array, choice
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
@@ -144,6 +144,7 @@ def microscopic(
     run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     check_dtype(dtype)
+    choice("device", device, ("cpu", "cuda"))
     spectrum, given = (inputs, None) if isinstance(inputs, Spectrum) else (None, inputs)
     if given is not None and not isinstance(given, Inputs):
         given = Inputs(given)
