@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 from statmech_bn.arrays import namespace
 
 ALL = (
-    "levels", "structured", "learning_rates", "trajectories", "offline", "cores", "startup", "memory",
-    "sweep",
+    "levels", "structured", "learning_rates", "trajectories", "offline", "cores", "startup",
+    "memory", "sweep",
 )  # fmt: skip
 
 
