@@ -26,7 +26,7 @@ SETUP = sbn.TeacherStudent("linear", "weight", 2)
         ({"activation": np.tanh}, ["activation", "SymPy expression", "sympy.tanh"]),
         ({"activation": 1 / x}, ["activation", "finite values", "z = 0"]),
         ({"activation": 1 / (x - 50)}, ["activation", "finite values", "z = 50"]),
-        ({"activation": sp.tan(x)}, ["activation", "finite values", "z = pi/2"]),
+        ({"activation": sp.tan(x)}, ["activation", "finite values", "z = -1.5708"]),
         ({"activation": sp.sqrt(sp.Abs(x))}, ["activation", "finite slopes", "z = 0"]),
         ({"batch_size": 2}, ["batch_size", "an integer ≥ 3", "2", "±1"]),
         ({"batch_size": 0, "normalization": "none"}, ["batch_size", "an integer ≥ 1", "0"]),
