@@ -57,8 +57,11 @@ def test_sharpness_refuses_wrong_arguments():
     model, x = nn.Linear(2, 2), torch.zeros(3, 2)
     with pytest.raises(InvalidSetup, match="number"):
         networks.sharpness(model, x, torch.zeros(3, dtype=int), 6)
-    with pytest.raises(InvalidSetup, match="finite loss"):
+    with pytest.raises(InvalidSetup, match="finite numbers"):
         networks.sharpness(model, x + torch.inf, torch.zeros(3, dtype=int))
+    nn.init.constant_(model.weight, torch.inf)
+    with pytest.raises(InvalidSetup, match="finite loss"):
+        networks.sharpness(model, x + 1, torch.zeros(3, dtype=int))
 
 
 def torch_twin(network, parameters):
