@@ -59,7 +59,7 @@ def assert_same_law(chain, network, start):
         first, second = first[np.isfinite(first)], second[np.isfinite(second)]
         if first.size == 0:
             continue
-        size = max(np.abs(first).max(), np.abs(second).max(), 1e-12)
+        size = max(np.abs(first).max(), np.abs(second).max(), 1e-5)
         if max(np.ptp(first), np.ptp(second)) < 1e-9 * size:  # rounding
             np.testing.assert_allclose(first.mean(), second.mean(), rtol=1e-9, atol=1e-12)
         else:
