@@ -15,6 +15,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import xarray as xr
 
 from statmech_bn.descriptions import DESCRIPTIONS
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, invalid
-from statmech_bn.files import recover, replacing, settled, user_path
+from statmech_bn.files import replacing, settled, user_path
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.storable import check_kept, check_storable
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
@@ -179,13 +180,8 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
             "path", "a name that ends in .zarr or .nc", str(path),
             "For a table write dataset.to_dataframe().to_csv(path).",
         )  # fmt: skip
-    recover(target)
-    if target.is_dir() and any(target.iterdir()) and not (target / "zarr.json").exists():
-        raise InvalidStore(f"{target} is a folder but not a Zarr store; it is left alone.")
-    if target.is_file() and target.suffix != ".nc":
-        raise InvalidStore(f"{target} is a file; name a folder for Zarr or end in .nc.")
-    if target.is_dir() and target.suffix == ".nc":
-        raise InvalidStore(f"{target} is a folder; name a file for NetCDF.")
+    with settled(target) if target.parent.is_dir() else nullcontext():  # others may save there too
+        _check_place(target)
     check_storable(dataset, target.suffix == ".nc")
     zarr = target.suffix != ".nc"
     if isinstance(dataset, xr.DataTree):
@@ -226,6 +222,16 @@ def _bare(dataset: xr.Dataset, zarr: bool) -> xr.Dataset:
             rows = min(variable.shape[:1] or (1,), (CHUNK_BYTES // row,))
             variable.encoding["chunks"] = (*rows, *variable.shape[1:])[: variable.ndim]
     return dataset
+
+
+def _check_place(target: Path) -> None:
+    """Refuse to replace what is no store."""
+    if target.is_dir() and any(target.iterdir()) and not (target / "zarr.json").exists():
+        raise InvalidStore(f"{target} is a folder but not a Zarr store; it is left alone.")
+    if target.is_file() and target.suffix != ".nc":
+        raise InvalidStore(f"{target} is a file; name a folder for Zarr or end in .nc.")
+    if target.is_dir() and target.suffix == ".nc":
+        raise InvalidStore(f"{target} is a folder; name a file for NetCDF.")
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Any:
