@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from statmech_bn.activations import z
 from statmech_bn.arrays import library, namespace, to_numpy
-from statmech_bn.checks import count, function, integers, real, thread_count
+from statmech_bn.checks import count, function, integer, integers, real, thread_count
 from statmech_bn.codegen import array_function
 from statmech_bn.dataset import describe, provenance
 from statmech_bn.errors import invalid
@@ -154,7 +154,7 @@ def train(
     run = check_run(setup, learning_rate, gamma_learning_rate, [0.0], start)
     check_no_blocks(start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
-    epochs = count("epochs", epochs, 0)
+    epochs = integer("epochs", epochs, 0, maximum=1e300)  # a float; too many are too long
     starts = 1 if initializations is None else count("initializations", initializations)
     threads = thread_count(workers)
     check_dtype(dtype)

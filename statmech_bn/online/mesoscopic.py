@@ -136,9 +136,6 @@ def mesoscopic(
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
-    numbers = COST * setup.batch_size * (2 + learners)
-    held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
-    check_work(replicas, float(steps[-1]), numbers, held, device)
     factors, described = prepare(schedule, run.time)
     attributes = provenance(
         setup,
@@ -153,11 +150,14 @@ def mesoscopic(
     )
     if inputs is not None:
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
-        size = dimension, replicas, inputs.blocks
+        size = dimension, replicas, inputs.blocks, 2 * inputs.blocks
         found = structured.simulate(
             setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads
         )
         return structured_dataset(setup, inputs, run, *found, attributes)
+    numbers = COST * setup.batch_size * (2 + learners)
+    held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
+    check_work(replicas, float(steps[-1]), numbers, held, device)
     if device == "cpu":
         states, diverged_at = simulate_on_processor(
             setup, run, start, dimension, replicas, seed, factors, threads

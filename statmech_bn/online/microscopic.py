@@ -176,14 +176,14 @@ def microscopic(
     )
     direction = _direction(teacher, dimension)
     if by_sums:
-        blocks = spectrum or Spectrum([1.0], multiplicities=[dimension])
+        blocks = spectrum or Spectrum([1.0], fractions=[1.0])
         found = structured.simulate(
             setup,
             run,
             factors,
             partial(structured.chain_of_weights, blocks, start, dimension, direction),
             start.gamma,
-            (dimension, replicas, blocks.blocks),
+            (dimension, replicas, blocks.blocks, dimension),
             (seed, 2),
             threads,
         )

@@ -116,7 +116,7 @@ def simulate(
     factors: Pieces,
     chain_of: Callable[[np.random.Generator], Chain],
     gamma: float,
-    size: tuple[int, int, int],
+    size: tuple[int, int, int, int],
     key: tuple[int, int],
     threads: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -133,7 +133,7 @@ def simulate(
     gamma : float
         γ at the start.
     size : tuple of int
-        N, replicas and blocks.
+        N, replicas, blocks, and at most so many components of a chain.
     key : tuple of int
         The seed and the level's part of the keys of random streams.
     threads : int
@@ -145,13 +145,14 @@ def simulate(
     diverged_at : ndarray, (learners, replicas)
         The others are infinite from then on; NaN without a divergence.
     """
-    dimension, replicas, blocks = size
+    dimension, replicas, blocks, components = size
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     check_work(
         replicas,
         float(steps[-1]),
-        COST * (2 + learners) * (setup.batch_size + float(blocks)),
-        (4 + 2 * blocks) * float(replicas) * learners * steps.size,
+        COST * (2 + learners) * (setup.batch_size + float(components)),
+        (4 + 2 * blocks) * float(replicas) * learners * steps.size
+        + (7 * setup.batch_size + float(components) * (5 + learners)) * min(threads, replicas),
     )
     problem, signal = Problem.of(setup, dimension), error_function(setup.activation)
     pace = Pace(run.learning_rate, run.gamma_learning_rate, *factors)
