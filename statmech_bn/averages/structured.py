@@ -5,19 +5,21 @@ another activation. The student's g(φ) = G(φ/σ_*) has the scale σ_φ/σ_*, a
 correlation R = Σλ_iρ_i/(σ_hσ_*). So ε_g = ½E[(G(h*/σ_*) − G(φ/σ_*))²] is the average over isotropic
 inputs at R and the scale σ_φ/σ_*, where
 
-
     none                 σ_φ = σ_h = √Σλ_iQ_i
-    weight               σ_φ = |γ| σ_h/L,   L² = ΣQ_i
-    population, batch    σ_φ = |γ|
+    weight               σ_φ = γ σ_h/L,   L² = ΣQ_i
+    population, batch    σ_φ = γ
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from statmech_bn.activations import Activation, activation, z
 from statmech_bn.averages.choice import Quadrature
+from statmech_bn.normalization import Normalization
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import TeacherStudent
 
@@ -28,6 +30,13 @@ def with_unit_teacher(given: Activation, spectrum: Spectrum) -> Activation:
         return given
     spread = sp.Float(np.sqrt(spectrum.teacher_variance))
     return activation(given.expression.subs(z, spread * z))
+
+
+def scale_of(rule: Normalization, spread: Any, length: Any, gamma: Any) -> Any:
+    """Return σ_φ, with the sign of γ, from σ_h, L and γ."""
+    if not rule.has_scale:
+        return spread
+    return gamma * spread / length if rule.by_weights else gamma
 
 
 def structured_error(
@@ -59,12 +68,7 @@ def structured_error(
     rho = np.where(finite[..., None], student_teacher, 0.0)
     q = np.where(finite[..., None], student_student, 1.0)
     spread = np.sqrt(q @ spectrum.eigenvalues)
-    if not setup.normalizer.has_scale:
-        scale = spread
-    elif setup.normalizer.by_length and not setup.normalizer.by_covariance:
-        scale = gamma * spread / np.sqrt(q.sum(axis=-1))
-    else:
-        scale = gamma
+    scale = scale_of(setup.normalizer, spread, np.sqrt(q.sum(axis=-1)), gamma)
     scale = scale / np.sqrt(spectrum.teacher_variance)
     # (u, κ, R) and (−u, −κ, −R) are the same system
     cosine = spectrum.field_cosine(rho, q) * np.where(scale < 0, -1.0, 1.0)

@@ -116,28 +116,25 @@ def _prepare_for_arrays(expressions: Sequence[sp.Expr], arguments: Sequence[sp.S
 
 def scalar_source(program: Program) -> str:
     """Print a program as a jitted function of floats that returns a tuple of floats."""
-    body = [f"    {left} = {_printed(right)}" for left, right in program.assignments]
     results = "".join(f"float({_printed(result)}), " for result in program.results)
-    return "\n".join(
-        [
-            HEADER + '@njit(cache=True, nogil=True, error_model="numpy")',
-            f"def generated({', '.join(map(str, program.arguments))}):",
-            *body,
-            f"    return ({results})\n",
-        ]
-    )
+    return _function_source(program, 'cache=True, nogil=True, error_model="numpy"', f"({results})")
 
 
 def inline_source(program: Program) -> str:
     """Print a program as a jitted function that is part of the machine code of its callers."""
-    body = [f"    {left} = {_printed(right)}" for left, right in program.assignments]
     results = ", ".join(f"float({_printed(result)})" for result in program.results)
+    options = 'error_model="numpy", fastmath={"contract"}, forceinline=True'
+    return _function_source(program, options, results)
+
+
+def _function_source(program: Program, options: str, returned: str) -> str:
+    """Print a jitted function of floats."""
     return "\n".join(
         [
-            HEADER + '@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)',
+            HEADER + f"@njit({options})",
             f"def generated({', '.join(map(str, program.arguments))}):",
-            *body,
-            f"    return {results}\n",
+            *(f"    {left} = {_printed(right)}" for left, right in program.assignments),
+            f"    return {returned}\n",
         ]
     )
 

@@ -52,6 +52,11 @@ class Normalization:
     smallest_group_of_flow: ClassVar[int] = 1
 
     @property
+    def by_weights(self) -> bool:
+        """Whether the spread is the length of the weights, whatever the inputs' covariance."""
+        return self.by_length and not self.by_covariance
+
+    @property
     def name(self) -> str:
         """The text from which `statmech_bn.normalization.normalization` gives it back."""
         return self.kind

@@ -50,7 +50,7 @@ import numpy as np
 from statmech_bn.spectrum import Spectrum
 
 HALVINGS = 64
-"""Of the interval of ln ν, at most some hundreds wide."""
+"""The interval of ln ν, at most some hundreds wide, is halved so often."""
 
 
 def ridge_error(

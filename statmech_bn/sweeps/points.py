@@ -42,9 +42,9 @@ class Template:
 
     variables: dict[str, Variable]
     coordinates: dict[str, np.ndarray]
-    """Of the function's own dims: the same at all points."""
+    """Coordinates of the function's own dims are the same at all points."""
     coordinate_attributes: dict[str, dict[str, Any]]
-    """Also of those named like an axis of the grid."""
+    """Coordinates that are named like an axis of the grid have attributes here as well."""
     attributes: dict[str, Any]
     belonging: tuple[str, ...]
     """Variables that are coordinates of the point."""

@@ -41,12 +41,12 @@ SAMPLES_PER_THREAD = 4
 LARGEST_BATCH = 4096
 """Samples of a step that a device's memory holds for all threads that it runs at once."""
 THREADS = 128
-"""Threads of a block."""
+"""A block has so many threads."""
 THREADS_AT_ONCE = 2**17
-"""Beyond about as many threads as a device runs at once, learning rates share a thread's draws."""
+"""A device runs about so many threads at once; beyond, learning rates share a thread's draws."""
 SAMPLES_OF_LAUNCH = 2**31
 STEPS_OF_LAUNCH = 2**17
-"""A launch ends after one or the other, so that none takes more than seconds."""
+"""A launch ends after so many samples or so many steps, so that none takes more than seconds."""
 NUMBERS_OF_RECORDS = 2**27
 """Recorded numbers that the device keeps before they go to the host: 1 GiB."""
 

@@ -19,6 +19,7 @@ from statmech_bn.online.chain.blocks import Components, Students, learn
 from statmech_bn.online.chain.samples import error_function
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.online.start import directions
 from statmech_bn.random.streams import stream
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
@@ -63,13 +64,7 @@ def chain_of_blocks(
     lone_without_teacher = ~wide & (spectrum.teacher == 0)
     along[lone_without_teacher] = np.sqrt(q[lone_without_teacher])
     rest = np.maximum(q - along**2, 0.0)
-    if (rest[~wide] > 1e-9 * q[~wide]).any():
-        raise invalid(
-            "start", "student_student = student_teacher²/teacher in blocks of one component",
-            f"student_student = {q[~wide]}, student_teacher = {rho[~wide]}",
-            "One weight has no direction across the teacher. Start from a cosine, "
-            "OrderParameters(overlap, length), which draws the weights.",
-        )  # fmt: skip
+    _check_lone(rest, rho, q, ~wide)
     return Chain(components, block, np.concatenate([along, np.sqrt(rest[wide])]))
 
 
@@ -94,7 +89,7 @@ def chain_of_weights(
     roots = np.sqrt(spectrum.eigenvalues)[block]
     components = Components(roots, teacher, np.zeros(0))
     if start.block_student_student is None:
-        first = _direction(start, teacher, other)
+        first = start.length * directions(start, teacher, other)[1]
         return Chain(components, block, first)
     rho, q = start.blocks(spectrum)
     share = np.divide(rho, spectrum.teacher, np.zeros(rho.size), where=spectrum.teacher > 0)
@@ -102,10 +97,9 @@ def chain_of_weights(
     other -= (_sums(block, other * teacher) / norm)[block] * teacher
     rest = np.maximum(q - share * rho, 0.0)
     square = _sums(block, other**2)
-    parallel = (counts == 1) & (spectrum.teacher > 0)  # one weight has no rest but rounding
-    if (rest[parallel] > 1e-9 * q[parallel]).any():
-        chain_of_blocks(spectrum, start, dimension, generator)  # says what is wrong
-    rest[parallel] = 0.0
+    parallel = (counts == 1) & (spectrum.teacher > 0)
+    _check_lone(rest, rho, q, parallel)
+    rest[parallel] = 0.0  # what is left is rounding
     across = np.sqrt(rest / np.where(square > 0, square, 1.0))
     return Chain(components, block, share[block] * teacher + across[block] * other)
 
@@ -179,6 +173,17 @@ def simulate(
     return rho, q, scale, diverged_at
 
 
+def _check_lone(rest: np.ndarray, rho: np.ndarray, q: np.ndarray, lone: np.ndarray) -> None:
+    """Refuse a start with a rest across the teacher in blocks of one component."""
+    if (rest[lone] > 1e-9 * q[lone]).any():
+        raise invalid(
+            "start", "student_student = student_teacher²/teacher in blocks of one component",
+            f"student_student = {q[lone]}, student_teacher = {rho[lone]}",
+            "One weight has no direction across the teacher. Start from a cosine, "
+            "OrderParameters(overlap, length), which draws the weights.",
+        )  # fmt: skip
+
+
 def _sums(block: np.ndarray, values: np.ndarray, blocks: int = 0) -> np.ndarray:
     """Sum over the components of each block."""
     return np.bincount(block, values, blocks)
@@ -190,12 +195,4 @@ def _random(
     """Draw a start of random direction; the rest of a block has N_i − 1 components."""
     other = generator.standard_normal(components.teacher.size)
     other[blocks:] = np.sqrt(2 * generator.standard_gamma((components.others + 1) / 2))
-    return _direction(start, components.teacher, other)
-
-
-def _direction(start: OrderParameters, teacher: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return x of the cosine and the length of a start."""
-    unit = teacher / np.linalg.norm(teacher)
-    other = other - (other @ unit) * unit
-    other /= np.linalg.norm(other)
-    return start.length * (start.overlap * unit + np.sqrt(1 - start.overlap**2) * other)
+    return start.length * directions(start, components.teacher, other)[1]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from statmech_bn.averages.choice import Averages, average_function
-from statmech_bn.averages.structured import with_unit_teacher
+from statmech_bn.averages.structured import scale_of, with_unit_teacher
 from statmech_bn.codegen import numba_function, numba_inline_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.errors import NotConverged, invalid
@@ -82,10 +82,8 @@ def _flow(
     fields, rates = _compiled(rule)
     moments = np.stack([spectrum.eigenvalues, spectrum.teacher, spectrum.fractions])
     teacher = float(np.sqrt(spectrum.teacher_variance))
-    scale = float(np.sqrt(start.blocks(spectrum)[1] @ spectrum.eigenvalues))
-    if rule.has_scale:
-        by_weights = rule.by_length and not rule.by_covariance
-        scale = start.gamma * (scale / start.length if by_weights else 1.0)
+    spread_at_start = float(np.sqrt(start.blocks(spectrum)[1] @ spectrum.eigenvalues))
+    scale = scale_of(rule, spread_at_start, start.length, start.gamma)
     unit_setup = replace(setup, activation=with_unit_teacher(setup.activation, spectrum))
     averages: Averages = average_function(unit_setup, scale / teacher)
     noise, batch_size = setup.label_noise**2, float(setup.batch_size)
@@ -94,9 +92,9 @@ def _flow(
         gamma = state[-1] if rule.has_scale else 1.0
         square, variance, covariance = sums(state, moments)
         length, spread = np.sqrt(max(square, 0.0)), np.sqrt(max(variance, 0.0))
-        divisor = length if rule.by_length and not rule.by_covariance else spread
+        divisor = length if rule.by_weights else spread
         cosine = min(1.0, max(-1.0, covariance / (spread * teacher)))
-        phi = gamma * spread / divisor if rule.has_scale else spread
+        phi = scale_of(rule, spread, length, gamma)
         drive, pull, own, of_labels = averages(cosine, phi / teacher)
         drive, pull = drive / teacher, pull / teacher
         variance = (own + noise * of_labels) / teacher**2
@@ -155,7 +153,7 @@ def _trajectory(
     edges, factors = schedule
     states, state = np.full((first.size, time.size), np.inf), first
     states[:, time == 0] = first[:, None]
-    left = evaluations = 0
+    evaluations = 0
     for piece in range(edges.size - 1):
 
         def change(state: np.ndarray, now: float, piece: int = piece) -> np.ndarray:

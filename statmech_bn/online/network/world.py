@@ -14,6 +14,7 @@ from statmech_bn.online.arguments import Run
 from statmech_bn.online.inputs import Inputs
 from statmech_bn.online.network.step import apply
 from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.online.start import directions
 from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -96,7 +97,11 @@ class World:
         self, generator: np.random.Generator, start: OrderParameters
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw a teacher of length √N and weights of exactly the overlap and length of `start`."""
-        return teacher_and_start(generator, start, self.dimension, self.teacher)
+        teacher, other = generator.standard_normal((2, self.dimension))
+        given = teacher if self.teacher is None else self.teacher
+        teacher, student = directions(start, given, other)
+        root = np.sqrt(self.dimension)
+        return root * teacher, root * start.length * student
 
     def test_error(
         self, setup: TeacherStudent, teacher: np.ndarray, weights: np.ndarray, gamma: np.ndarray
@@ -120,24 +125,6 @@ class World:
         apply(self.value, fields.ravel(), outputs)
         apply(self.value, self.test @ teacher / root, targets)
         return 0.5 * ((outputs.reshape(fields.shape) - targets[:, None]) ** 2).mean(axis=0)
-
-
-def teacher_and_start(
-    generator: np.random.Generator,
-    start: OrderParameters,
-    dimension: int,
-    given: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a teacher of length √N, of a direction if it is given, and weights of a start."""
-    teacher, other = generator.standard_normal((2, dimension))
-    if given is not None:
-        teacher = given
-    teacher = teacher / np.linalg.norm(teacher)
-    other -= (other @ teacher) * teacher
-    other /= np.linalg.norm(other)
-    direction = start.overlap * teacher + np.sqrt(1 - start.overlap**2) * other
-    root = np.sqrt(dimension)
-    return root * teacher, root * start.length * direction
 
 
 @dataclass(frozen=True)
