@@ -16,6 +16,7 @@ from scipy.integrate import solve_ivp
 import statmech_bn as sbn
 from statmech_bn import schedules
 from statmech_bn.online.schedules.pieces import value_at
+from statmech_bn.online.schedules.schedule import prepare
 
 START = sbn.OrderParameters(0.2, 1.1, 0.7)
 TIME = np.array([0.0, 0.3, 1.0, 2.5, 4.0, 10.0])
@@ -174,7 +175,7 @@ def test_a_table_is_the_callable_that_it_tabulates():
 
 @pytest.mark.parametrize("schedule", EVERY, ids=lambda s: s.name)
 def test_pieces_are_the_schedule(schedule):
-    (edges, factors), _ = schedules.prepare(schedule, TIME)
+    (edges, factors), _ = prepare(schedule, TIME)
     times = np.linspace(0, TIME[-1], 2000, endpoint=False)
     found = [value_at(edges, factors, t) for t in times]
     np.testing.assert_allclose(found, [schedule(t) for t in times], rtol=1e-10, atol=1e-12)
