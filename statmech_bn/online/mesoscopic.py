@@ -67,6 +67,7 @@ def mesoscopic(
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
     inputs: Spectrum | None = None,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Simulate the exact finite-N chain of the order parameters.
 
@@ -97,6 +98,8 @@ def mesoscopic(
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the chain then has a pair of order
         parameters for each block (`statmech_bn.online.chain.blocks`). On the processor only.
+    progress : bool, optional
+        Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def mesoscopic(
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
         size = dimension, replicas, inputs.blocks, 2 * inputs.blocks
         found = structured.simulate(
-            setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads
+            setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads, progress
         )
         return structured_dataset(setup, inputs, run, *found, attributes)
     numbers = COST * setup.batch_size * (2 + learners)
@@ -160,7 +163,7 @@ def mesoscopic(
     check_work(replicas, float(steps[-1]), numbers, held, device)
     if device == "cpu":
         states, diverged_at = simulate_on_processor(
-            setup, run, start, dimension, replicas, seed, factors, threads
+            setup, run, start, dimension, replicas, seed, factors, threads, progress
         )
     else:
         states, diverged_at = simulate_on_device(
