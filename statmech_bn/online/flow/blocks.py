@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from statmech_bn.symbolic import structured_flow as s
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 NEAREST_TEACHER = 1e-7
-"""1 − R² is not taken to be smaller than this in D/(1 − R²): averages have an error of 10⁻⁸."""
+"""Below this 1 − R² the limit of D/(1 − R²) is its value here: averages have an error of 10⁻⁸."""
 MOST_EVALUATIONS = 200_000
 """A trajectory may evaluate its derivatives so many times."""
 BAND = 1
@@ -74,21 +74,37 @@ def integrate_blocks(
     return states[..., :-1:2], states[..., 1::2], states[..., -1], diverged_at
 
 
-def _flow(
-    setup: TeacherStudent, spectrum: Spectrum, start: OrderParameters
-) -> Callable[[np.ndarray, float, float], np.ndarray]:
-    """Return (state, η, η_γ) ↦ derivatives."""
+class FieldTerms(NamedTuple):
+    """What the fields of a state make of a step."""
+
+    towards_student: float  # a
+    towards_teacher: float  # b
+    turn: float  # s̄
+    noise: float  # E[Σ c²]
+    gain: float  # E[mean δ û], 0 without a scale
+
+
+def field_terms_of(
+    setup: TeacherStudent, spectrum: Spectrum, scale: float
+) -> Callable[[np.ndarray], FieldTerms]:
+    """Return the terms as a function of a state (ρ_1, Q_1, …, γ).
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    spectrum : Spectrum
+    scale : float
+        σ_φ, around and below which the function is fast.
+    """
     rule = setup.normalizer
-    fields, rates = _compiled(rule)
-    moments = np.stack([spectrum.eigenvalues, spectrum.teacher, spectrum.fractions])
+    fields = _compiled(rule)[0]
+    moments = moments_of(spectrum)
     teacher = float(np.sqrt(spectrum.teacher_variance))
-    spread_at_start = float(np.sqrt(start.blocks(spectrum)[1] @ spectrum.eigenvalues))
-    scale = scale_of(rule, spread_at_start, start.length, start.gamma)
     unit_setup = replace(setup, activation=with_unit_teacher(setup.activation, spectrum))
     averages: Averages = average_function(unit_setup, scale / teacher)
     noise, batch_size = setup.label_noise**2, float(setup.batch_size)
 
-    def flow(state: np.ndarray, rate: float, gamma_rate: float) -> np.ndarray:
+    def terms_of(state: np.ndarray) -> FieldTerms:
         gamma = state[-1] if rule.has_scale else 1.0
         square, variance, covariance = sums(state, moments)
         length, spread = np.sqrt(max(square, 0.0)), np.sqrt(max(variance, 0.0))
@@ -96,19 +112,41 @@ def _flow(
         cosine = min(1.0, max(-1.0, covariance / (spread * teacher)))
         phi = scale_of(rule, spread, length, gamma)
         drive, pull, own, of_labels = averages(cosine, phi / teacher)
+        near = 1.0 - cosine * cosine
+        if near < NEAREST_TEACHER:
+            near = NEAREST_TEACHER
+            drive = averages(np.copysign(np.sqrt(1.0 - near), cosine), phi / teacher)[0]
         drive, pull = drive / teacher, pull / teacher
         variance = (own + noise * of_labels) / teacher**2
-        near = max(1.0 - cosine * cosine, NEAREST_TEACHER)
         unit = gamma / divisor if rule.has_scale else 1.0
         terms = fields(
             spread, teacher, length, cosine, unit, drive / near, pull, variance, batch_size
         )
+        return FieldTerms(*terms, pull * spread / divisor if rule.has_scale else 0.0)
+
+    return terms_of
+
+
+def moments_of(spectrum: Spectrum) -> np.ndarray:
+    """Return λ_i, T_i and f_i, shape (3, d)."""
+    return np.stack([spectrum.eigenvalues, spectrum.teacher, spectrum.fractions])
+
+
+def _flow(
+    setup: TeacherStudent, spectrum: Spectrum, start: OrderParameters
+) -> Callable[[np.ndarray, float, float], np.ndarray]:
+    """Return (state, η, η_γ) ↦ derivatives."""
+    rule, moments = setup.normalizer, moments_of(spectrum)
+    rates = _compiled(rule)[1]
+    spread_at_start = float(np.sqrt(start.blocks(spectrum)[1] @ spectrum.eigenvalues))
+    scale = scale_of(rule, spread_at_start, start.length, start.gamma)
+    terms_of = field_terms_of(setup, spectrum, scale)
+
+    def flow(state: np.ndarray, rate: float, gamma_rate: float) -> np.ndarray:
+        *terms, gain = terms_of(state)
         found = np.empty_like(state)
-        rates(state, moments, (rate, setup.weight_decay), terms, found)
-        found[-1] = 0.0
-        if rule.has_scale:
-            grown = pull * spread / divisor - 2.0 * setup.gamma_decay * gamma
-            found[-1] = gamma_rate * grown
+        rates(state, moments, (rate, setup.weight_decay), tuple(terms), found)
+        found[-1] = gamma_rate * (gain - 2.0 * setup.gamma_decay * state[-1]) * rule.has_scale
         return found
 
     return flow
