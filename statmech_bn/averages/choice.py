@@ -28,7 +28,6 @@ from statmech_bn.averages.quadrature import (
 )
 from statmech_bn.codegen import numba_array_function, numba_function
 from statmech_bn.errors import NoClosedForm, NotConverged
-from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.symbolic.symbols import L, R
 from statmech_bn.teacher_student import TeacherStudent
 
@@ -147,7 +146,7 @@ def _largest(compiled: Any, kinks: np.ndarray, refinement: float, growth: float)
     ]
     size = np.abs(rows[0]).max(axis=0)
     settles = (np.abs(rows[0] - rows[1]) <= 10 * AGREEMENT * size).all()
-    return LARGEST_LENGTH if settles else STEEP
+    return np.inf if settles else STEEP
 
 
 def average_function(setup: TeacherStudent, scale: float) -> Averages:

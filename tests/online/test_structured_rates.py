@@ -139,3 +139,21 @@ def test_what_has_no_modes_is_refused():
     setup = replace(sbn.TeacherStudent("linear", "none"), gamma_decay=0.0)
     with pytest.raises(sbn.errors.InvalidSetup, match="state"):
         rates.maximum(setup, {"overlap": 0.5, "length": 1.0}, INPUTS)
+
+
+def test_a_divergence_is_recorded_wherever_times_fall():
+    """Times are dense where lengths pass the largest number that is squared."""
+    setup, inputs = (
+        sbn.TeacherStudent("linear", "none", 16),
+        sbn.Spectrum([2, 1], fractions=[0.4, 0.6]),
+    )
+    time = np.linspace(0.0, 4.0, 2001)
+    run = sbn.macroscopic(setup, [0.5, 100.0], time, sbn.OrderParameters(0.1), inputs=inputs)
+    stays, diverges = run["diverged_at"].values
+    assert np.isnan(stays)
+    assert 0 < diverges < 4
+    gone = time >= diverges
+    for name in ("length", "overlap", "generalization_error"):
+        values = run[name].isel(learning_rate=1).values
+        assert np.isinf(values[gone]).all()
+        assert np.isfinite(values[~gone]).all()

@@ -29,11 +29,11 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
+from statmech_bn.averages.field_terms import FieldTerms, field_terms_of
 from statmech_bn.averages.structured import scale_of, with_unit_teacher
 from statmech_bn.checks import instance, positive, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
-from statmech_bn.online.flow.blocks import FieldTerms, field_terms_of
 from statmech_bn.online.rates.fixed_points import resting_gamma
 from statmech_bn.online.rates.states import averages, drive_near_teacher
 from statmech_bn.spectrum import Spectrum
