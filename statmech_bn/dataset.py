@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from importlib.metadata import version
@@ -28,6 +27,7 @@ from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, invali
 from statmech_bn.files import replacing, settled, user_path
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.storable import check_kept, check_storable
+from statmech_bn.store_metadata import consolidate
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 from statmech_bn.untrusted import check_store, from_json
 
@@ -193,9 +193,8 @@ def save(dataset: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> Pat
             if target.suffix == ".nc":
                 coded.to_netcdf(unfinished, engine="h5netcdf")
             else:
-                with warnings.catch_warnings():  # that other libraries may not read them
-                    warnings.filterwarnings("ignore", "Consolidated metadata")
-                    coded.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=True)
+                coded.to_zarr(unfinished, mode="w", zarr_format=3, consolidated=False)
+                consolidate(unfinished)
             with _open(unfinished) as found:
                 check_kept(dataset, found)
     except StatmechError:

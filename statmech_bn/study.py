@@ -31,8 +31,8 @@ from statmech_bn.checks import choice, function, instance
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import recover, remove, user_path
+from statmech_bn.store_metadata import consolidate, is_complete
 from statmech_bn.sweeps import plan, sweep
-from statmech_bn.sweeps.metadata import consolidate, is_complete
 from statmech_bn.verdicts import decide, distances, judge, limit, mean_and_error
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,14 @@ def test_threads_save_to_one_path(tmp_path):
         thread.join()
     assert value_at(path) in (1, 2, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["run.zarr"]
+
+
+def test_saving_warns_of_nothing_without_filters(tmp_path, monkeypatch):
+    """Threads share the filters: one that restores them takes away those of another."""
+    with monkeypatch.context() as patched:
+        patched.setattr(warnings, "filterwarnings", lambda *_, **__: None)
+        path = sbn.save(of(1), tmp_path / "run.zarr")
+    assert value_at(path) == 1
 
 
 def double(x):

@@ -19,16 +19,23 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.averages.batch import batch_averages
 from statmech_bn.averages.chebyshev import ChebyshevSeries, chebyshev_series
 from statmech_bn.averages.closed import SCALE, closed_averages
-from statmech_bn.averages.quadrature import STEEP, error_averages, field_averages
+from statmech_bn.averages.quadrature import (
+    FARTHEST,
+    REACH,
+    STEEP,
+    error_averages,
+    field_averages,
+)
 from statmech_bn.codegen import numba_array_function, numba_function
 from statmech_bn.errors import NoClosedForm, NotConverged
-from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.symbolic.symbols import L, R
 from statmech_bn.teacher_student import TeacherStudent
 
 Averages = Callable[[float, float], Any]
 AGREEMENT = 1e-6
 """Largest relative difference of two successive rules; the finer one is off by far less."""
+POWERS = 0.05
+"""A rate below this is that of a power up to the tenth, at several hundred."""
 SMALLEST_RANGE = 2.0
 """A series reaches at least to this |γ|."""
 
@@ -40,6 +47,7 @@ class Quadrature:
     value_and_slope: Any
     kinks: np.ndarray
     refinement: float
+    growth: float
     largest: float
 
     @classmethod
@@ -56,7 +64,9 @@ class Quadrature:
     def averages(self, overlap: float, gamma: float) -> tuple[float, float, float, float]:
         """Integrate (D, A₂, B, B_Δ) for population statistics."""
         self._check(gamma)
-        return field_averages(self.value_and_slope, self.kinks, overlap, gamma, self.refinement)
+        return field_averages(
+            self.value_and_slope, self.kinks, overlap, gamma, self.refinement, self.growth
+        )
 
     def batch_averages(
         self, overlap: float, gamma: float, batch_size: int
@@ -71,16 +81,17 @@ class Quadrature:
         """Integrate ε_g for arrays of states of one dimension."""
         self._check(np.abs(gamma).max(initial=0.0))
         found = np.empty(overlap.size)
-        error_averages(self.value_and_slope, self.kinks, overlap, gamma, self.refinement, found)
+        rule = self.value_and_slope, self.kinks, overlap, gamma, self.refinement, self.growth
+        error_averages(*rule, found)
         return found
 
     def _check(self, gamma: float) -> None:
         """Refuse a scale at which the rules in u miss what the activation does."""
         if not abs(gamma) <= self.largest:
             raise NotConverged(
-                f"Averages at the scale {gamma:g} are out of reach: the activation does not settle "
-                f"away from zero, and its quadrature holds up to {self.largest:g}. Start at a "
-                "smaller scale, or bound the activation."
+                f"Averages at the scale {gamma:g} are out of reach: the activation grows "
+                "exponentially or oscillates away from zero, and its quadrature holds up to "
+                f"{self.largest:g}. Start at a smaller scale, or bound the activation."
             )
 
 
@@ -89,21 +100,45 @@ def _quadrature(activation: Activation) -> Quadrature:
     compiled = numba_array_function([activation.expression, activation.derivative], z)
     kinks = np.array(activation.kinks, dtype=float)
     probes = [(0.6, 1.3), (-0.3, 0.4), (0.9, 2.0)]
-    coarse = np.array([field_averages(compiled, kinks, *probe, 1.0) for probe in probes])
+    growth = _growth(compiled)
+    if REACH + 2 * growth > FARTHEST:
+        raise _no_quadrature(activation)
+    coarse = np.array([field_averages(compiled, kinks, *p, 1.0, growth) for p in probes])
     for refinement in (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0):
-        fine = np.array([field_averages(compiled, kinks, *p, refinement) for p in probes])
+        fine = np.array([field_averages(compiled, kinks, *p, refinement, growth) for p in probes])
         if np.allclose(coarse, fine, rtol=AGREEMENT, atol=AGREEMENT):
-            return Quadrature(compiled, kinks, refinement, _largest(compiled, kinks, refinement))
+            largest = _largest(compiled, kinks, refinement, growth)
+            return Quadrature(compiled, kinks, refinement, growth, largest)
         coarse = fine
-    raise NotConverged(
+    raise _no_quadrature(activation)
+
+
+def _no_quadrature(activation: Activation) -> NotConverged:
+    return NotConverged(
         f"Quadrature of {activation.expression} has not converged to {AGREEMENT:g}: it changes "
         "over lengths much shorter than one, or grows too fast for its Gaussian averages to exist. "
         "Rescale it, or bound it: sympy.Min(g, 10)."
     )
 
 
-def _largest(compiled: Any, kinks: np.ndarray, refinement: float) -> float:
+def _growth(compiled: Any) -> float:
+    """Exponential rate κ at which (g g')² grows far from zero; 0 if it grows like a power."""
+    places = np.array([[1.0, 0.5], [-1.0, -0.5]])
+    for far in (600.0, 300.0, 150.0, 75.0, 36.0, 18.0):
+        points = (far * places).ravel()
+        output, slope = np.empty(4), np.empty(4)
+        compiled(points, output, slope)
+        logarithms = np.log(np.abs([output, slope]).clip(1e-300)).sum(axis=0).reshape(2, 2)
+        if np.isfinite(logarithms).all():
+            rate = float((logarithms[:, 0] - logarithms[:, 1]).max() / (far / 2))
+            return 2 * rate if rate > POWERS else 0.0
+    return np.inf
+
+
+def _largest(compiled: Any, kinks: np.ndarray, refinement: float, growth: float) -> float:
     """Largest |γ| at which the rules hold: they skip oscillations far from zero."""
+    if growth > 0:
+        return min(STEEP, (FARTHEST - REACH) / growth)
     far = [(overlap, scale * STEEP) for overlap in (0.6, -0.3) for scale in (-20.0, 3.0, 20.0)]
     rows = [
         np.array([field_averages(compiled, kinks, *state, factor * refinement) for state in far])
@@ -111,7 +146,7 @@ def _largest(compiled: Any, kinks: np.ndarray, refinement: float) -> float:
     ]
     size = np.abs(rows[0]).max(axis=0)
     settles = (np.abs(rows[0] - rows[1]) <= 10 * AGREEMENT * size).all()
-    return LARGEST_LENGTH if settles else STEEP
+    return np.inf if settles else STEEP
 
 
 def average_function(setup: TeacherStudent, scale: float) -> Averages:

@@ -13,8 +13,10 @@ where H(u), H2(u) are the mean of g and g² over h* = R u + √(1−R²) v at gi
 
 Smooth activations: the trapezoidal rule, which converges exponentially for an analytic function
 under a Gaussian (Trefethen & Weideman 2014); at large |γ| in t, γu = CORE sinh t, as g bends where
-|γu| is of order one and the Gaussian far beyond. With kinks: Gauss–Legendre on panels that end at
-the kinks and shrink towards the places where the mean over h* has a smoothed kink.
+|γu| is of order one and the Gaussian far beyond. Where (g g')² grows like exp(κ|z|), the integrands
+have their mass around u = κ|γ|, and the nodes reach that much farther. With kinks: Gauss–Legendre
+on panels that end at the kinks and shrink towards the places where the mean over h* has a smoothed
+kink.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from statmech_bn.compile_cache import numba
 
 REACH = 9.0
 """Fields beyond this many standard deviations weigh less than 10⁻¹⁸, enough for polynomials too."""
+FARTHEST = 36.0
+"""The Gaussian weight of larger fields is no number."""
 SPACING = 0.5
 """Nodes of the trapezoidal rule are this far apart; a pole at a distance d gives it an error of
 exp(−2πd/SPACING)."""
@@ -37,7 +41,7 @@ _LEGENDRE = np.polynomial.legendre.leggauss(12)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def field_averages(value_and_slope, kinks, overlap, gamma, refinement):
+def field_averages(value_and_slope, kinks, overlap, gamma, refinement, growth=0.0):
     """Return (drive, pull, noise without labels', coefficient of Δ² in the noise).
 
     Parameters
@@ -51,16 +55,18 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement):
     refinement : float
         Divides the spacing of the nodes; 1 is accurate for activations that vary over lengths
         of order one.
+    growth : float
+        κ, the exponential rate at which (g g')² grows.
     """
-    u, weight_u = student_nodes(kinks, overlap, gamma, refinement)
+    u, weight_u = student_nodes(kinks, overlap, gamma, refinement, growth)
     output, slope = np.empty(u.size), np.empty(u.size)
     value_and_slope(gamma * u, output, slope)
     width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
-    v, weight_v = trapezoid(SPACING / refinement)
+    v, weight_v = trapezoid(SPACING / refinement, REACH + growth)
     drive, pull, noise, label_noise = 0.0, 0.0, 0.0, 0.0
     for i in range(u.size):
         if kinks.size > 0 and width > 0.0:
-            v, weight_v = panels((kinks - overlap * u[i]) / width, refinement)
+            v, weight_v = panels((kinks - overlap * u[i]) / width, refinement, REACH + growth)
         mean, square, tilt = teacher_moments(value_and_slope, overlap * u[i], width, v, weight_v)
         weight = weight_u[i] * slope[i]
         drive += weight * tilt
@@ -71,19 +77,19 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def error_averages(value_and_slope, kinks, overlap, gamma, refinement, errors):
+def error_averages(value_and_slope, kinks, overlap, gamma, refinement, growth, errors):
     """Fill ε_g for arrays of states; the other arguments are those of `field_averages`."""
     for state in range(overlap.size):
-        u, weight_u = student_nodes(kinks, overlap[state], gamma[state], refinement)
+        u, weight_u = student_nodes(kinks, overlap[state], gamma[state], refinement, growth)
         output, slope = np.empty(u.size), np.empty(u.size)
         value_and_slope(gamma[state] * u, output, slope)
         width = np.sqrt(max(0.0, 1.0 - overlap[state] ** 2))
-        v, weight_v = trapezoid(SPACING / refinement)
+        v, weight_v = trapezoid(SPACING / refinement, REACH + growth)
         errors[state] = 0.0
         for i in range(u.size):
             centre = overlap[state] * u[i]
             if kinks.size > 0 and width > 0.0:
-                v, weight_v = panels((kinks - centre) / width, refinement)
+                v, weight_v = panels((kinks - centre) / width, refinement, REACH + growth)
             mean, square, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
             errors[state] += 0.5 * weight_u[i] * (square + output[i] * (output[i] - 2.0 * mean))
 
@@ -102,44 +108,45 @@ def teacher_moments(value_and_slope, centre, width, v, weight):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def student_nodes(kinks, overlap, gamma, refinement):
+def student_nodes(kinks, overlap, gamma, refinement, growth=0.0):
     """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u."""
+    reach = REACH + growth * max(1.0, abs(gamma))
     if kinks.size == 0 and abs(gamma) <= STEEP:
-        return trapezoid(SPACING / (refinement * max(1.0, abs(gamma))))
+        return trapezoid(SPACING / (refinement * max(1.0, abs(gamma))), reach)
     if kinks.size == 0:
-        return stretched(SPACING / (refinement * CORE), abs(gamma) / CORE)
+        return stretched(SPACING / (refinement * CORE), abs(gamma) / CORE, reach)
     width = np.sqrt(max(0.0, 1.0 - overlap * overlap)) / max(abs(overlap), 1e-300)
     levels = 1
-    while width * 2.0 ** (levels - 2) < REACH and levels < 60:
+    while width * 2.0 ** (levels - 2) < reach and levels < 60:
         levels += 1
     breaks = [0.0]
     for kink in kinks:
-        breaks.append(kink / gamma if gamma != 0.0 else 2.0 * REACH)
-        centre = kink / overlap if overlap != 0.0 else 2.0 * REACH
+        breaks.append(kink / gamma if gamma != 0.0 else 2.0 * reach)
+        centre = kink / overlap if overlap != 0.0 else 2.0 * reach
         breaks.append(centre)
         for level in range(levels):
             breaks.append(centre - width * 2.0**level)
             breaks.append(centre + width * 2.0**level)
     size = 1.0 / max(1.0, abs(gamma))  # smooth parts of g(γu) vary over 1/γ around zero
-    while size < REACH:
+    while size < reach:
         breaks.append(size)
         breaks.append(-size)
         size *= 2.0
-    return panels(np.array(breaks), refinement)
+    return panels(np.array(breaks), refinement, reach)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def trapezoid(spacing):
-    """Equidistant nodes on [−REACH, REACH] with the weights of a unit Gaussian."""
-    half = int(np.ceil(REACH / spacing))
+def trapezoid(spacing, reach=REACH):
+    """Equidistant nodes on [−reach, reach] with the weights of a unit Gaussian."""
+    half = int(np.ceil(reach / spacing))
     nodes = spacing * np.arange(-half, half + 1).astype(np.float64)
     return nodes, spacing * np.exp(-0.5 * nodes * nodes) / np.sqrt(2.0 * np.pi)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def stretched(spacing, steepness):
-    """Nodes u = sinh(t)/steepness, equidistant in t, on [−REACH, REACH] and their weights."""
-    half = int(np.ceil(np.arcsinh(REACH * steepness) / spacing))
+def stretched(spacing, steepness, reach):
+    """Nodes u = sinh(t)/steepness, equidistant in t, on [−reach, reach] and their weights."""
+    half = int(np.ceil(np.arcsinh(reach * steepness) / spacing))
     t = spacing * np.arange(-half, half + 1).astype(np.float64)
     nodes = np.sinh(t) / steepness
     weights = spacing * np.cosh(t) / steepness
@@ -147,12 +154,12 @@ def stretched(spacing, steepness):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def panels(breaks, refinement):
-    """Composite Gauss–Legendre on [−REACH, REACH], panels ending at the breaks."""
+def panels(breaks, refinement, reach=REACH):
+    """Composite Gauss–Legendre on [−reach, reach], panels ending at the breaks."""
     x, w = _LEGENDRE
     widest = 2.5 / refinement
-    inside = breaks[np.abs(breaks) < REACH]
-    ends = np.sort(np.concatenate((np.array([-REACH, REACH]), inside)))
+    inside = breaks[np.abs(breaks) < reach]
+    ends = np.sort(np.concatenate((np.array([-reach, reach]), inside)))
     count = 0
     for left, right in zip(ends[:-1], ends[1:]):
         count += int(np.ceil((right - left) / widest))

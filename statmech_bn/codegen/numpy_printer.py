@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -54,8 +53,7 @@ def in_floats(expression: sp.Expr, x: sp.Symbol) -> Callable[[Any], np.ndarray]:
     called = sp.lambdify(x, expression, modules=modules, printer=NumPyPrinter, cse=True)
 
     def evaluate(points: Any) -> np.ndarray:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with np.errstate(all="ignore"):
             return np.broadcast_to(called(points), points.shape)
 
     return evaluate

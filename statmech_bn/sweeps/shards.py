@@ -22,8 +22,8 @@ import google_crc32c
 import numpy as np
 
 from statmech_bn.files import fsync, synchronize
+from statmech_bn.store_metadata import UNFINISHED, read_metadata, write_metadata
 from statmech_bn.sweeps.grid import Chunks
-from statmech_bn.sweeps.metadata import UNFINISHED, read_metadata, write_metadata
 
 BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
 INDEX = [BYTES, {"name": "crc32c"}]

@@ -39,15 +39,15 @@ from statmech_bn.dataset import STRINGS, values_of
 from statmech_bn.descriptions import DESCRIPTIONS
 from statmech_bn.errors import InvalidStore
 from statmech_bn.files import fsync, recover, synchronize
-from statmech_bn.sweeps.description import NEW, differences
-from statmech_bn.sweeps.grid import Chunks, Grid
-from statmech_bn.sweeps.metadata import (
+from statmech_bn.store_metadata import (
     CONSOLIDATED,
     UNFINISHED,
     below,
     read_metadata,
     write_metadata,
 )
+from statmech_bn.sweeps.description import NEW, differences
+from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.points import Template, Variable
 from statmech_bn.sweeps.shards import Shards
 from statmech_bn.untrusted import check_store, from_json

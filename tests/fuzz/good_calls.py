@@ -243,8 +243,16 @@ GOOD = METHODS | PLOTS | {
         "setup": sbn.TeacherStudent("linear", "weight", 4, 0.5, 0.0, 0.1), "learning_rate": 0.5
     },
     "online.rates.fixed_point": lambda: {"setup": setup(), "learning_rate": 1.0, "length": 1.0},
-    "online.rates.late_time": lambda: {"setup": setup(), "time": [100.0, 1000.0]},
-    "online.rates.maximum": lambda: {"setup": setup(), "state": sbn.OrderParameters(overlap=0.5)},
+    "online.rates.directions": lambda: {
+        "setup": setup(), "state": sbn.OrderParameters(overlap=0.5), "inputs": spectrum()
+    },
+    "online.rates.late_time": lambda: {
+        "setup": setup(), "time": [100.0, 1000.0], "inputs": spectrum()
+    },
+    "online.rates.maximum": lambda: {
+        "setup": setup(), "state": sbn.OrderParameters(overlap=0.5), "inputs": spectrum()
+    },
+    "online.rates.modes": lambda: {"setup": setup(), "inputs": spectrum(), "length": 1.0},
     "online.rates.table": lambda: {"batch_size": 8, "gamma_decay": 0.0, "length": 1.0},
     "online.schedules.Schedule": lambda: {
         "name": "ours", "factor": lambda t: 1.0, "breakpoints": (), "parameters": {}

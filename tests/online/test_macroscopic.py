@@ -168,3 +168,32 @@ def test_divergence_at_a_huge_learning_rate_is_recorded(rate):
     expected = np.log(1e150) / (rate / 8 * (rate / 2 - 8))
     assert found.diverged_at.item() == pytest.approx(expected, rel=0.02)
     assert np.isinf(found.length.isel(time=-1)).all()
+
+
+@pytest.mark.parametrize("a", [0.5, 1.0, -1.0, 2.0])
+@pytest.mark.parametrize(("overlap", "gamma"), [(0.6, 2.0), (-0.3, 0.7), (0.95, 3.0)])
+def test_averages_of_exponentials(a, overlap, gamma):
+    """exp(az) has its averages far out; all are E[exp(su + th*)] = exp((s² + t² + 2Rst)/2)."""
+
+    def mean(s, t):
+        return np.exp(a**2 * (s**2 + t**2 + 2 * overlap * s * t) / 2)
+
+    rule = Quadrature.for_activation(sbn.TeacherStudent(sp.exp(a * x)).activation)
+    drive, pull, noise, label_noise = rule.averages(overlap, gamma)
+    ours = (
+        a**2 * (1 - overlap**2) * mean(gamma, 1),
+        a**2 * ((gamma + overlap) * mean(gamma, 1) - 2 * gamma * mean(2 * gamma, 0)),
+        a**2 * (mean(2 * gamma, 2) - 2 * mean(3 * gamma, 1) + mean(4 * gamma, 0)),
+        a**2 * mean(2 * gamma, 0),
+    )
+    np.testing.assert_allclose((drive, pull, noise, label_noise), ours, rtol=1e-10)
+    error = (mean(0, 2) - 2 * mean(gamma, 1) + mean(2 * gamma, 0)) / 2
+    np.testing.assert_allclose(rule.errors(np.array([overlap]), np.array([gamma])), error, 1e-10)
+
+
+def test_exponentials_that_grow_too_fast_are_refused():
+    with pytest.raises(NotConverged, match="grows too fast"):
+        Quadrature.for_activation(sbn.TeacherStudent(sp.exp(4 * x)).activation)
+    rule = Quadrature.for_activation(sbn.TeacherStudent(sp.exp(x)).activation)
+    with pytest.raises(NotConverged, match=r"6\.75"):
+        rule.averages(0.5, 7.0)

@@ -158,7 +158,7 @@ def test_batches_weight_their_samples_unevenly():
         derived.subs(
             {
                 sbn.symbolic.offline.alpha: load,
-                sbn.symbolic.offline.scale: shrinkage,
+                sbn.symbolic.offline.shrinkage: shrinkage,
                 sbn.symbolic.Delta: NOISE,
                 sbn.symbolic.M: size,
             }

@@ -2,5 +2,9 @@
 
 from statmech_bn.online.rates.fixed_points import equilibrium, fixed_point
 from statmech_bn.online.rates.learning_rates import effective, late_time, maximum, table
+from statmech_bn.online.rates.structured import directions, modes
 
-__all__ = ["effective", "equilibrium", "fixed_point", "late_time", "maximum", "table"]
+__all__ = [
+    "directions", "effective", "equilibrium", "fixed_point", "late_time", "maximum", "modes",
+    "table",
+]  # fmt: skip

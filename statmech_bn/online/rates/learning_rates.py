@@ -8,6 +8,7 @@ over the fields; those are closed where they can be, and integrated for each sta
     late time (λ = 0)      η_eff ≃ √(M/(2Bt)),  1 − R ≃ √B/(2D₁√(2Mt)),  L⁴ ≃ 2η²γ₀²Bt/M
 
 with B and D₁, the drive over 1 − R, at R = 1 and the γ₀ at which A₂ = 2ζγ: L alone remembers η.
+Inputs with a covariance are in `statmech_bn.online.rates.structured`.
 """
 
 from __future__ import annotations
@@ -33,17 +34,23 @@ from statmech_bn.online.rates.fixed_points import (
     resting_gamma,
     stability,
 )
-from statmech_bn.online.rates.states import State, as_array, averages, read_state
+from statmech_bn.online.rates.states import (
+    ALIGNED,
+    State,
+    as_array,
+    averages,
+    drive_near_teacher,
+    read_state,
+)
+from statmech_bn.online.rates.structured import late_setup, structured_maximum
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import rates as derived
 from statmech_bn.teacher_student import TeacherStudent
 
 __all__ = ["effective", "equilibrium", "fixed_point", "late_time", "maximum", "table"]
 
-ALIGNED = 1e-8
-"""1 − R at which limits R → 1 are taken."""
 
-
-def maximum(setup: TeacherStudent, state: State) -> Any:
+def maximum(setup: TeacherStudent, state: State, inputs: Spectrum | None = None) -> Any:
     """Find the learning rate below which a state improves.
 
     Parameters
@@ -51,7 +58,9 @@ def maximum(setup: TeacherStudent, state: State) -> Any:
     setup : TeacherStudent
     state : OrderParameters, mapping or xarray.Dataset
         With ``overlap``, ``length`` and (but for "none") ``gamma``; numbers or arrays that
-        broadcast, or a result of any level.
+        broadcast, or a result of any level. With `inputs` one OrderParameters.
+    inputs : Spectrum, optional
+        Covariance of the Gaussian inputs, by default 1; R is then the correlation of the fields.
 
     Returns
     -------
@@ -72,6 +81,8 @@ def maximum(setup: TeacherStudent, state: State) -> Any:
     >>> round(maximum(setup, OrderParameters(overlap=0.5, length=1.0, gamma=1.0)), 6)
     24.0
     """
+    if inputs is not None:
+        return structured_maximum(setup, state, inputs)
     overlap, length, gamma, give_back = read_state(setup, state)
     diverged = ~(np.isfinite(overlap) & np.isfinite(length) & np.isfinite(gamma))
     cosine = np.clip(np.where(diverged, 0.5, overlap), ALIGNED - 1, 1 - ALIGNED)
@@ -135,7 +146,7 @@ def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
     return float(found) if found.ndim == 0 else found
 
 
-def late_time(setup: TeacherStudent, time: ArrayLike) -> xr.Dataset:
+def late_time(setup: TeacherStudent, time: ArrayLike, inputs: Spectrum | None = None) -> xr.Dataset:
     """Return how a normalized student anneals itself, as t → ∞ and whatever η is.
 
     Parameters
@@ -145,6 +156,9 @@ def late_time(setup: TeacherStudent, time: ArrayLike) -> xr.Dataset:
         batch statistics of a nonlinear unit.
     time : sequence of float
         Increasing, > 0.
+    inputs : Spectrum, optional
+        Covariance of the Gaussian inputs, by default 1. The law then holds after the slowest
+        direction has followed, t ≫ ``crossover_time``.
 
     Returns
     -------
@@ -173,25 +187,35 @@ def late_time(setup: TeacherStudent, time: ArrayLike) -> xr.Dataset:
     derived.normalized(setup.normalizer)
     if setup.weight_decay > 0:
         raise invalid("setup.weight_decay", "0", setup.weight_decay, "Use rates.equilibrium.")
+    given, size, unit = setup, float(setup.batch_size), 1.0
+    if inputs is not None:
+        instance("inputs", inputs, Spectrum)
+        setup, size, unit = late_setup(setup, inputs)
     scale = resting_gamma(setup, 1.0)
     noise = float(averages(setup, np.array(1.0), np.array(scale))[2])
     if noise < NO_NOISE:
         raise invalid(
-            "setup", "noise at R = 1 (label noise, or gamma decay)", setup,
+            "setup", "noise at R = 1 (label noise, or gamma decay)", given,
             "Without it R = 1 is reached exponentially fast and L stops growing.",
         )  # fmt: skip
-    slope, kink = _drive_near_teacher(setup, scale)
+    slope, kink = drive_near_teacher(setup, scale)
     rate, length, leading, corrected = _late_time_function(setup.normalization)(
-        times, setup.batch_size, noise, scale, slope, kink
+        times, size, noise, scale, slope, kink
     )
-    data = {
-        "effective_rate": ("time", rate),
+    data: dict[str, Any] = {
+        "effective_rate": ("time", unit * rate),
         "misalignment": ("time", leading),
         "correction": ("time", corrected / leading - 1),
         "length_per_root_rate": ("time", length),
-        "gamma": scale,
+        "gamma": unit * scale,
     }
-    return describe(xr.Dataset(data, {"time": times}, setup.to_attrs()))
+    attributes = given.to_attrs()
+    if inputs is not None:
+        slowest = float(inputs.eigenvalues[inputs.eigenvalues > 0].min() / inputs.teacher_variance)
+        crossover = 8 * noise / (size * (slope * slowest) ** 2)
+        data["crossover_time"] = ((), crossover, {"long_name": "crossover", "units": "steps / N"})
+        attributes |= inputs.to_attrs()
+    return describe(xr.Dataset(data, {"time": times}, attributes))
 
 
 def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.Dataset:
@@ -252,16 +276,6 @@ def _late_time_function(normalization: str) -> Callable[..., tuple[np.ndarray, .
     leading = aligned.subs(s.drive_kink, 0)
     symbols = [s.t, s.M, s.B, s.gamma, s.drive_slope, s.drive_kink]
     return numpy_function([law[s.eta_eff], law[s.L].subs(s.eta, 1), leading, aligned], symbols)
-
-
-def _drive_near_teacher(setup: TeacherStudent, scale: float) -> tuple[float, float]:
-    """Return D₁ and D_{3/2}: D/(1 − R) is linear in √(1 − R) as R → 1."""
-    x = np.array([ALIGNED, ALIGNED / 4])
-    near, nearer = averages(setup, 1 - x, np.full(2, scale))[0] / x
-    slope = 2 * nearer - near
-    kink = float(slope - near) / np.sqrt(ALIGNED)
-    # rounding of 1 − R leaves a relative 1e-8 in the ratios
-    return float(slope), kink if kink > 1e-3 * slope else 0.0
 
 
 def _or_zero(evaluate: Callable[..., Any], rate: Any, length: Any, gamma: Any) -> np.ndarray:

@@ -17,6 +17,8 @@ from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
+ALIGNED = 1e-8
+"""1 − R at which limits R → 1 are taken."""
 State = OrderParameters | Mapping[str, Any] | xr.Dataset
 
 
@@ -57,6 +59,16 @@ def averages(
     sign = np.where(scale < 0, -1.0, 1.0)
     drive, pull, noise, label_noise = _average_function(setup)(sign * overlap, sign * scale)
     return drive, sign * pull, noise + setup.label_noise**2 * label_noise
+
+
+def drive_near_teacher(setup: TeacherStudent, scale: float) -> tuple[float, float]:
+    """Return D₁ and D_{3/2}: D/(1 − R) is linear in √(1 − R) as R → 1."""
+    x = np.array([ALIGNED, ALIGNED / 4])
+    near, nearer = averages(setup, 1 - x, np.full(2, scale))[0] / x
+    slope = 2 * nearer - near
+    kink = float(slope - near) / np.sqrt(ALIGNED)
+    # rounding of 1 − R leaves a relative 1e-8 in the ratios
+    return float(slope), kink if kink > 1e-3 * slope else 0.0
 
 
 def read_state(setup: TeacherStudent, state: State) -> tuple[Any, ...]:
