@@ -1,6 +1,7 @@
 """How the documentation is built: from these pages, the docstrings, the notebooks of `analysis`."""
 
 import hashlib
+import os
 import sys
 from importlib import metadata
 from importlib.util import find_spec
@@ -55,5 +56,7 @@ nb_merge_streams = True
 nb_execution_cache_path = str(HERE / "build" / "executed" / _sources())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
-if find_spec("torch") is None:  # then the notebooks of networks are shown without their output
+if "STATMECH_BN_GALLERY" not in os.environ:  # its notebooks take half an hour, once
+    nb_execution_excludepatterns = ["gallery/*"]
+elif find_spec("torch") is None:  # notebooks of networks are shown without their output
     nb_execution_excludepatterns = ["gallery/network_*"]

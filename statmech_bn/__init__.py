@@ -116,7 +116,13 @@ def __getattr__(name: str) -> _Any:
         value: _Any = _import_module("importlib.metadata").version(__name__)
     elif name in _PLACES:
         module, _, attribute = _PLACES[name].partition(":")
-        value = _import_module(f"{__name__}.{module}")
+        try:
+            value = _import_module(f"{__name__}.{module}")
+        except ImportError as error:
+            errors = _import_module(f"{__name__}.errors")
+            if not isinstance(error, errors.MissingLibrary):
+                raise
+            value = errors.Missing(f"{__name__}.{module}", error)
         if attribute:
             value = getattr(value, attribute)
     else:

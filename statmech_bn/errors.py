@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from types import ModuleType
 from typing import Any
 
 __all__ = [
@@ -74,6 +75,19 @@ class InputsWarning(UserWarning):
 
 class NetworkWarning(UserWarning):
     """The training of a network goes wrong; the message says what to change."""
+
+
+class Missing(ModuleType):
+    """A module whose library is not installed: its help says so, its names raise MissingLibrary."""
+
+    def __init__(self, name: str, error: MissingLibrary) -> None:
+        super().__init__(name, str(error))
+        self.__error = error
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise MissingLibrary(str(self.__error))
 
 
 def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSetup:

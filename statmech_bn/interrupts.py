@@ -170,7 +170,7 @@ def bar(
     total: float, label: str, unit: str, progress: bool | None, done: float = 0.0
 ) -> Iterator[Callable[[float], None]]:
     """Show a bar on stderr; yields a function that takes how much has been done."""
-    if progress not in (None, True, False):
+    if not (progress is None or isinstance(progress, (bool, np.bool_))):
         raise invalid("progress", "True, False or None, which is on a terminal alone", progress)
     terminal = threading.current_thread() is threading.main_thread() and sys.stderr.isatty()
     shown = terminal if progress is None else bool(progress)

@@ -16,11 +16,16 @@ class NoTorch:
 sys.meta_path.insert(0, NoTorch)
 import statmech_bn as sbn
 assert not NoTorch.asked
-try:
-    sbn.networks
-except sbn.errors.MissingLibrary as error:
-    assert "pip install '.[torch]'" in str(error)
-assert NoTorch.asked == 1
+import pydoc
+assert "needs PyTorch" in pydoc.render_doc(sbn.networks)
+for wrong in ("sbn.networks.train", "from statmech_bn.networks import train"):
+    try:
+        exec(wrong)
+    except sbn.errors.MissingLibrary as error:
+        assert "pip install '.[torch]'" in str(error)
+    else:
+        raise AssertionError(wrong)
+assert NoTorch.asked
 assert not hasattr(sbn, "nonsense")
 """
 
