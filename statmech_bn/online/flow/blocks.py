@@ -23,11 +23,10 @@ from statmech_bn.averages.choice import Averages, average_function
 from statmech_bn.averages.structured import scale_of, with_unit_teacher
 from statmech_bn.codegen import numba_function, numba_inline_function
 from statmech_bn.compile_cache import numba
-from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.errors import invalid
 from statmech_bn.normalization import Normalization
-from statmech_bn.online.arguments import LARGEST_LENGTH, Run
-from statmech_bn.online.flow.lsoda import Spent, integrate_piece
-from statmech_bn.online.schedules.pieces import value_on
+from statmech_bn.online.arguments import Run
+from statmech_bn.online.flow.lsoda import integrate_state
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import structured_flow as s
@@ -35,8 +34,6 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 NEAREST_TEACHER = 1e-7
 """1 − R² is not taken to be smaller than this in D/(1 − R²): averages have an error of 10⁻⁸."""
-MOST_EVALUATIONS = 200_000
-"""A trajectory may evaluate its derivatives so many times."""
 BAND = 1
 """ρ_i and Q_i of a block are neighbours, and only they are within the Jacobian's band."""
 
@@ -64,11 +61,18 @@ def integrate_blocks(
             "start.gamma", "a number other than 0 where g has a kink at 0", start.gamma,
             "Start at a small γ ≠ 0.",
         )  # fmt: skip
-    flow = _flow(setup, spectrum, start)
+    derivatives = _flow(setup, spectrum, start)
+
+    def flow(state: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        return derivatives(state, *rates)
+
     rho, q = start.blocks(spectrum)
     first = np.append(np.stack([rho, q], axis=1).ravel(), start.gamma)
     learners = zip(run.learning_rate, run.gamma_learning_rate, strict=True)
-    found = [_trajectory(flow, np.array(rates), first, run.time, schedule) for rates in learners]
+    found = [
+        integrate_state(flow, np.array(rates), first, run.time, schedule, _length, BAND)
+        for rates in learners
+    ]
     states, diverged_at = (np.array(part) for part in zip(*found, strict=True))
     states = np.moveaxis(states, 1, -1)
     return states[..., :-1:2], states[..., 1::2], states[..., -1], diverged_at
@@ -114,6 +118,11 @@ def _flow(
     return flow
 
 
+def _length(states: np.ndarray) -> np.ndarray:
+    """Return L of states along the first axis."""
+    return np.sqrt(states[1:-1:2].sum(axis=0))
+
+
 @lru_cache(maxsize=8)
 def _compiled(rule: Normalization) -> tuple[Any, Any]:
     """Compile a, b, s̄ and E[Σ c²] of the fields, and the loop over blocks."""
@@ -140,47 +149,3 @@ def sums(state, moments):
         variance += moments[0, i] * state[2 * i + 1]
         covariance += moments[0, i] * state[2 * i]
     return square, variance, covariance
-
-
-def _trajectory(
-    flow: Callable[[np.ndarray, float, float], np.ndarray],
-    rates: np.ndarray,
-    first: np.ndarray,
-    time: np.ndarray,
-    schedule: Pieces,
-) -> tuple[np.ndarray, float]:
-    """Integrate one trajectory; returns its states at the times and when it diverged or NaN."""
-    edges, factors = schedule
-    states, state = np.full((first.size, time.size), np.inf), first
-    states[:, time == 0] = first[:, None]
-    evaluations = 0
-    for piece in range(edges.size - 1):
-
-        def change(state: np.ndarray, now: float, piece: int = piece) -> np.ndarray:
-            nonlocal evaluations
-            evaluations += 1
-            if evaluations > MOST_EVALUATIONS:
-                raise Spent
-            return flow(state, *(rates * value_on(edges, factors, piece, now)))
-
-        left, right = edges[piece], edges[piece + 1]
-        inside = (left < time) & (time <= right)
-        grid = np.unique([left, *time[inside], right])
-        try:
-            if not np.isfinite(change(state, left)).all():
-                raise Spent
-            solution, reached = integrate_piece(change, state, grid, BAND)
-        except Spent as error:
-            raise NotConverged(
-                f"The solver stopped between t = {left:g} and {right:g} for learning rate "
-                f"{rates[0]:g}. Ask for a shorter time or a smaller learning rate."
-            ) from error
-        length = np.sqrt(solution[1:-1:2].sum(axis=0))
-        beyond = np.flatnonzero(~(length < LARGEST_LENGTH))
-        states[:, inside] = solution[:, np.isin(grid, time[inside])]
-        if beyond.size or reached < right:
-            reached = float(grid[beyond[0]]) if beyond.size and reached == right else reached
-            states[:, time >= reached] = np.inf
-            return states, reached
-        state = solution[:, -1]
-    return states, np.nan
