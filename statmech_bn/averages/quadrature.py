@@ -89,6 +89,34 @@ def error_averages(value_and_slope, kinks, overlap, gamma, refinement, errors):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def pair_averages(value_and_slope, kinks, correlation, first, second, refinement, found):
+    """Fill E[g(a u) g(b v)] for arrays of the correlation of u and v, of a ≥ 0 and of b ≥ 0."""
+    for pair in range(correlation.size):
+        r, a, b = correlation[pair], first[pair], second[pair]
+        u, weight_u = student_nodes(kinks, r, a, refinement, b)
+        output, slope = np.empty(u.size), np.empty(u.size)
+        value_and_slope(a * u, output, slope)
+        width = b * np.sqrt(max(0.0, 1.0 - r * r))
+        v, weight_v = unit_nodes(width, refinement)
+        found[pair] = 0.0
+        for i in range(u.size):
+            centre = b * r * u[i]
+            if kinks.size > 0 and width > 0.0:
+                fine = refinement * min(CORE, max(1.0, width))
+                v, weight_v = panels((kinks - centre) / width, fine)
+            mean, _, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
+            found[pair] += weight_u[i] * output[i] * mean
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def unit_nodes(steepness, refinement):
+    """Nodes and Gaussian weights in u for smooth functions of steepness·u."""
+    if steepness <= STEEP:
+        return trapezoid(SPACING / (refinement * max(1.0, steepness)))
+    return stretched(SPACING / (refinement * CORE), steepness / CORE)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def teacher_moments(value_and_slope, centre, width, v, weight):
     """Return the means of g, g² and g' over N(centre, width²)."""
     output, slope = np.empty(v.size), np.empty(v.size)
@@ -102,13 +130,16 @@ def teacher_moments(value_and_slope, centre, width, v, weight):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def student_nodes(kinks, overlap, gamma, refinement):
-    """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u."""
-    if kinks.size == 0 and abs(gamma) <= STEEP:
-        return trapezoid(SPACING / (refinement * max(1.0, abs(gamma))))
+def student_nodes(kinks, overlap, gamma, refinement, spread=1.0):
+    """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u.
+
+    h* has the standard deviation `spread` and the correlation `overlap` with u.
+    """
+    overlap, slowest = spread * overlap, spread * np.sqrt(max(0.0, 1.0 - overlap * overlap))
+    steepness = max(abs(gamma), abs(overlap))
     if kinks.size == 0:
-        return stretched(SPACING / (refinement * CORE), abs(gamma) / CORE)
-    width = np.sqrt(max(0.0, 1.0 - overlap * overlap)) / max(abs(overlap), 1e-300)
+        return unit_nodes(steepness, refinement)
+    width = slowest / max(abs(overlap), 1e-300)
     levels = 1
     while width * 2.0 ** (levels - 2) < REACH and levels < 60:
         levels += 1
@@ -120,7 +151,7 @@ def student_nodes(kinks, overlap, gamma, refinement):
         for level in range(levels):
             breaks.append(centre - width * 2.0**level)
             breaks.append(centre + width * 2.0**level)
-    size = 1.0 / max(1.0, abs(gamma))  # smooth parts of g(γu) vary over 1/γ around zero
+    size = 1.0 / max(1.0, steepness)  # smooth parts of g(γu) vary over 1/γ around zero
     while size < REACH:
         breaks.append(size)
         breaks.append(-size)

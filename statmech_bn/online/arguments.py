@@ -236,6 +236,43 @@ def check_work(
         )
 
 
+def check_room_for_units(setup: TeacherStudent, dimension: int) -> None:
+    """Refuse inputs of so few components that the chain of a committee has no others.
+
+    Raises
+    ------
+    InvalidSetup
+        N < K* + K + min(K, M).
+    """
+    units = setup.student_units
+    least = setup.teacher_units + units + min(units, setup.batch_size)
+    if dimension < least:
+        raise invalid(
+            "dimension", f"an integer ≥ {least} = K* + K + min(K, M)", dimension,
+            "Besides the units there must be other directions; or use microscopic.",
+        )  # fmt: skip
+
+
+def check_committee_work(
+    setup: TeacherStudent, run: Run, dimension: int, replicas: int, threads: int
+) -> None:
+    """Refuse chains of committees that would take more than a year, or too much memory.
+
+    Raises
+    ------
+    InvalidSetup
+        The message says how long it would take, or how much it would hold.
+    """
+    units, size = setup.student_units, setup.student_units + setup.teacher_units
+    steps, learners = run.record_steps(dimension), run.learning_rate.size
+    each = COST * setup.batch_size * size + learners * (
+        COST * setup.batch_size * units + units * size * (setup.batch_size + 2 * size)
+    )
+    held = 2.0 * replicas * learners * steps.size * (units * (size + 2) + 1)
+    held += 8.0 * size * (setup.batch_size + size) * min(threads, replicas)
+    check_work(replicas, float(steps[-1]), float(each), held)
+
+
 def check_dtype(dtype: Any) -> None:
     """Check the precision of weights and samples."""
     choice("dtype", dtype, ("float64", "float32"))

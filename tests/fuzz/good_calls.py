@@ -68,7 +68,7 @@ GOOD = METHODS | PLOTS | {
     ),
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
-        schedule=None, inputs=None,
+        schedule=None, inputs=None, readout_learning_rate=None,
     ),
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
