@@ -47,7 +47,8 @@ GOOD = METHODS | PLOTS | {
     "OrderParameters": lambda: {"overlap": 0.1, "length": 1.0, "gamma": 1.0},
     "TeacherStudent": lambda: {
         "activation": "relu", "normalization": "batch", "batch_size": 8, "label_noise": 0.1,
-        "gamma_decay": 0.0, "weight_decay": 0.0,
+        "gamma_decay": 0.0, "weight_decay": 0.0, "student_units": 2, "teacher_units": 2,
+        "teacher_overlaps": [[1, 0.5], [0.5, 1]], "teacher_readout": 1.0, "readout": "learned",
     },
     "activation": lambda: {"description": "relu"},
     "batch_loss": lambda: {
@@ -67,7 +68,7 @@ GOOD = METHODS | PLOTS | {
     ),
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
-        schedule=None, inputs=None,
+        schedule=None, inputs=None, readout_learning_rate=None,
     ),
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,

@@ -35,6 +35,10 @@ METHODS = {
     "OrderParameters.blocks": lambda: {
         "self": sbn.OrderParameters.of_blocks([0.1, 0.1], [0.5, 0.5]), "spectrum": spectrum()
     },
+    "OrderParameters.matrices": lambda: {"self": sbn.OrderParameters(), "setup": setup()},
+    "OrderParameters.random": lambda: {
+        "setup": setup(), "dimension": 5, "seed": 0, "length": 1.0, "gamma": 1.0, "readout": 1.0
+    },
     "OrderParameters.of_blocks": lambda: {
         "student_teacher": [0.1, 0.1], "student_student": [0.5, 0.5], "gamma": 1.0
     },

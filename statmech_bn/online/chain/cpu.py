@@ -6,7 +6,6 @@ step are those of `statmech_bn.online.chain.samples`.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from statmech_bn.compile_cache import numba
 from statmech_bn.normalization.compiled import grown
 from statmech_bn.online.arguments import LARGEST_LENGTH, Run
 from statmech_bn.online.chain.samples import draw, error_function, respond
+from statmech_bn.online.chain.shares import in_shares
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.pieces import value_at_step
 from statmech_bn.online.schedules.schedule import Pieces
@@ -27,10 +27,6 @@ moved_across = numba_inline_function(s.chain_step(has_scale=True), s.WEIGHTS)
 """ρ and Q after a step orthogonal to w."""
 moved = numba_inline_function(s.chain_step(has_scale=False), s.WEIGHTS)
 """ρ and Q after any step."""
-
-
-SHARES = 32
-"""Each thread gets so many tasks, so that threads end at the same time; a task costs 40 µs."""
 
 
 class Origin(NamedTuple):
@@ -74,9 +70,7 @@ def simulate_on_processor(
             simulate(generator, signal, problem, pace, origin, steps, *found)
         return states, diverged_at
 
-    with ThreadPoolExecutor(min(threads, replicas)) as pool:
-        shares = np.array_split(np.arange(replicas), min(SHARES * threads, replicas))
-        found = zip(*pool.map(some_replicas, shares), strict=True)
+    found = zip(*in_shares(some_replicas, replicas, threads), strict=True)
     states, diverged_at = map(np.concatenate, found)
     return np.moveaxis(states, 0, 2), diverged_at.T
 
