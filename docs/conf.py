@@ -21,10 +21,12 @@ extensions = [
     "numpydoc",
     "sphinx_copybutton",
     "gallery",
+    "mathml",
     "reference",
 ]
 exclude_patterns = ["build"]
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = "statmech_bn"
 html_static_path = ["static"]
 html_css_files = ["style.css"]

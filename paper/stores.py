@@ -1,6 +1,7 @@
 """The stores that the paper reads, and what becomes of one that is not there.
 
-An experiment is a script in `simulations`; its store is ``results/NAME.zarr``. `open_store` says
+An experiment is a script in `simulations`; its store is ``results/NAME.zarr``, or, if that is not
+there, the quick preset's ``results/quick/NAME.zarr``. `open_store` says
 which script makes a store that is missing or unfinished; `make_missing` runs those scripts.
 """
 
@@ -64,7 +65,8 @@ def script(name: str) -> ModuleType:
 
 def store_path(name: str, results: Path = RESULTS) -> Path:
     """Return where an experiment's store is."""
-    return user_path(results, "results") / f"{name}.zarr"
+    full, quick = (user_path(results, "results") / part / f"{name}.zarr" for part in ("", "quick"))
+    return quick if quick.exists() and not full.exists() else full
 
 
 def open_store(name: str, results: Path = RESULTS) -> xr.DataTree:
@@ -102,9 +104,9 @@ def experiments() -> tuple[str, ...]:
 def make_missing(results: Path = RESULTS) -> None:
     """Run the quick preset of every experiment whose store is not there."""
     for name in experiments():
-        path = store_path(name, results)
-        if path.exists():
+        if store_path(name, results).exists():
             continue
+        path = user_path(results, "results") / "quick" / f"{name}.zarr"
         print(f"{name}: no store, so its quick preset is run", flush=True)
         subprocess.run(
             [

@@ -18,6 +18,7 @@ import numpy as np
 import sympy as sp
 import xarray as xr
 
+import statmech_bn.interrupts  # noqa: F401  (threads are stopped by Ctrl-C from now on)
 from statmech_bn.errors import closest, invalid
 
 LARGEST_COUNT = 2**31 - 1

@@ -11,7 +11,8 @@ Without such a folder nothing is kept: the package works, and compiles anew in e
 Modules that compile import `numba` from here, so that it finds the folder by a locator. Each file
 begins with a checksum of what follows and of what it was compiled from: the sources of its own
 module and of every module whose compiled functions it may contain, and the constants that it has
-from elsewhere. A file that is cut short, garbled or of other sources is a miss.
+from elsewhere. A file that is cut short, garbled or of other sources is a miss. A terminal is told
+once that something is compiled.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import os
 import pickle
 import shutil
 import stat
+import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +35,7 @@ from typing import Any
 import numba
 import numpy as np
 import platformdirs
-from numba.core import caching
+from numba.core import caching, event
 from numba.core.dispatcher import Dispatcher
 
 from statmech_bn.errors import CompileCacheWarning
@@ -203,7 +206,34 @@ def _cache_file(cache_path: str, filename_base: str, source_stamp: Any) -> Any:
     return (CheckedFile if ours else _NUMBAS)(cache_path, filename_base, source_stamp)
 
 
+class Notice(event.Listener):
+    """Says on a terminal, once, that something is compiled, and counts the seconds."""
+
+    said = False
+
+    def __init__(self) -> None:
+        self.seconds, self._depth, self._began = 0.0, 0, 0.0
+
+    def on_start(self, event: Any) -> None:
+        """Say it; what is loaded from the folder is not compiled."""
+        if self._depth == 0:
+            self._began = time.perf_counter()
+        self._depth += 1
+        if not self.said and sys.stderr.isatty():
+            kept = "" if cache_folder() is None else ", kept for the next time"
+            print(f"compiling … (up to half a minute{kept})", file=sys.stderr, flush=True)
+            self.said = True
+
+    def on_end(self, event: Any) -> None:
+        """Count it, once with all that it contains: one thread compiles at a time."""
+        self._depth -= 1
+        if self._depth == 0:
+            self.seconds += time.perf_counter() - self._began
+
+
+notice = Notice()
 _NUMBAS = caching.IndexDataCacheFile
+event.register("numba:compile", notice)
 if Locator not in caching.CacheImpl._locator_classes:
     caching.CacheImpl._locator_classes.insert(0, Locator)
     setattr(caching, "IndexDataCacheFile", _cache_file)  # noqa: B010  (a class, to mypy)

@@ -12,6 +12,7 @@ DESCRIPTIONS = {
     "initialization": ("initial weights", "", "1"),
     "epoch": ("epoch", "", "1"),
     "overlap": ("overlap", "$R$", "1"),
+    "weight_overlap": ("overlap of the weights", r"$R_w$", "1"),
     "length": ("length", "$L$", "1"),
     "gamma": ("scale parameter", r"$\gamma$", "1"),
     "student_unit": ("hidden unit of the student", "$k$", "1"),

@@ -6,10 +6,12 @@ from typing import Any
 
 __all__ = [
     "CompileCacheWarning",
+    "FigureWarning",
     "InputsWarning",
     "InvalidSetup",
     "InvalidStore",
     "MissingLibrary",
+    "NetworkWarning",
     "NoClosedForm",
     "NoDevice",
     "NotConverged",
@@ -62,8 +64,16 @@ class CompileCacheWarning(UserWarning):
     """Compiled code is not kept: there is no folder that this user, and nobody else, writes to."""
 
 
+class FigureWarning(UserWarning):
+    """Results that are drawn together need not agree; the message says in what they differ."""
+
+
 class InputsWarning(UserWarning):
     """The inputs have a property that changes what can be learned; the message says what to do."""
+
+
+class NetworkWarning(UserWarning):
+    """The training of a network goes wrong; the message says what to change."""
 
 
 def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSetup:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -68,11 +69,11 @@ class Options:
     """What every script can be asked for; scripts add the sizes that their presets choose."""
 
     store: Path = Path("results/study.zarr")
-    """Where the results go."""
+    """Where the results go. What is not given goes into a folder `quick` for the quick preset."""
     figures: Path = Path("results/figures")
     """Where the figures go."""
-    preset: Literal["quick", "paper"] = "paper"
-    """How much is computed: quick takes seconds, paper a few minutes."""
+    preset: Literal["quick", "paper"] = "quick"
+    """How much is computed: quick takes seconds, paper minutes."""
     seed: int = 0
     """All random numbers follow from it."""
     workers: int | None = None
@@ -86,6 +87,14 @@ class Options:
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Each preset has sizes for the options that are None unless given."""
+
+    def __post_init__(self) -> None:
+        """Keep the presets' results apart: a store has one grid."""
+        if self.preset == "quick":
+            for field in fields(self):
+                path = getattr(self, field.name)
+                if field.name in ("store", "figures") and path == field.default:
+                    object.__setattr__(self, field.name, path.parent / "quick" / path.name)
 
     def size(self, name: str) -> Any:
         """Return what was asked for, or else the preset's value."""
@@ -161,15 +170,20 @@ def run(
     from statmech_bn.plot import save_figure
 
     if options.dry_run:
+        seconds = 0.0
         for name, (compute, grid) in parts.items():
             needed = plan(compute, grid, workers=options.workers, scheduler=options.scheduler)
-            print(f"{name}: {needed}\n")
+            print(f"{name}: {needed}\n", flush=True)
+            seconds += needed.seconds
+        print(f"time altogether: {tqdm.format_interval(seconds)}, and what is compiled")
         return None
     tree = simulate(parts, options)
-    for name, draw in tqdm(figures(tree).items(), desc="figures", disable=None):
-        path = user_path(options.figures, "figures") / f"{options.store.stem}_{name}"
-        save_figure(draw(), path)
-    print(f"results: {options.store}\nfigures: {options.figures}")
+    drawn = figures(tree)
+    folder = user_path(options.figures, "figures")
+    for name, draw in tqdm(drawn.items(), desc="figures", disable=None):
+        save_figure(draw(), folder / f"{options.store.stem}_{name}")
+    print(f"results: {options.store}")
+    print(f"figures: {folder / options.store.stem}_{{{','.join(drawn)}}}.{{png,pdf}}")
     for title, table in (tables(tree) if tables else {}).items():
         print(f"\n{title}\n{table.round(4).to_string()}")
     return tree
@@ -198,7 +212,14 @@ def main(
     import tyro
 
     asked = tyro.cli(options, description=description)
-    run(parts(asked), figures, asked, tables)
+    name = Path(sys.argv[0]).name
+    print(f"\n{name} ({asked.preset}): {(description or '').partition(chr(10))[0]}", flush=True)
+    try:
+        if run(parts(asked), figures, asked, tables) is not None:
+            print(_what_next(name, asked))
+    except KeyboardInterrupt as stop:
+        print("\nStopped.", *getattr(stop, "__notes__", ()), file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def load(name: str, near: str | os.PathLike[str] | None = None) -> ModuleType:
@@ -242,8 +263,8 @@ def results(script: ModuleType, options: Options | None = None) -> xr.DataTree:
     script : module
         As from `load`.
     options : Options, optional
-        What to compute, and where. By default the script's own store, if there is one, as it is;
-        else its quick preset, in a temporary folder.
+        What to compute, and where. By default the script's own store, if there is one, as it is,
+        that of the quick preset last; else the quick preset, in a temporary folder.
 
     Returns
     -------
@@ -252,12 +273,21 @@ def results(script: ModuleType, options: Options | None = None) -> xr.DataTree:
     for needed in ("Options", "parts"):
         function(f"script.{needed}", getattr(script, needed, None), "Give what study.load returns.")
     if options is None:
-        asked = user_path(script.Options().store, "store")
-        store = Path(str(script.__file__)).parents[1] / asked
-        if store.exists():
-            return open_dataset(store)
+        for preset in ("paper", "quick"):
+            asked = user_path(script.Options(preset=preset).store, "store")
+            store = Path(str(script.__file__)).parents[1] / asked
+            if store.exists():
+                return open_dataset(store)
         options = script.Options(preset="quick", store=Path(tempfile.mkdtemp()) / store.name)
     return simulate(script.parts(options), options)
+
+
+def _what_next(name: str, options: Options) -> str:
+    """Say what can be done with results."""
+    reader = Path("analysis") / name
+    read = f"{reader} says what they show" if reader.exists() else "statmech_bn.open reads them"
+    larger = ", --preset paper makes them at full size" if options.preset == "quick" else ""
+    return f"next: {read}{larger}."
 
 
 def _check_parts(parts: Any) -> None:

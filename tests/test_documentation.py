@@ -92,3 +92,20 @@ def test_pages_name_files_that_there_are():
     }
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+sys.path.insert(0, str(ROOT / "docs"))
+import formulas  # noqa: E402
+
+
+@pytest.mark.parametrize("page", formulas.PAGES, ids=lambda page: page.stem)
+def test_formulas_of_pages_are_those_that_are_derived(page):
+    text = page.read_text()
+    assert formulas.updated(text) == text
+    assert text.count("<!-- formula\n") == len(formulas.FORMULA.findall(text))
+
+
+def test_a_wrong_formula_is_noticed():
+    [page] = [page for page in formulas.PAGES if page.stem == "geometry"]
+    wrong = page.read_text().replace(r"\arcsin", r"\arccos")
+    assert formulas.updated(wrong) == page.read_text() != wrong

@@ -112,12 +112,22 @@ def test_other_folders_are_left_alone(options):
 
 
 def test_scripts_begin_with_the_shared_options():
-    assert Options().size("bases") == (1, 2, 3)
+    assert Options(preset="paper").size("bases") == (1, 2, 3)
+    assert Options().size("bases") == (1, 2)
     assert Options(bases=(7,)).size("bases") == (7,)
     assert isinstance(Options().store, Path)
 
 
+def test_presets_have_stores_of_their_own(tmp_path):
+    assert Options(preset="paper").store == Path("results/study.zarr")
+    assert Options().store == Path("results/quick/study.zarr")
+    assert Options().figures == Path("results/quick/figures")
+    given = tmp_path / "mine.zarr"
+    assert Options(store=given).store == given
+
+
 SCRIPT = """
+'''Small numbers.'''
 import numpy as np
 import statmech_bn as sbn
 import xarray as xr
@@ -155,7 +165,10 @@ def test_the_store_of_a_script_is_that_of_who_loads_it(tmp_path, capsys, monkeyp
     script.write_text(SCRIPT)
     store = tmp_path / "results" / "small.zarr"
     command = [sys.executable, script, "--store", store, "--figures", tmp_path, "--workers", "1"]
-    assert "computed" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "computed" in printed
+    assert printed.splitlines()[1].startswith("small_study.py (quick): Small numbers.")
+    assert printed.splitlines()[-1].startswith("next: ")
     monkeypatch.setattr(sys, "path", list(sys.path))
     loaded = sbn.study.load("small_study", tmp_path / "notebooks")
     again = sbn.study.results(loaded, loaded.Options(store=store, workers=1))

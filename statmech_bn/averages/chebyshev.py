@@ -12,13 +12,13 @@ The series is refined until it agrees with the integrals at points that it was n
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from statmech_bn.checks import thread_count
 from statmech_bn.compile_cache import numba
+from statmech_bn.interrupts import in_threads
 
 ACCURACY = 3e-8
 """Largest error at the test points, relative to the largest value of each average."""
@@ -109,9 +109,10 @@ def _coefficients(
     x, y = (np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (terms, gamma_terms))
     overlaps = np.cos(np.pi * (x + 1) / 2)
     gammas = lower + (y + 1) / 2 * (upper - lower)
-    with ThreadPoolExecutor(thread_count(None)) as pool:  # the integrals release the interpreter
-        rows = pool.map(lambda r: [function(r, gamma) for gamma in gammas], overlaps)
-        values = np.array(list(rows))
+    rows = in_threads(  # the integrals release the interpreter
+        lambda r, _: [function(r, gamma) for gamma in gammas], list(overlaps), thread_count(None)
+    )
+    values = np.array(rows)
     tx, ty = (np.polynomial.chebyshev.chebvander(nodes, nodes.size - 1) for nodes in (x, y))
     coefficients = np.einsum("in,jm,ijf->fnm", tx, ty, values) * 4 / (terms * gamma_terms)
     coefficients[:, 0, :] /= 2

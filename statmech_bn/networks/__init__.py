@@ -21,6 +21,7 @@ from statmech_bn.networks.normalization import Normalization
 from statmech_bn.networks.run import training_run
 from statmech_bn.networks.sharpness import sharpness
 from statmech_bn.networks.signals import signals
+from statmech_bn.networks.steps import GammaDecay
 from statmech_bn.networks.surgery import (
     in_mode,
     keeping_buffers,
@@ -31,6 +32,7 @@ from statmech_bn.networks.surgery import (
 from statmech_bn.networks.training import evaluate, train
 
 __all__ = [
+    "GammaDecay",
     "Images",
     "Normalization",
     "decay_coefficients",

@@ -28,6 +28,7 @@ from torch.nn import functional
 from statmech_bn.checks import count, flag, function, instance, integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.interrupts import bar
 from statmech_bn.networks.arguments import check_inputs, check_labels, check_model, fitting
 from statmech_bn.networks.data import Images
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty
@@ -61,6 +62,7 @@ def train(
     exact_population: bool = False,
     schedule: Callable[[float], float] | None = None,
     seed: int = 0,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Train a model in place, on the device that it and the images are on.
 
@@ -93,6 +95,8 @@ def train(
         Epochs ↦ factor of η, see `statmech_bn.schedules`.
     seed : int
         The order of the samples follows from it.
+    progress : bool, optional
+        Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
     Returns
     -------
@@ -126,7 +130,8 @@ def train(
     )
     if run.batch_size > len(images.train_labels):
         raise invalid("batch_size", f"at most the {len(images.train_labels)} samples", batch_size)
-    return _Training(model, images, run, schedule).result()
+    with bar(run.epochs, "networks", "epochs", progress) as show:
+        return _Training(model, images, run, schedule).result(show)
 
 
 def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -207,8 +212,8 @@ class _Training:
             [group for group in groups if group["params"]], run.learning_rate, run.momentum
         )
 
-    def result(self) -> xr.Dataset:
-        """Train, and return what was measured after each epoch."""
+    def result(self, show: Callable[[float], None]) -> xr.Dataset:
+        """Train, and return what was measured after each epoch; shows how many have ended."""
         run, count = self.run, len(self.layers)
         quantities = ("training_loss", "training_accuracy", "test_loss", "test_accuracy")
         curves = {
@@ -221,6 +226,7 @@ class _Training:
         }
         diverged_at = np.nan
         for epoch in range(run.epochs + 1):
+            show(epoch - 1)
             part = self._epoch(epoch - 1) if epoch else 1.0
             values = self._measure() if part == 1 else (math.inf,)
             if not all(map(math.isfinite, values)):

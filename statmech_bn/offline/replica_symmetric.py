@@ -32,7 +32,7 @@ E. Gardner, B. Derrida, J. Phys. A 22 (1989) 1983; L. Zdeborová, F. Krzakala, A
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -52,6 +52,7 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.normalization import Unnormalized
 from statmech_bn.offline.prior import LEAST_SPREAD, Prior
 from statmech_bn.offline.proximal import field_moments, workspace
@@ -90,6 +91,7 @@ def replica_symmetric(
     start: OrderParameters = START,
     warm_start: bool = False,
     spectrum: Spectrum | None = None,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Solve the replica-symmetric equations of a student without normalization.
 
@@ -114,6 +116,8 @@ def replica_symmetric(
     spectrum : Spectrum, optional
         Of the inputs' covariance; by default λ = 1. The ridge is then at least 1e-8 of the largest
         eigenvalue.
+    progress : bool, optional
+        Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
     Returns
     -------
@@ -149,14 +153,20 @@ def replica_symmetric(
     structured = spectrum is not None and not instance("spectrum", spectrum, Spectrum).isotropic
     inputs = spectrum if spectrum is not None and structured else ISOTROPIC
     prior = Prior.of(inputs, penalty)
-    sample = _sample(with_unit_teacher(setup.activation, inputs), setup.label_noise)
+    prepared = _sample(with_unit_teacher(setup.activation, inputs), setup.label_noise)
     first = prior.first(start, inputs)
     solutions: list[_Solution] = []
-    for value in loads:
-        follows = warm_start and solutions and solutions[-1].residual < TOLERANCE
-        first[2] = -np.log(penalty + value)
-        begin = solutions[-1].state if follows else first
-        solutions.append(_solve(sample, prior, begin, value))
+
+    def solve(values: np.ndarray, watch: Watch) -> None:
+        sample = replace(prepared, stop=watch.stop)
+        for value in values:
+            follows = warm_start and solutions and solutions[-1].residual < TOLERANCE
+            first[2] = -np.log(penalty + value)
+            begin = solutions[-1].state if follows else first
+            solutions.append(_solve(sample, prior, begin, value))
+            watch.done[0] += 1.0
+
+    in_threads(solve, [loads], 1, float(loads.size), progress, "replica symmetric", "loads")
     state = np.array([solution.state for solution in solutions])
     m, q, susceptibility = state[:, 0], state[:, 0] ** 2 + np.exp(state[:, 1]), np.exp(state[:, 2])
     root, length = np.sqrt(q), np.sqrt(q)
@@ -267,6 +277,7 @@ class _Sample:
     kinks: np.ndarray
     label_noise: float
     refinement: float
+    stop: np.ndarray = field(default_factory=lambda: np.zeros(1, bool), compare=False)
 
     def finer(self) -> _Sample:
         """Return the same with half as many nodes again in every direction."""
@@ -279,7 +290,7 @@ class _Sample:
         reach = REACH * (np.hypot(m, width) + np.sqrt(susceptibility) * label)
         square, teacher, tilt = sample_averages(
             self.compiled, self._table(reach), m, width, susceptibility, self.label_noise,
-            self.refinement,
+            self.refinement, self.stop,
         )  # fmt: skip
         return square, teacher, tilt / width
 
@@ -310,7 +321,7 @@ def _sample(activation: Activation, label_noise: float) -> _Sample:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def sample_averages(activation, table, overlap, width, susceptibility, noise, refinement):
+def sample_averages(activation, table, overlap, width, susceptibility, noise, refinement, stop):
     """Return (E f², E[f h*], E[f η]) over a sample, ω = overlap·h* + width·η.
 
     The teacher's field and the label noise are integrated by the trapezoidal rule for smooth
@@ -339,7 +350,7 @@ def sample_averages(activation, table, overlap, width, susceptibility, noise, re
             xi, weight_xi = panels(breaks, 0.5 * refinement)
         for j in range(xi.size):
             weight = weight_h[i] * weight_xi[j]
-            if weight < NEGLIGIBLE:
+            if weight < NEGLIGIBLE or stop[0]:
                 continue
             label = g[i] + noise * xi[j]
             force, force_squared, force_eta = field_moments(

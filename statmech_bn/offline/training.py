@@ -20,7 +20,6 @@ of a worker are stacked, see `statmech_bn.offline.training_step`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -36,6 +35,7 @@ from statmech_bn.checks import count, function, integer, integers, real, thread_
 from statmech_bn.codegen import array_function
 from statmech_bn.dataset import describe, provenance
 from statmech_bn.errors import invalid
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.offline.measurement import Ruler, complete
 from statmech_bn.offline.training_set import STREAM, Source, TrainingSet, training_sizes
 from statmech_bn.offline.training_step import Array, Problem, epoch
@@ -77,6 +77,7 @@ def train(
     labels: ArrayLike | None = None,
     dtype: str = "float64",
     workers: int | None = None,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Train students on finite training sets.
 
@@ -127,6 +128,8 @@ def train(
     dtype : {"float64", "float32"}
     workers : int, optional
         Threads, by default one a core. No effect on the result, nor on a GPU.
+    progress : bool, optional
+        Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
     Returns
     -------
@@ -188,11 +191,16 @@ def train(
         for depth in [_depth(plan, int(size), replicas, threads, device)]
         for first in range(0, replicas, depth)
     ]
-    with (
-        threadpool_limits(limits=1, user_api="blas"),
-        ThreadPoolExecutor(threads if device == "cpu" else 1) as pool,
-    ):
-        stacks = list(pool.map(lambda job: _train_stack(plan, *job), jobs))
+    with threadpool_limits(limits=1, user_api="blas"):
+        stacks = in_threads(
+            lambda job, watch: _train_stack(plan, job[0], job[1], watch),
+            jobs,
+            threads if device == "cpu" else 1,
+            float(len(jobs)) * (epochs + 1),
+            progress,
+            "offline",
+            "epochs",
+        )
 
     dims = ["load", "learning_rate", "replica", "initialization", "epoch"]
     data = {}
@@ -278,7 +286,9 @@ class _Plan:
         return self.xp.asarray(values, dtype=getattr(self.xp, self.dtype))
 
 
-def _train_stack(plan: _Plan, size: int, replicas: Sequence[int]) -> dict[str, np.ndarray]:
+def _train_stack(
+    plan: _Plan, size: int, replicas: Sequence[int], watch: Watch
+) -> dict[str, np.ndarray]:
     """Train on the data sets of some replicas; returns arrays (replicas, K, records)."""
     xp = plan.xp
     sets = [plan.source.draw(plan.setup, size, replica, plan.seed) for replica in replicas]
@@ -295,6 +305,7 @@ def _train_stack(plan: _Plan, size: int, replicas: Sequence[int]) -> dict[str, n
     measured = []
     with np.errstate(all="ignore"):  # runs that diverge
         for done in range(plan.epochs + 1):
+            watch.done[0] = done + 1.0
             if done in plan.records:
                 measured.append(ruler.measure(weights, gamma))
             if done == plan.epochs:

@@ -12,7 +12,6 @@ code, `statmech_bn.online.flow.lsoda` what has neither.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
@@ -22,6 +21,7 @@ from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.checks import thread_count
 from statmech_bn.dataset import describe, order_parameter_dataset, provenance
 from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run, check_gaussian, check_run, is_committee
 from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.flow import lsoda
@@ -49,6 +49,7 @@ def macroscopic(
     schedule: Schedule | Callable[[float], float] | None = None,
     inputs: Spectrum | None = None,
     readout_learning_rate: ArrayLike | None = None,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
 
@@ -72,6 +73,8 @@ def macroscopic(
         parameters for each block (`statmech_bn.online.flow.blocks`).
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
+    progress : bool, optional
+        Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def macroscopic(
     if inputs is not None:
         found = integrate_blocks(setup, inputs, start, run, factors)
         return structured_dataset(setup, inputs, run, *found, attributes)
-    states, diverged_at = _integrate(setup, start, run, factors, threads)
+    states, diverged_at = _integrate(setup, start, run, factors, threads, progress)
     overlap, log_length, gamma = np.moveaxis(states, 1, 0)
     overlap, length = np.clip(overlap, -1, 1), np.exp(log_length)
     overlap[np.isposinf(length)] = np.inf
@@ -149,7 +152,12 @@ def macroscopic(
 
 
 def _integrate(
-    setup: TeacherStudent, start: OrderParameters, run: Run, schedule: Pieces, threads: int
+    setup: TeacherStudent,
+    start: OrderParameters,
+    run: Run,
+    schedule: Pieces,
+    threads: int,
+    progress: bool | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integrate all trajectories; returns (R, log L, γ), shape (rates, 3, times), and t_∞."""
     rates = np.stack([run.learning_rate, run.gamma_learning_rate], axis=1)
@@ -164,7 +172,7 @@ def _integrate(
     flow = compiled_flow(setup, scale)
     if flow is not None:
 
-        def one_chunk(begin: int) -> None:
+        def one_chunk(begin: int, watch: Watch) -> None:
             part = slice(begin, begin + CHUNK)
             integrate(
                 flow.derivatives,
@@ -183,13 +191,11 @@ def _integrate(
                 states[part],
                 ended[part],
                 reached[part],
+                watch,
             )
 
-        if len(rates) <= CHUNK:
-            one_chunk(0)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(one_chunk, range(0, len(rates), CHUNK)))
+        begins = range(0, len(rates), CHUNK)
+        in_threads(one_chunk, begins, threads, float(len(rates)), progress, "macroscopic", "rates")
     for k in np.flatnonzero(ended == UNCOVERED).tolist():
         slow = flow_function(setup, scale)
         found = lsoda.integrate(slow, rates[k], first, schedule, run.time, jumps_at_zero(setup))

@@ -74,6 +74,7 @@ def mesoscopic(
     schedule: Schedule | Callable[[float], float] | None = None,
     inputs: Spectrum | None = None,
     readout_learning_rate: ArrayLike | None = None,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Simulate the exact finite-N chain of the order parameters.
 
@@ -106,6 +107,8 @@ def mesoscopic(
         parameters for each block (`statmech_bn.online.chain.blocks`). On the processor only.
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
+    progress : bool, optional
+        Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
     Returns
     -------
@@ -174,20 +177,22 @@ def mesoscopic(
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
         size = dimension, replicas, inputs.blocks, 2 * inputs.blocks
         found = structured.simulate(
-            setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads
+            setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads, progress
         )
         return structured_dataset(setup, inputs, run, *found, attributes)
     if several:
         check_room_for_units(setup, dimension)
         check_committee_work(setup, run, dimension, replicas, threads)
-        records = simulate_committee(setup, run, start, dimension, replicas, seed, factors, threads)
+        records = simulate_committee(
+            setup, run, start, dimension, replicas, seed, factors, threads, progress
+        )
         return committee_dataset(setup, run, *records, attributes)
     numbers = COST * setup.batch_size * (2 + learners)
     held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)
     if device == "cpu":
         states, diverged_at = simulate_on_processor(
-            setup, run, start, dimension, replicas, seed, factors, threads
+            setup, run, start, dimension, replicas, seed, factors, threads, progress
         )
     else:
         states, diverged_at = simulate_on_device(

@@ -59,6 +59,9 @@ from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
+SEEN = "rows of the inputs"
+"""The error of students who learn from an array is measured on these, unless others are given."""
+
 
 def microscopic(
     setup: TeacherStudent,
@@ -76,6 +79,8 @@ def microscopic(
     schedule: Schedule | Callable[[float], float] | None = None,
     dtype: str = "float64",
     readout_learning_rate: ArrayLike | None = None,
+    progress: bool | None = None,
+    test_inputs: ArrayLike | None = None,
 ) -> xr.Dataset:
     """Simulate students of N weights.
 
@@ -108,7 +113,8 @@ def microscopic(
         By default i.i.d. N(0, 1). A `statmech_bn.Spectrum` is Gaussian inputs with a covariance, in
         float64 on the processor; its teacher is the teacher. See `statmech_bn.Inputs` for other
         distributions and data; the generalization error is then measured on 4000 samples, without
-        label noise.
+        label noise. Those of an array are rows that are also learned from, unless `test_inputs`
+        are given; the attribute ``error_samples`` says which.
     teacher : array_like, optional
         Direction of w*, shape (N,), of all replicas; of any length ≠ 0, as it is scaled to √N. For
         committees w*, shape (K*, N), with the products N T of the setup. By default each replica
@@ -122,6 +128,11 @@ def microscopic(
         Of samples and weights; order parameters are summed and kept in float64.
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
+    progress : bool, optional
+        Whether to show a bar on stderr; by default on a terminal alone, after a second.
+    test_inputs : array_like, optional
+        Rows that are held out of an array of inputs, of shape (samples, N); the error is measured
+        on all of them.
 
     Returns
     -------
@@ -173,6 +184,7 @@ def microscopic(
             (device, dtype, teacher),
             "The spectrum has the teacher: sbn.Spectrum.from_covariance(covariance, teacher).",
         )
+    held_out = _held_out(test_inputs, given, dimension)
     xp = namespace(device)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
@@ -185,6 +197,7 @@ def microscopic(
         seed=seed,
         schedule=described,
         inputs="Gaussian" if given is None else given.label,
+        error_samples=_error_samples(given, held_out),
         dtype=dtype,
         array_library=library(xp),
     )
@@ -200,6 +213,7 @@ def microscopic(
             (dimension, replicas, blocks.blocks, dimension),
             (seed, 2),
             threads,
+            progress,
         )
         return structured_dataset(setup, spectrum, run, *found, attributes)
     columns = learners * setup.student_units
@@ -209,13 +223,13 @@ def microscopic(
         held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
     each = setup.batch_size * dimension * (setup.teacher_units + columns)
     check_work(replicas, float(steps[-1]), each, held, device)
-    world = World.prepare(setup, dimension, given, direction, seed)
+    world = World.prepare(setup, dimension, given, direction, seed, held_out)
     plan = Plan(setup, start, run, world, factors, seed, dtype)
     if several:
         of_units = learn_committees(xp, plan, replicas)
         return committee_dataset(setup, run, attributes=attributes, **of_units)
     if device == "cpu":
-        states, diverged_at = learn_in_threads(plan, replicas, threads)
+        states, diverged_at = learn_in_threads(plan, replicas, threads, progress)
     else:
         states, diverged_at = learn_stacks(xp, plan, replicas)
     overlap, length, gamma = states[:3]
@@ -228,9 +242,38 @@ def microscopic(
         ),
         "diverged_at": diverged_at,
     }
-    return order_parameter_dataset(
+    result = order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
+    if attributes.get("error_samples") == SEEN:
+        result["generalization_error"].attrs["long_name"] = "error on rows that are learned from"
+    return result
+
+
+def _held_out(
+    test_inputs: ArrayLike | None, given: Inputs | None, dimension: int
+) -> np.ndarray | None:
+    """Check rows that are held out."""
+    if test_inputs is None:
+        return None
+    if given is None or callable(given.source):
+        raise invalid(
+            "test_inputs", "None, unless inputs is an array", test_inputs,
+            "Samples that are drawn are tested on more of them.",
+        )  # fmt: skip
+    rows = array("test_inputs", test_inputs, 2)
+    if rows.shape[1] != dimension:
+        raise invalid("test_inputs", f"shape (samples, {dimension})", rows.shape)
+    return np.ascontiguousarray(rows)
+
+
+def _error_samples(given: Inputs | None, held_out: np.ndarray | None) -> str | None:
+    """Say what the error is measured on; None is exact."""
+    if given is None:
+        return None
+    if held_out is not None:
+        return "held out"
+    return "fresh" if callable(given.source) else SEEN
 
 
 def _units(teacher: ArrayLike | None, setup: TeacherStudent, dimension: int) -> np.ndarray | None:

@@ -44,14 +44,14 @@ def structured_dataset(
     Returns
     -------
     xarray.Dataset
-        ``overlap`` is the cosine of the fields, ``length`` that of the weights.
+        ``overlap`` is the correlation of the fields, ``length`` that of the weights, and with a
+        spectrum ``weight_overlap`` is the cosine of the weights.
     """
     alive = np.isfinite(student_student).all(axis=-1)
     rho, q = (np.where(alive[..., None], a, 1.0) for a in (student_teacher, student_student))
     length = np.sqrt(q.sum(axis=-1))
     cosine = np.clip(rho.sum(axis=-1) / length, -1.0, 1.0)
-    if spectrum is not None:
-        cosine = spectrum.field_cosine(rho, q)
+    weights, cosine = cosine, cosine if spectrum is None else spectrum.field_cosine(rho, q)
     overlap, length = np.where(alive, cosine, np.inf), np.where(alive, length, np.inf)
     variables = {
         "overlap": overlap,
@@ -62,6 +62,7 @@ def structured_dataset(
     if spectrum is None:
         variables["generalization_error"] = generalization_error(setup, overlap, length, gamma)
     else:
+        variables["weight_overlap"] = np.where(alive, weights, np.inf)
         blocks = {
             "block_student_teacher": student_teacher,
             "block_student_student": student_student,
@@ -70,6 +71,9 @@ def structured_dataset(
         variables["generalization_error"] = structured_error(
             setup, spectrum, student_teacher, student_student, gamma
         )
-    return order_parameter_dataset(
+    found = order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes, spectrum
     )
+    if spectrum is not None:
+        found["overlap"].attrs["long_name"] = "correlation of the fields"
+    return found

@@ -27,6 +27,7 @@ from statmech_bn.plot.style import (
     paper_style,
     result_level,
 )
+from statmech_bn.plot.together import some_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +141,7 @@ def curves(
         if reference:
             extra.append(legend_handle(label=reference, **REFERENCE))
         figure.legend(
-            handles=[*handles, *extra],
+            handles=[*some_of(handles), *extra],
             loc="outside right center",
             title=axis_label(results[0][colour]),
             alignment="left",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ PAPER = {
     "legend.frameon": False,
     "legend.handlelength": 3.0,
     "lines.linewidth": 1.2,
+    "axes.formatter.min_exponent": 3,  # 20 rather than 2 × 10¹, which would touch its neighbour
 }
 
 
@@ -114,14 +116,37 @@ def make_panels(
     number: int, columns: int, size: tuple[float, float], **shared: Any
 ) -> tuple[Figure, list[Axes]]:
     """Make panels of one size and room for a legend at the right, in a figure outside pyplot."""
-    from matplotlib.figure import Figure
-
     rows = -(-number // columns)
-    figure = Figure((size[0] * columns + LEGEND_WIDTH, size[1] * rows), layout="constrained")
+    figure = _figure_class()(
+        (size[0] * columns + LEGEND_WIDTH, size[1] * rows), layout="constrained"
+    )
     axes = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
     for axis in axes[number:]:
         axis.remove()
     return figure, axes[:number]
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    """Return figures that keep their style when they are drawn, which is when ticks are named."""
+    from matplotlib.figure import Figure
+
+    class PaperFigure(Figure):
+        """A figure that is drawn in the style in which it was made."""
+
+        def draw(self, renderer: Any) -> None:
+            """Draw it."""
+            with paper_style():
+                super().draw(renderer)
+
+        def __reduce__(self) -> Any:  # a class within a function is not found by pickle
+            return (_unpickled, (), self.__getstate__())
+
+    return PaperFigure
+
+
+def _unpickled() -> Figure:
+    return _figure_class()()
 
 
 def ticks_at(axis: Axes, values: Any) -> None:
@@ -150,7 +175,10 @@ def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> No
         raise invalid("variables", "a list of names", variables)
     for result in results:
         if not isinstance(result, xr.Dataset):
-            raise invalid("results", "Datasets", result, "The docstring says how they are nested.")
+            fix = "The docstring says how they are nested."
+            if isinstance(result, xr.DataTree):
+                fix = "A node of a tree is one by node.to_dataset()."
+            raise invalid("results", "Datasets", result, fix)
         result_level(result)
         for name in variables:
             if name not in result:
@@ -165,8 +193,11 @@ def result_level(result: xr.Dataset) -> str:
     return level
 
 
-def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
-    """Make legend entries of the levels, with the dimensions of results, and of divergence."""
+def level_handles(results: Sequence[xr.Dataset], unlike: Sequence[str] = ()) -> list[Any]:
+    """Make legend entries of the levels, with the dimensions of results, and of divergence.
+
+    What is not the same for all results is named as well.
+    """
     handles = []
     for level, (name, _) in LEVELS.items():
         found = [d for d in results if result_level(d) == level]
@@ -178,6 +209,8 @@ def level_handles(results: Sequence[xr.Dataset]) -> list[Any]:
             handles.append(legend_handle(label=name + size, **level_marker(level, "o")))
     if any("diverged_at" in d and d["diverged_at"].notnull().any() for d in results):
         handles.append(legend_handle(label="diverges", linestyle="", marker="^", markersize=7))
+    if unlike:
+        handles.append(legend_handle(linestyle="", label="they differ in\n" + ",\n".join(unlike)))
     return handles
 
 

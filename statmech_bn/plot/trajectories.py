@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.checks import count, dataset
+from statmech_bn.errors import invalid
 from statmech_bn.plot.committees import COMMITTEE, is_committee, unit_trajectories
 from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import converged_mean_and_error
@@ -32,6 +33,7 @@ from statmech_bn.plot.style import (
     result_level,
     student_styles,
 )
+from statmech_bn.plot.together import some_of, warn_of_differences
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
     from matplotlib.axes import Axes
@@ -59,7 +61,9 @@ def trajectories(
     ----------
     theory, chain, network : xarray.Dataset, optional
         Results of the three levels, at least one. Select a few learning rates first. The time axis
-        is logarithmic if the times begin after zero and span two decades.
+        is logarithmic if the times begin after zero and span two decades. The learning rates of a
+        call share their samples, so their points scatter together; with a seed for each they do
+        not. Results of unlike setups, starts or inputs are drawn with a warning.
     variables : sequence of str, optional
         By default overlap, length, γ and the error; for committees ρ, Q, γ and the error.
     points : int
@@ -72,8 +76,8 @@ def trajectories(
     Raises
     ------
     InvalidSetup
-        No result, no points, or a variable that one of the results does not have; for committees,
-        several learning rates.
+        No result, no points, one time only, or a variable that one of the results does not have;
+        for committees, several learning rates.
 
     Examples
     --------
@@ -92,9 +96,12 @@ def trajectories(
     for d in results:
         dims = dict.fromkeys(variables, ("time",))
         dataset("results", d, {**dims, "learning_rate": (), "diverged_at": ()})
+        if d.sizes["time"] < 2:
+            raise invalid("results", "at least two times", d["time"].values, "Draw final_error.")
     if several:
         return unit_trajectories(results, variables, count("points", points))
     results = [_with_rates(d) for d in results]
+    unlike = warn_of_differences(results)
     points = count("points", points)
     rates = np.unique(np.concatenate([d["learning_rate"] for d in results]))
     columns = len(variables) if len(variables) <= 3 else 2
@@ -110,7 +117,7 @@ def trajectories(
         ]
         space = legend_handle(linestyle="", label="")
         figure.legend(
-            handles=[*lines, space, *level_handles(results)],
+            handles=[*some_of(lines), space, *level_handles(results, unlike)],
             loc="outside right center",
             title=axis_label(results[0]["learning_rate"]),
             alignment="left",
@@ -146,6 +153,14 @@ def final_error(
     check_nesting("panels", panels, (Mapping, Mapping, Sequence), {**wanted, "learning_rate": ()})
     results = [d for students in panels.values() for found in students.values() for d in found]
     check_results(results, [variable])
+    unlike = list(
+        dict.fromkeys(
+            name
+            for students in panels.values()
+            for found in students.values()
+            for name in warn_of_differences(found)
+        )
+    )
     labels = list(dict.fromkeys(label for students in panels.values() for label in students))
     with paper_style():
         styles = dict(zip(labels, student_styles(len(labels)), strict=True))
@@ -161,7 +176,7 @@ def final_error(
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         space = legend_handle(linestyle="", label="")
         figure.legend(
-            handles=[*handles, space, *level_handles(results)], loc="outside right center"
+            handles=[*handles, space, *level_handles(results, unlike)], loc="outside right center"
         )
     return figure
 
@@ -260,5 +275,7 @@ def _mean_and_error(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _with_rates(result: xr.Dataset) -> xr.Dataset:
-    """Give back the dimension that selecting a single learning rate has dropped."""
-    return result if "learning_rate" in result.dims else result.expand_dims("learning_rate")
+    """Sort by learning rate; selecting a single one has dropped its dimension."""
+    if "learning_rate" not in result.dims:
+        return result.expand_dims("learning_rate")
+    return result.sortby("learning_rate")

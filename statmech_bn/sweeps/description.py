@@ -32,7 +32,7 @@ LONGEST = 1000
 """Arrays longer than this are described by their checksum."""
 NEW = ("kinds", "code", "python")
 """Parts of a description that stores of older versions lack; those are compared without."""
-UNIMPORTANT = ("workers",)
+UNIMPORTANT = ("workers", "progress")
 """Arguments that, by this package's convention, never change a result."""
 
 

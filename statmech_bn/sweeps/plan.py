@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,11 @@ from tqdm import tqdm
 from statmech_bn.sweeps.points import compute
 from statmech_bn.sweeps.run import block_length, checked, cut, result_of
 from statmech_bn.sweeps.workers import check_main, executor
+
+SHARES = (0.0, 0.5, 1.0, 0.25, 0.75, 0.125, 0.375, 0.625, 0.875)
+"""Points are taken at these shares of the grid, in this order."""
+ENOUGH = 5.0
+"""No more points are taken after this time, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Plan:
     workers: int
     """Threads, or processes, that compute points at the same time."""
     seconds_per_point: float
-    """Time that one call took."""
+    """Mean time of the calls that were made, without what they compiled."""
     seconds: float
     """Estimated time of the whole sweep."""
 
@@ -57,10 +63,10 @@ def plan(
     scheduler: str | None = None,
     chunk_points: int | None = None,
 ) -> Plan:
-    """Say what a sweep will need, from three of its points; nothing is stored.
+    """Say what a sweep will need, from a few of its points; nothing is stored.
 
-    The first point, which may compile, tells the size of a result; the middle and the last tell
-    the time, so the estimate is rough where points differ.
+    The first point tells the size of a result, and the time without what was compiled. More points,
+    spread over the grid, are taken as long as all took less than five seconds.
 
     Parameters
     ----------
@@ -80,12 +86,19 @@ def plan(
     check_main(function, processes)
     axes, study, _ = checked(function, grid, seed, chunk_points)
     with executor(workers, processes, scheduler) as (pool, capacity):
-        numbers = (0, axes.size // 2, axes.size - 1)
-        blocks = [result_of(pool.submit(compute, study, None, [axes.point(n)])) for n in numbers]
+        begin, blocks = time.monotonic(), []
+        for share in SHARES:
+            number = round(share * (axes.size - 1))
+            blocks.append(result_of(pool.submit(compute, study, None, [axes.point(number)])))
+            if time.monotonic() - begin > ENOUGH:
+                break
         width = capacity()
     template = blocks[0].template
     chunks = cut(axes, template, chunk_points)
-    seconds = (blocks[1].seconds + blocks[2].seconds) / 2
+    measured = [block.seconds for block in blocks]
+    if len(measured) > 2:  # the first also imports and derives
+        measured = measured[1:]
+    seconds = math.fsum(measured) / len(measured)
     points, size = math.prod(chunks.shape), axes.size * template.point_bytes
     chunk_bytes = points * template.point_bytes
     block_bytes = chunk_bytes * block_length(seconds * points, chunk_bytes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from statmech_bn.sweeps.description import versions
 from statmech_bn.sweeps.grid import point_seed, points_of
 
 Part = list[np.ndarray]
+SHORTEST = 1e-6
+"""A point takes at least this time, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Block:
-    """Results of several chunks, the attributes that vary among them, and the time they took."""
+    """Results of several chunks, the attributes that vary among them, and the time they took.
+
+    What was compiled meanwhile does not count: it is compiled once.
+    """
 
     template: Template
     chunks: list[dict[str, np.ndarray]]
@@ -155,7 +161,7 @@ def compute(study: Study, template: Template | None, parts: list[Part]) -> Block
     SweepStopped
         The function raised, or a result is not like the first; the message names the point.
     """
-    begin = time.perf_counter()
+    begin = time.perf_counter() - _compiling()
     chunks: list[dict[str, np.ndarray]] = []
     different: set[str] = set()
     for part in parts:
@@ -177,7 +183,14 @@ def compute(study: Study, template: Template | None, parts: list[Part]) -> Block
         chunks.append(arrays)
     if template is None:
         raise ValueError("There is nothing to compute.")
-    return Block(template, chunks, frozenset(different), time.perf_counter() - begin)
+    seconds = time.perf_counter() - _compiling() - begin
+    return Block(template, chunks, frozenset(different), max(seconds, SHORTEST))
+
+
+def _compiling() -> float:
+    """Return for how many seconds this process has compiled."""
+    cache = sys.modules.get("statmech_bn.compile_cache")  # not there unless something compiles
+    return 0.0 if cache is None else cache.notice.seconds
 
 
 def plain(attributes: Any) -> dict[str, Any]:

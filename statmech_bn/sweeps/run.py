@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
 from statmech_bn.checks import integer
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import SweepStopped
 from statmech_bn.files import user_path
+from statmech_bn.interrupts import bar
 from statmech_bn.sweeps.description import describe_sweep
 from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid, points_of
 from statmech_bn.sweeps.points import Block, Study, Template, compute, varying
@@ -116,22 +116,26 @@ def sweep(
     with hold(path) as folder:
         if folder == path:
             check(path, description)
-        with executor(workers, processes, scheduler) as (pool, capacity):
-            pending: dict[Future[Block], np.ndarray] = {}
-            if folder != path:
-                pending = _begin(pool, 2 * capacity(), study, axes, chunk_points)
-                template = result_of(next(iter(pending))).template
-                chunks = cut(axes, template, chunk_points)
+        try:
+            with executor(workers, processes, scheduler) as (pool, capacity):
+                pending: dict[Future[Block], np.ndarray] = {}
+                if folder != path:
+                    pending = _begin(pool, 2 * capacity(), study, axes, chunk_points)
+                    template = result_of(next(iter(pending))).template
+                    chunks = cut(axes, template, chunk_points)
+                    with _writing(path):
+                        create(folder, path, axes, template, chunks, description)
+                    if len(chunks) < axes.size:  # points are not chunks
+                        pending = {}
+                opened = Store(path, axes)
+                missing = opened.missing()
+                if missing.size:
+                    _run(pool, capacity, study, opened, missing, pending)
                 with _writing(path):
-                    create(folder, path, axes, template, chunks, description)
-                if len(chunks) < axes.size:  # points are not chunks
-                    pending = {}
-            opened = Store(path, axes)
-            missing = opened.missing()
-            if missing.size:
-                _run(pool, capacity, study, opened, missing, pending)
-            with _writing(path):
-                opened.finish()
+                    opened.finish()
+        except KeyboardInterrupt as stop:  # the note of a point would say that nothing is kept
+            stop.__notes__ = [_resume(path) if path.exists() else "No point is finished."]
+            raise
     return open_dataset(path)
 
 
@@ -195,36 +199,34 @@ def _run(
     seconds = math.inf  # of a chunk: the first blocks have one, to find out
     begun = len(pending)
     done = grid.size - sum(chunks.points(number) for number in missing)
-    bar = tqdm(total=grid.size, initial=done, unit="point", desc=store.path.name, disable=None)
     try:
         with _writing(store.path):
             store.begin()
-        while begun < missing.size or pending:
-            width = 2 * capacity()
-            while begun < missing.size and len(pending) < width:
-                even = math.ceil((missing.size - begun) / width)  # so that workers end together
-                numbers = missing[begun : begun + min(block_length(seconds, chunk_bytes), even)]
-                parts = [grid.part(chunks.box(number)) for number in numbers]
-                pending[pool.submit(compute, study, template, parts)] = numbers
-                begun += numbers.size
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                block = result_of(future, _resume(store.path))
-                numbers = pending.pop(future)
-                seconds = block.seconds / numbers.size
-                if problem := template.mismatch(block.template):
-                    point = next(points_of(grid.names, grid.point(numbers[0])))[1]
-                    told = f"The result at {point} cannot be stored: {problem}."
-                    raise SweepStopped(f"{told} {_resume(store.path)}")
-                _write(store, template, numbers, block)
-                bar.update(sum(chunks.points(number) for number in numbers))
+        with bar(grid.size, store.path.name, "points", None, done) as show:
+            while begun < missing.size or pending:
+                width = 2 * capacity()
+                while begun < missing.size and len(pending) < width:
+                    even = math.ceil((missing.size - begun) / width)  # workers end together
+                    length = min(block_length(seconds, chunk_bytes), even)
+                    numbers = missing[begun : begun + length]
+                    parts = [grid.part(chunks.box(number)) for number in numbers]
+                    pending[pool.submit(compute, study, template, parts)] = numbers
+                    begun += numbers.size
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    block = result_of(future, _resume(store.path))
+                    numbers = pending.pop(future)
+                    seconds = block.seconds / numbers.size
+                    if problem := template.mismatch(block.template):
+                        point = next(points_of(grid.names, grid.point(numbers[0])))[1]
+                        told = f"The result at {point} cannot be stored: {problem}."
+                        raise SweepStopped(f"{told} {_resume(store.path)}")
+                    _write(store, template, numbers, block)
+                    done += sum(chunks.points(number) for number in numbers)
+                    show(done)
     except BrokenExecutor as error:  # a worker died before it was given a block
         told = f"{type(error).__name__}: {error} {GUARD}"
         raise SweepStopped(f"{told} {_resume(store.path)}") from error
-    except KeyboardInterrupt as stop:
-        stop.add_note(_resume(store.path))
-        raise
     finally:
-        bar.close()
         for future in pending:
             future.cancel()
 

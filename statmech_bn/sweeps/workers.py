@@ -20,6 +20,7 @@ from typing import Any
 
 from statmech_bn.checks import thread_count
 from statmech_bn.errors import installation, invalid
+from statmech_bn.interrupts import stop_all, working
 
 
 def check_main(function: Any, processes: bool) -> None:
@@ -77,12 +78,34 @@ def executor(
     pool = (
         ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
         if processes
-        else ThreadPoolExecutor(count)
+        else _Threads(count)
     )
     try:
         yield pool, lambda: count
+    except KeyboardInterrupt:
+        _interrupt(pool)
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads whose computations Ctrl-C stops."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        def stopped_by_all() -> Any:
+            with working():
+                return function(*args, **kwargs)
+
+        return super().submit(stopped_by_all)
+
+
+def _interrupt(pool: Executor) -> None:
+    """End what workers of this machine compute."""
+    if isinstance(pool, ProcessPoolExecutor):
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+    stop_all()
 
 
 class _Here(Executor):

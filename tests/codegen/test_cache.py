@@ -221,3 +221,14 @@ def test_package_and_home_read_only(tmp_path, writable):
     assert done.stdout == "(9.0,)\n", done.stderr
     assert done.stderr.count("CompileCacheWarning") == (0 if writable else 1)
     assert bool(files(tmp_path)) == writable
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_is_told_once_that_something_is_compiled(folder, terminal, monkeypatch, capsys):
+    monkeypatch.setattr(compile_cache.Notice, "said", False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr(compile_cache.notice, "said", False)
+    before = compile_cache.notice.seconds
+    assert [again(), again()] == [False, True]
+    assert capsys.readouterr().err.count("compiling …") == terminal
+    assert 0 < compile_cache.notice.seconds - before < 60

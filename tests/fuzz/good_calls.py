@@ -8,6 +8,10 @@ from importlib.util import find_spec
 import numpy as np
 import sympy as sp
 import xarray as xr
+from good_methods import METHODS
+from good_plots import PLOTS
+
+import statmech_bn as sbn
 from examples import (
     cache,
     classes,
@@ -28,10 +32,6 @@ from examples import (
     weights_cache,
     x,
 )
-from good_methods import METHODS
-from good_plots import PLOTS
-
-import statmech_bn as sbn
 
 GOOD = METHODS | PLOTS | {
     "Spectrum": lambda: {"eigenvalues": [2, 1], "fractions": [0.5, 0.5], "teacher": [0.3, 0.7]},
@@ -64,15 +64,16 @@ GOOD = METHODS | PLOTS | {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
     },
     "macroscopic": lambda: level(
-        gamma_learning_rate=None, workers=1, schedule=None, inputs=None
+        gamma_learning_rate=None, workers=1, schedule=None, inputs=None, progress=False
     ),
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
-        schedule=None, inputs=None, readout_learning_rate=None,
+        schedule=None, inputs=None, readout_learning_rate=None, progress=False,
     ),
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
         teacher=None, workers=1, schedule=None, readout_learning_rate=None,
+        progress=False, test_inputs=None,
     ),
     "open": lambda: {"path": sbn.save(run(), "store.zarr")},
     "save": lambda: {"dataset": run(), "path": "store.zarr"},
@@ -227,13 +228,14 @@ GOOD = METHODS | PLOTS | {
     "offline.replica_symmetric": lambda: {
         "activation": "linear", "load": [2.0], "ridge": 0.1, "label_noise": 0.5,
         "start": sbn.OrderParameters(0.9), "warm_start": False, "spectrum": spectrum(),
+        "progress": False,
     },
     "offline.ridge": lambda: {
         "load": 2.0, "ridge": 0.1, "label_noise": 0.5, "spectrum": spectrum()
     },
     "offline.train": lambda: {
         "setup": setup(), "load": 2.0, "learning_rate": 0.1, "dimension": 4, "replicas": 1,
-        "epochs": 1, "seed": 0, "device": "cpu", "ridge": 0.0,
+        "epochs": 1, "seed": 0, "device": "cpu", "ridge": 0.0, "progress": False,
     },
     "online.rates.effective": lambda: {
         "setup": setup(), "state": sbn.OrderParameters(), "learning_rate": 0.5

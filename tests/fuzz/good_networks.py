@@ -32,6 +32,13 @@ NETWORKS = {
     "networks.Normalization": lambda: {
         "channels": 2, "kind": "batch", "ghost_size": 4, "epsilon": 1e-5, "momentum": 0.1
     },
+    "networks.GammaDecay": lambda: {
+        "model": model(), "inputs": images().train_inputs, "batch_size": 4,
+        "training_samples": None, "statistics": "correlated", "refresh_steps": 1, "decay_steps": 1,
+    },
+    "networks.GammaDecay.penalty": lambda: {
+        "self": networks.GammaDecay(model(), images().train_inputs, 4)
+    },
     "networks.decay_coefficients": on(
         "inputs", batch_size=4, statistics="correlated", part="both", training_samples=None,
         loss="cross_entropy",
@@ -62,7 +69,7 @@ NETWORKS = {
     "networks.train": on(
         images=images(), learning_rate=0.1, batch_size=4, epochs=1, momentum=0.0,
         weight_decay=0.0, gamma_decay=0.0, imitated_size=None, refresh_steps=1,
-        exact_population=False, schedule=None, seed=0,
+        exact_population=False, schedule=None, seed=0, progress=False,
     ),
     "networks.training_run": lambda: {
         "network": "plain", "normalization": "batch", "learning_rate": 0.1, "batch_size": 8,

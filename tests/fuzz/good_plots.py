@@ -1,10 +1,10 @@
 """One tiny call that works for each figure."""
 
 import numpy as np
-from examples import cloud, committee_run, panels_figure, relu_network, run, table
 from matplotlib.figure import Figure
 
 import statmech_bn as sbn
+from examples import cloud, committee_run, panels_figure, relu_network, run, table
 
 
 def panel(*variables):

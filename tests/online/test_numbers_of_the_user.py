@@ -227,3 +227,25 @@ def test_extreme_learning_rates_end_in_numbers(level, rate):
     found = LEVELS[level](learning_rate=rate)
     for name in ("overlap", "length", "gamma", "generalization_error"):
         assert not np.isnan(found[name]).any()
+
+
+def test_the_error_says_what_it_is_measured_on():
+    """Rows that are held out give another error, and the labels of the error say which it is."""
+    rows = np.random.default_rng(0).standard_normal((12, N))
+    seen = simulate(inputs=rows[:6])
+    held = simulate(inputs=rows[:6], test_inputs=rows[6:])
+    assert (seen.attrs["error_samples"], held.attrs["error_samples"]) == (
+        "rows of the inputs", "held out",
+    )  # fmt: skip
+    assert seen["generalization_error"].attrs["long_name"] == "error on rows that are learned from"
+    assert held["generalization_error"].attrs["long_name"] == "generalization error"
+    np.testing.assert_array_equal(seen["overlap"], held["overlap"])
+    assert (seen["generalization_error"] != held["generalization_error"]).any()
+    fresh = simulate(inputs=lambda g, m, n: g.standard_normal((m, n)))
+    assert fresh.attrs["error_samples"] == "fresh"
+    assert "error_samples" not in simulate().attrs
+    for wrong in (rows[:, :-1], [[np.nan] * N]):
+        with pytest.raises(InvalidSetup, match="test_inputs"):
+            simulate(inputs=rows, test_inputs=wrong)
+    with pytest.raises(InvalidSetup, match="test_inputs"):
+        simulate(test_inputs=rows)

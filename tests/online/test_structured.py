@@ -375,3 +375,20 @@ def test_refused(levels, changed, words):
 def test_a_training_set_has_no_blocks():
     with pytest.raises(InvalidSetup, match="start: expected an overlap and a length"):
         sbn.offline.train(SETUP, 0.5, [1.0], dimension=20, epochs=1, start=BY_BLOCKS)
+
+
+def test_correlation_of_fields_and_overlap_of_weights_are_two():
+    """Where blocks differ, so do the cosines of fields and of weights, by ρ_i and Q_i."""
+    inputs = sbn.Spectrum([2, 0.5], fractions=[0.5, 0.5])
+    setup, start = sbn.TeacherStudent("linear", "weight", 4), sbn.OrderParameters(overlap=0.1)
+    run = sbn.macroscopic(setup, 0.5, [0.0, 1.0], start, inputs=inputs).isel(time=-1)
+    rho, q = run["block_student_teacher"].values[0], run["block_student_student"].values[0]
+    eigenvalues, teacher = run["block_eigenvalue"].values, run["block_teacher"].values
+    weights = rho.sum() / np.sqrt(q.sum() * teacher.sum())
+    fields = (eigenvalues * rho).sum() / np.sqrt(
+        (eigenvalues * q).sum() * (eigenvalues * teacher).sum()
+    )
+    np.testing.assert_allclose(run["weight_overlap"], weights)
+    np.testing.assert_allclose(run["overlap"], fields)
+    assert abs(weights - fields) > 0.01
+    assert run["overlap"].attrs["long_name"] == "correlation of the fields"

@@ -11,6 +11,7 @@ import statmech_bn as sbn
 from statmech_bn.averages.chebyshev import four_averages
 from statmech_bn.averages.choice import field_average_function
 from statmech_bn.codegen import numba_vector_function
+from statmech_bn.interrupts import Watch
 from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.derivatives import compiled_flow, flow_function
 from statmech_bn.online.flow.rosenbrock import (
@@ -200,6 +201,7 @@ def test_the_kernel_reports_how_a_trajectory_ended():
         flow.derivatives, flow.of_length, flow.kinked, flow.table, flow.lengths, flow.lower,
         flow.upper, flow.tail, np.array([[0.5, 0.5], [50.0, 50.0]]), np.array([0.2, 0.0, 1.0]),
         np.array([0.0, 5.0]), np.ones((1, 1)), np.array([5.0]), 10.0, states, ended, reached,
+        Watch(np.zeros(1, bool), np.zeros(1)),
     )  # fmt: skip
     assert ended.tolist() == [FINISHED, DIVERGED]
     assert reached[0] == 5.0

@@ -143,7 +143,7 @@ def test_missing_stores_are_made_by_the_quick_preset(monkeypatch, tmp_path):
     make_missing(tmp_path)
     [command] = ran
     assert [command[1].name, *command[2:4]] == ["late_time.py", "--preset", "quick"]
-    assert tmp_path / "late_time.zarr" in command
+    assert tmp_path / "quick" / "late_time.zarr" in command
 
 
 @pytest.mark.parametrize(

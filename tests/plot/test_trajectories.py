@@ -6,6 +6,8 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import statmech_bn as sbn
 
@@ -184,3 +186,49 @@ def test_bad_arguments_are_named(weight):
         sbn.plot.trajectories(theory, points=0)
     with pytest.raises(invalid, match=r"level: .*macroscopic"):
         sbn.plot.trajectories(theory.drop_attrs())
+
+
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_results_that_do_not_belong_together_are_named(weight, none):
+    assert not any("differ" in text for text in legend_of(sbn.plot.trajectories(*weight)))
+    with pytest.warns(sbn.errors.FigureWarning, match="differ in normalization:"):
+        figure = sbn.plot.trajectories(weight[0], none[1], variables=["overlap"])
+    assert legend_of(figure)[-1] == "they differ in\nnormalization"
+    with pytest.warns(sbn.errors.FigureWarning, match="normalization"):
+        sbn.plot.final_error({"": {"": [weight[0], none[1]]}})
+    structured = sbn.macroscopic(
+        WEIGHT, RATES, [0, 1], START, inputs=sbn.Spectrum([2, 0.5], fractions=[0.5, 0.5])
+    )
+    with pytest.warns(sbn.errors.FigureWarning, match="differ in inputs:"):
+        sbn.plot.trajectories(structured, weight[1], variables=["overlap"])
+    sbn.plot.final_error({"": {"one": [weight[0]], "another": [none[1]]}})
+
+
+def test_rates_are_sorted_and_not_all_are_named():
+    rates = np.geomspace(0.1, 1.0, 25)[np.random.default_rng(0).permutation(25)]
+    theory = sbn.macroscopic(WEIGHT, rates, [0.0, 1.0, 2.0], START)
+    figure = sbn.plot.final_error({"": {"": [theory]}})
+    drawn = figure.axes[0].lines[0].get_xdata()
+    assert (np.diff(drawn) > 0).all()
+    named = legend_of(sbn.plot.trajectories(theory, variables=["overlap"]))
+    assert [named[0], named[11]] == ["0.1", "1"]
+    assert len(named) == 12 + 2
+
+
+def test_one_time_and_a_node_of_a_tree_are_refused(weight):
+    with pytest.raises(sbn.errors.InvalidSetup, match=r"two times.*final_error"):
+        sbn.plot.trajectories(weight[0].isel(time=[-1]))
+    with pytest.raises(sbn.errors.InvalidSetup, match=r"to_dataset\(\)"):
+        sbn.plot.trajectories(xr.DataTree(weight[0]))
+
+
+def test_short_logarithmic_axes_have_plain_ticks(weight):
+    figure = sbn.plot.final_error({"": {"": [weight[0].isel(learning_rate=[0, 1])]}})
+    figure.axes[0].set_xlim(15, 250)
+    FigureCanvasAgg(figure).draw()
+    named = [tick.label1.get_text() for tick in figure.axes[0].xaxis.minorTicks]
+    assert r"$\mathdefault{20}$" in named
+    assert not any("times" in text for text in named)

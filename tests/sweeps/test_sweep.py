@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import sys
+import time
 from concurrent.futures import Executor
 from functools import partial
 
@@ -17,10 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import statmech_bn as sbn
+from statmech_bn import compile_cache
 from statmech_bn.errors import InvalidSetup, InvalidStore, SweepStopped
 from statmech_bn.sweeps import point_seed, run
 from statmech_bn.sweeps.description import canonical
-from statmech_bn.sweeps.grid import Chunks
+from statmech_bn.sweeps.grid import Chunks, Grid
+from statmech_bn.sweeps.points import Study
 from statmech_bn.sweeps.store import Store
 
 GRID = studies.GRID
@@ -352,3 +356,32 @@ def test_chunks_cover_a_grid_once(shape, points):
 def test_seed_does_not_depend_on_the_order_of_axes(point):
     assert point_seed(0, point) == point_seed(0, dict(reversed(point.items())))
     assert point_seed(0, point) != point_seed(1, point)
+
+
+def test_a_plan_is_right_within_a_factor_of_two(monkeypatch):
+    """The first point also compiles, which the others do not: it is not counted."""
+    spent = []
+
+    def slow(a):
+        if not spent:
+            time.sleep(0.3)
+            compile_cache.notice.seconds += 0.3
+        spent.append(0.01 + 0.02 * (a > 50))
+        time.sleep(spent[-1])
+        return xr.Dataset({"x": 1.0 * a})
+
+    module = sys.modules["statmech_bn.sweeps.plan"]
+    monkeypatch.setattr(module, "checked", _unchecked)
+    found = sbn.sweeps.plan(slow, {"a": list(range(100))}, workers=1)
+    assert len(spent) <= 9
+    assert 1.0 < found.seconds < 4.0  # 2 s
+    spent.clear()
+    monkeypatch.setattr(module, "ENOUGH", 0.2)
+    found = sbn.sweeps.plan(slow, {"a": list(range(100))}, workers=1)
+    assert len(spent) == 1
+    assert found.seconds_per_point < 0.1
+
+
+def _unchecked(function, grid, seed, chunk_points):
+    axes = Grid.of(grid)
+    return axes, Study(function, axes.names), {}

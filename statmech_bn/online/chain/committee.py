@@ -32,6 +32,7 @@ import numpy as np
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.codegen import numba_table_function, stable
+from statmech_bn.interrupts import Watch
 from statmech_bn.online.arguments import Run
 from statmech_bn.online.chain.committee_step import simulate
 from statmech_bn.online.chain.shares import in_shares
@@ -212,6 +213,7 @@ def simulate_committee(
     seed: int,
     schedule: Pieces,
     threads: int,
+    progress: bool | None = False,
 ) -> Records:
     """Simulate all chains in threads.
 
@@ -225,6 +227,8 @@ def simulate_committee(
     schedule : tuple of ndarray
         Factors of the learning rates.
     threads : int
+    progress : bool, optional
+        Whether to show a bar; None is on a terminal alone.
 
     Returns
     -------
@@ -236,7 +240,7 @@ def simulate_committee(
     committee = Committee.of(setup, start, run)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
 
-    def some_replicas(indices: np.ndarray) -> Records:
+    def some_replicas(indices: np.ndarray, watch: Watch) -> Records:
         units = setup.student_units, setup.teacher_units
         records = Records.empty(indices.size, learners, steps.size, *units)
         room = Drawn.room(setup), Student.room(setup)
@@ -244,8 +248,8 @@ def simulate_committee(
         for place, index in enumerate(indices.tolist()):
             generator.bit_generator.state = stream(seed, 1, index).bit_generator.state
             part = records.of_replica(place)
-            simulate(generator, signals, problem, pace, committee, steps, *room, part)
+            simulate(generator, signals, problem, pace, committee, steps, watch, *room, part)
         return records
 
-    found = zip(*in_shares(some_replicas, replicas, threads), strict=True)
-    return Records(*(np.concatenate(parts).swapaxes(0, 1) for parts in found))
+    found = in_shares(some_replicas, replicas, float(steps[-1]), threads, progress)
+    return Records(*(np.concatenate(parts).swapaxes(0, 1) for parts in zip(*found, strict=True)))

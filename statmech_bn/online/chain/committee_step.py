@@ -20,7 +20,9 @@ PHI, OUTPUT, SLOPE = range(3)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def simulate(generator, signals, problem, pace, committee, record_steps, drawn, student, records):
+def simulate(
+    generator, signals, problem, pace, committee, record_steps, watch, drawn, student, records
+):
     """Run one replica for all learning rates; fills the records."""
     learners, dimension = pace.learning_rate.size, problem.dimension
     units, directions = committee.first.shape
@@ -31,6 +33,9 @@ def simulate(generator, signals, problem, pace, committee, record_steps, drawn, 
     tempo, unchanged, step = 0.0, 0.0, 0
     for recorded in range(record_steps.size):
         while step < record_steps[recorded]:
+            if watch.stop[0]:
+                return
+            watch.done[0] += 1.0
             draw(generator, signals, problem, committee, drawn)
             if step >= unchanged:
                 factor, unchanged = value_at_step(pace.edges, pace.factors, step, dimension)

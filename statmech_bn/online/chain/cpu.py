@@ -12,6 +12,7 @@ import numpy as np
 
 from statmech_bn.codegen import numba_inline_function
 from statmech_bn.compile_cache import numba
+from statmech_bn.interrupts import Watch
 from statmech_bn.normalization.compiled import grown
 from statmech_bn.online.arguments import LARGEST_LENGTH, Run
 from statmech_bn.online.chain.samples import draw, error_function, respond
@@ -46,6 +47,7 @@ def simulate_on_processor(
     seed: int,
     schedule: Pieces,
     threads: int,
+    progress: bool | None = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Simulate all chains in threads.
 
@@ -61,22 +63,22 @@ def simulate_on_processor(
     origin = Origin(start.overlap, start.length, start.gamma)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
 
-    def some_replicas(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def some_replicas(indices: np.ndarray, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
         states = np.full((len(indices), 3, learners, steps.size), np.inf)
         diverged_at = np.full((len(indices), learners), np.nan)
         generator = stream(seed, 1, 0)  # one for all: compiled code is slow to take a new one
         for index, *found in zip(indices, states, diverged_at, strict=True):
             generator.bit_generator.state = stream(seed, 1, index).bit_generator.state
-            simulate(generator, signal, problem, pace, origin, steps, *found)
+            simulate(generator, signal, problem, pace, origin, steps, watch, *found)
         return states, diverged_at
 
-    found = zip(*in_shares(some_replicas, replicas, threads), strict=True)
-    states, diverged_at = map(np.concatenate, found)
+    found = in_shares(some_replicas, replicas, float(steps[-1]), threads, progress)
+    states, diverged_at = map(np.concatenate, zip(*found, strict=True))
     return np.moveaxis(states, 0, 2), diverged_at.T
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def simulate(generator, signal, problem, pace, origin, record_steps, states, diverged_at):
+def simulate(generator, signal, problem, pace, origin, record_steps, watch, states, diverged_at):
     """Run one replica for all learning rates; fills `states` (3, learners, times)."""
     dimension, learners = problem.dimension, pace.learning_rate.size
     rho = np.full(learners, origin.overlap * origin.length)
@@ -87,6 +89,9 @@ def simulate(generator, signal, problem, pace, origin, record_steps, states, div
     tempo, unchanged, step = 0.0, 0.0, 0
     for recorded in range(record_steps.size):
         while step < record_steps[recorded]:
+            if watch.stop[0]:
+                return
+            watch.done[0] += 1.0
             draw(generator, problem, table, narrowing)
             rest = 2.0 * generator.standard_gamma(0.5 * (dimension - 2.0))
             if step >= unchanged:

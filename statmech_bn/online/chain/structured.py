@@ -8,12 +8,12 @@ of which a block of N_i components shows N(0, 1) along the teacher and χ(N_i−
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from statmech_bn.errors import invalid
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import COST, Run, check_work
 from statmech_bn.online.chain.blocks import Components, Students, learn
 from statmech_bn.online.chain.samples import error_function
@@ -23,6 +23,9 @@ from statmech_bn.online.start import directions
 from statmech_bn.random.streams import stream
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+PIECE = 2**24
+"""So many numbers are computed between two looks at Ctrl-C, which takes a tenth of a second."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def simulate(
     size: tuple[int, int, int, int],
     key: tuple[int, int],
     threads: int,
+    progress: bool | None = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Run all replicas.
 
@@ -131,6 +135,7 @@ def simulate(
     key : tuple of int
         The seed and the level's part of the keys of random streams.
     threads : int
+    progress : bool or None
 
     Returns
     -------
@@ -154,22 +159,26 @@ def simulate(
     q, scale = np.full_like(rho, np.inf), np.full(rho.shape[:3], np.inf)
     diverged_at = np.full((learners, replicas), np.nan)
 
-    def one(index: int) -> None:
+    longest = max(1, int(PIECE / ((setup.batch_size + components) * (1 + learners))))
+
+    def one(index: int, watch: Watch) -> None:
         seed, level = key
         chain, samples = chain_of(stream(seed, level, index, 0)), stream(seed, level, index, 1)
         teacher, done = chain.components.teacher, 0
         students = Students.at(chain.components, chain.first, gamma, learners)
         for recorded, target in enumerate(steps.tolist()):
-            learn(samples, signal, problem, pace, chain.components, students, done, target)
-            done = target
+            while done < target:
+                until = min(done + longest, target)
+                learn(samples, signal, problem, pace, chain.components, students, done, until)
+                watch.done[0] = done = until
             for k in np.flatnonzero(np.isnan(students.diverged_at)).tolist():
                 rho[k, index, recorded] = _sums(chain.block, students.weights[k] * teacher, blocks)
                 q[k, index, recorded] = _sums(chain.block, students.weights[k] ** 2, blocks)
                 scale[k, index, recorded] = students.scale[k]
         diverged_at[:, index] = students.diverged_at
 
-    with ThreadPoolExecutor(min(threads, replicas)) as pool:
-        list(pool.map(one, range(replicas)))
+    total = float(replicas) * float(steps[-1])
+    in_threads(one, range(replicas), threads, total, progress, "replicas")
     return rho, q, scale, diverged_at
 
 

@@ -88,7 +88,17 @@ def set_rates(point, learning_rate, factor):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def trajectory(
-    system, point, kinked, learning_rate, start, edges, factors, time, largest_log_length, states
+    system,
+    point,
+    kinked,
+    learning_rate,
+    start,
+    edges,
+    factors,
+    time,
+    largest_log_length,
+    states,
+    stop,
 ):
     """Fill `states` (3, times) as far as it goes; returns how it ended and when."""
     known = np.full(2, np.nan)
@@ -105,6 +115,8 @@ def trajectory(
         varies = np.any(factors[piece, 1:] != 0.0)
         accepted = True
         while now < end:
+            if stop[0]:
+                return STOPPED, now
             factor = value_on(edges, factors, piece, now)
             set_rates(point, learning_rate, factor)
             if accepted:
@@ -210,6 +222,7 @@ def integrate(
     states,
     ended,
     reached,
+    watch,
 ):
     """Fill `states` (trajectories, 3, times), how each trajectory ended, and when.
 
@@ -230,4 +243,6 @@ def integrate(
             time,
             largest_log_length,
             states[k],
+            watch.stop,
         )
+        watch.done[0] += 1.0

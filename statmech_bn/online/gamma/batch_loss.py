@@ -13,7 +13,6 @@ them, and the γ at which the loss is least, are less noisy than the loss itself
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.random.streams import stream
 from statmech_bn.symbolic.gamma_decay import PARTS
 
@@ -100,7 +100,7 @@ def batch_loss(
     value_and_slope = numba_array_function([g.expression, g.derivative], z)
     seed = integer("seed", seed, 0)
 
-    def one_replica(index: int) -> np.ndarray:
+    def one_replica(index: int, _: Watch) -> np.ndarray:
         generator, rest = (stream(seed, 4, index, part) for part in range(2))
         sums = np.zeros((2, scales.size))
         for first in range(0, batches, max(1, BLOCK // size)):
@@ -114,8 +114,8 @@ def batch_loss(
             add_losses(value_and_slope, PARTS.index(part), u, teacher, scales, sums)
         return sums / (batches * size)
 
-    with ThreadPoolExecutor(threads) as pool:
-        loss, slope = np.stack(list(pool.map(one_replica, range(replicas))), axis=2)
+    found = in_threads(one_replica, range(replicas), threads)
+    loss, slope = np.stack(found, axis=2)
     dims = ("gamma", "replica")
     return describe(
         xr.Dataset(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.network.step import Learners, Samples, Task, learn
 from statmech_bn.online.network.world import Plan
 from statmech_bn.online.problem import Pace, Problem
@@ -15,15 +15,19 @@ from statmech_bn.random.streams import stream
 
 BLOCK_SIZE = 131_072
 """Numbers of one block of drawn samples, or of labels' noise."""
+PIECE = 2**24
+"""So many numbers are drawn between two looks at Ctrl-C, which takes a tenth of a second."""
 
 
-def learn_in_threads(plan: Plan, replicas: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def learn_in_threads(
+    plan: Plan, replicas: int, threads: int, progress: bool | None = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Run all replicas; returns states (4, learners, replicas, times) and times of divergence."""
-    with (
-        _libraries().limit(limits=1, user_api="blas"),  # replicas are the parallelism
-        ThreadPoolExecutor(min(threads, replicas)) as pool,
-    ):
-        results = list(pool.map(partial(_replica, plan), range(replicas)))
+    total = float(replicas) * float(plan.run.record_steps(plan.world.dimension)[-1])
+    with _libraries().limit(limits=1, user_api="blas"):  # replicas are the parallelism
+        results = in_threads(
+            partial(_replica, plan), range(replicas), threads, total, progress, "microscopic"
+        )
     states, diverged_at = zip(*results, strict=True)
     return np.stack(states, axis=2), np.stack(diverged_at, axis=1)
 
@@ -34,7 +38,7 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
+def _replica(plan: Plan, index: int, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
     """Run all learning rates of one replica; returns states (4, learners, times), diverged_at."""
     setup, start, run, world, dtype = plan.setup, plan.start, plan.run, plan.world, plan.dtype
     origin, samples, labels = (stream(plan.seed, 2, index, part) for part in range(3))
@@ -50,6 +54,7 @@ def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
     states = np.full((4, learners, steps.size), np.inf)
     gaussian = world.inputs is None
     longest = max(1, BLOCK_SIZE // (setup.batch_size * (1 if gaussian else dimension)))
+    longest = max(1, min(longest, PIECE // (setup.batch_size * dimension * learners)))
     block = np.empty((1, setup.batch_size, dimension), dtype)
     done = 0
     for index_of_time, target in enumerate(steps):
@@ -61,7 +66,7 @@ def _replica(plan: Plan, index: int) -> tuple[np.ndarray, np.ndarray]:
             if world.inputs is not None:
                 block = world.draw(samples, done, *shape).astype(dtype)
             learn(samples, Samples(not gaussian, block, noise), problem, pace, task, students, done)
-            done += shape[0]
+            watch.done[0] = done = done + shape[0]
         alive = np.isnan(diverged_at)
         measured = weights[alive].astype(float)
         norms = np.linalg.norm(measured, axis=1)

@@ -60,18 +60,20 @@ class World:
         inputs: Inputs | None,
         teacher: np.ndarray | None,
         seed: int,
+        test: np.ndarray | None = None,
     ) -> World:
         """Compile the activation, and draw what is needed of inputs that are not Gaussian."""
         g = setup.activation
         mean: np.ndarray = np.empty(0)
         covariance: np.ndarray = np.empty((0, 0))
-        test = np.empty((0, dimension))
-        if inputs is not None:
-            test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension, "the test samples")
-            if setup.normalizer.by_covariance:
-                mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
-                if covariance.ndim == 1:
-                    covariance = np.diag(covariance)
+        if test is None:
+            test = np.empty((0, dimension))
+            if inputs is not None:
+                test = inputs.draw(stream(seed, 3, 0), TEST_SAMPLES, dimension, "the test samples")
+        if inputs is not None and setup.normalizer.by_covariance:
+            mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
+            if covariance.ndim == 1:
+                covariance = np.diag(covariance)
         return cls(
             numba_array_function([g.expression], z),
             numba_array_function([g.expression, g.derivative], z),

@@ -23,7 +23,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn import symbolic as s
-from statmech_bn.checks import array, integer, positive, real
+from statmech_bn.checks import array, instance, integer, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid

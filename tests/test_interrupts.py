@@ -1,0 +1,125 @@
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from statmech_bn.errors import InvalidSetup
+from statmech_bn.interrupts import bar, in_threads, stop_all, working
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import interrupted
+
+PATIENCE = 10.0
+"""A loaded machine may be slow to deliver what takes a tenth of a second on an idle one."""
+
+
+def test_every_computation_ends_at_the_signal():
+    command = [sys.executable, Path(__file__).with_name("interrupted.py")]
+    took, told = {}, {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            for line in child.stdout:
+                word, name, *rest = line.split()
+                if word == "begin":
+                    time.sleep(0.3)
+                    sent = time.monotonic()
+                    os.kill(child.pid, signal.SIGINT)
+                    limit = threading.Timer(PATIENCE, child.kill)
+                    limit.start()
+                else:
+                    limit.cancel()
+                    assert word == "ended", line
+                    took[name], told[name] = time.monotonic() - sent, " ".join(rest)
+        finally:
+            child.kill()
+    assert list(took) == list(interrupted.CASES)
+    assert max(took.values()) < PATIENCE, took
+    assert "No point is finished" in told.pop("sweep")
+    told.pop("pool")  # the pool is the user's, and so is the message
+    assert all("Nothing of this call is kept" in text for text in told.values())
+
+
+def test_tasks_keep_their_order_and_count():
+    seen = []
+
+    def task(number, watch):
+        watch.done[0] = 1.0
+        seen.append(threading.get_ident())
+        return number**2
+
+    assert in_threads(task, range(20), 3) == [n**2 for n in range(20)]
+    assert threading.get_ident() not in seen
+
+
+def test_the_first_failure_ends_the_others():
+    begun = []
+
+    def task(number, watch):
+        begun.append(number)
+        if number == 0:
+            raise ValueError("zero")
+        while not watch.stop[0]:
+            time.sleep(1e-3)
+
+    with pytest.raises(ValueError, match="zero"):
+        in_threads(task, range(100), 2)
+    assert len(begun) <= 3
+
+
+def test_python_code_in_a_thread_is_interrupted():
+    def task(number, watch):
+        threading.Timer(0.2, stop_all).start()
+        while True:
+            time.sleep(1e-3)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(task, [0], 1)
+
+
+def test_a_worker_computes_in_its_own_thread():
+    with working() as stop:
+        assert in_threads(lambda task, watch: threading.get_ident(), [0], 4) == [
+            threading.get_ident()
+        ]
+        stop[0] = True
+        with pytest.raises(KeyboardInterrupt):
+            in_threads(lambda task, watch: None, [0], 1)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("progress", [True, False, None])
+def test_a_bar_is_for_terminals(monkeypatch, terminal, progress):
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("statmech_bn.interrupts.DELAY", 0)
+
+    def task(number, watch):
+        with bar(10, "inner", "steps", progress) as show:
+            show(5)
+        watch.done[0] = 5.0
+
+    in_threads(task, range(2), 1, 10.0, progress, "outer")
+    expected = terminal if progress is None else progress
+    assert ("outer" in stream.getvalue()) == expected
+    assert "inner" not in stream.getvalue()
+    with pytest.raises(InvalidSetup, match="progress"), bar(1, "", "", "yes"):
+        pass
+
+
+def test_results_are_those_of_a_run_without_a_bar():
+    runs = [
+        interrupted.sbn.mesoscopic(
+            interrupted.SETUP, 1.0, [0, 1], interrupted.START, 50, replicas=3, progress=progress
+        )
+        for progress in (True, False)
+    ]
+    assert np.array_equal(runs[0].overlap, runs[1].overlap)
