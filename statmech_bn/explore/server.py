@@ -79,7 +79,7 @@ class _Download(RequestHandler):
         self.finish(content)
 
 
-def server(port: int, worker: Worker) -> BaseServer:
+def server(port: int, worker: Worker) -> tuple[BaseServer, int]:
     """Make a server of the page, in the running event loop.
 
     Parameters
@@ -87,6 +87,11 @@ def server(port: int, worker: Worker) -> BaseServer:
     port : int
         0 for one that is free.
     worker : Worker
+
+    Returns
+    -------
+    server : bokeh.server.server.BaseServer
+    port : int
     """
     sockets, port = bind_sockets(ADDRESS, port)
     hosts = {f"{ADDRESS}:{port}", f"localhost:{port}"}
@@ -99,9 +104,7 @@ def server(port: int, worker: Worker) -> BaseServer:
     )  # fmt: skip
     http = HTTPServer(tornado)
     http.add_sockets(sockets)
-    found = BaseServer(IOLoop.current(), tornado, http)
-    found._address, found._port = ADDRESS, port
-    return found
+    return BaseServer(IOLoop.current(), tornado, http), port
 
 
 def serve(port: int, browser: bool) -> None:
@@ -109,9 +112,9 @@ def serve(port: int, browser: bool) -> None:
 
     async def main() -> None:
         worker = Worker()
-        running = server(port, worker)
+        running, chosen = server(port, worker)
         running.start()
-        address = f"http://{ADDRESS}:{running._port}/"
+        address = f"http://{ADDRESS}:{chosen}/"
         print(f"The explorer is at {address} (end it with Ctrl-C).", flush=True)
         if browser:
             webbrowser.open(address)

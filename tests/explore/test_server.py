@@ -3,6 +3,8 @@
 import http.client
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,10 +20,10 @@ SMALL = State("linear", ("weight",), duration=1.0)
 
 def get(address, path="/", **headers):
     place = urlsplit(address)
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=120)
-    connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    with closing(http.client.HTTPConnection("127.0.0.1", place.port, timeout=120)) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 def test_the_page_is_there_and_needs_no_other_place(explorer):
@@ -58,10 +60,10 @@ def test_a_websocket_comes_from_the_page(explorer, origin, status):
         "Sec-WebSocket-Protocol": f"bokeh, {token}", "Origin": origin or explorer.rstrip("/"),
     }  # fmt: skip
     place = urlsplit(explorer)
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
-    connection.request("GET", "/ws", headers=headers)
-    assert connection.getresponse().status == status
-    connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)) as connection:
+        connection.request("GET", "/ws", headers=headers)
+        with connection.getresponse() as answer:
+            assert answer.status == status
 
 
 def test_a_download_is_what_the_address_says(explorer, tmp_path):
@@ -82,11 +84,12 @@ def test_a_bad_download_is_refused(explorer):
         assert get(explorer, path)[0] == 404
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux lists its sockets")
 def test_it_listens_on_this_machine_alone(explorer):
     port = urlsplit(explorer).port
     listening = [
         line.split()[1]
-        for line in open("/proc/net/tcp").read().splitlines()[1:]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
         if line.split()[3] == "0A"
     ]
     assert [place for place in listening if place.endswith(f":{port:04X}")] == [
