@@ -52,7 +52,7 @@ from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.printed import fit
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
-from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
+from statmech_bn.plot.trajectories import VARIABLES, final_error, students, trajectories
 
 __all__ = [
     "Panel",
@@ -98,6 +98,7 @@ __all__ = [
     "step_growth",
     "step_moments",
     "step_noise",
+    "students",
     "training_gain",
     "trajectories",
 ]

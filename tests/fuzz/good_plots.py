@@ -236,6 +236,9 @@ PLOTS = {
             )
         }
     },
+    "plot.students": lambda: {
+        "results": {"a": [run(), run("mesoscopic")]}, "variables": ["overlap"], "points": 2,
+    },
     "plot.training_gain": lambda: {
         "panels": {"a": {"b": table(accuracy="gain replica")["accuracy"]}}
     },
