@@ -27,6 +27,7 @@ NAMES = {
     "effective_gamma_decay",
     "errors",
     "geometry",
+    "inference",
     "layers",
     "loss_minimum",
     "macroscopic",

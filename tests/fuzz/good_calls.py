@@ -59,6 +59,21 @@ GOOD = METHODS | PLOTS | {
             sbn.TeacherStudent(batch_size=4), 0.5, [0, 0.5], sbn.OrderParameters()
         )
     },
+    "inference.first_order_gap": lambda: {
+        "activation": "linear", "gamma": 0.9, "overlap": 0.8, "own_weight": 1.0, "scale": 1.25,
+    },
+    "inference.inference_field": lambda: {"field": [0.0, 1.0], "own_weight": 0.1},
+    "inference.inference_loss": lambda: {
+        "activation": "linear", "gamma": 0.9, "overlap": 0.8, "own_weight": 0.1,
+    },
+    "inference.nearest_inference": lambda: {"batch_size": 8},
+    "inference.running_average_excess": lambda: {
+        "activation": "linear", "batch_size": 8, "momentum": 0.1, "gamma": 0.9, "overlap": 0.8,
+    },
+    "inference.training_loss": lambda: {
+        "activation": "linear", "batch_size": 8, "gamma": 0.9, "overlap": 0.8,
+    },
+    "inference.training_mean": lambda: {"field": [0.0, 1.0], "batch_size": 8},
     "loss_minimum": lambda: {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
     },
@@ -275,6 +290,7 @@ GOOD = METHODS | PLOTS | {
     },
     "sweeps.point_seed": lambda: {"seed": 0, "point": {"learning_rate": 1.0}},
     "normalization.normalization": lambda: {"description": "ghost(4)"},
+    "symbolic.own_weight": lambda: {"order": 1},
     "symbolic.gradient_multiplier": lambda: {
         "activation": "linear", "normalization": "batch", "batch_size": 8
     },
