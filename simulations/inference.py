@@ -45,7 +45,7 @@ MOMENTA = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 RUNNING_SIZE = 16
 GROWTHS = (0.0, 0.002)
 """Growth of ln Q per step, behind which the running variance lags."""
-LEARNING = {"learning_rate": 1.0, "time": [40.0], "dimension": 200}
+LEARNING: dict[str, Any] = {"learning_rate": 1.0, "time": [40.0], "dimension": 200}
 START = sbn.OrderParameters(overlap=0.3, gamma=0.8)
 WORDS = {
     "field": ("field", "$u$"),

@@ -30,7 +30,7 @@ if _TYPE_CHECKING:
     from statmech_bn.dataset import open_dataset as open
     from statmech_bn.dataset import save
     from statmech_bn.measurement import measure
-    from statmech_bn.online import rates, schedules
+    from statmech_bn.online import momentum, rates, schedules
     from statmech_bn.online.gamma.batch_loss import batch_loss, loss_minimum
     from statmech_bn.online.gamma.effective_decay import effective_gamma_decay
     from statmech_bn.online.gamma.stationary import stationary_gamma
@@ -64,6 +64,7 @@ _PLACES = {
     "measure": "measurement:measure",
     "mesoscopic": "online.mesoscopic:mesoscopic",
     "microscopic": "online.microscopic:microscopic",
+    "momentum": "online.momentum",
     "networks": "networks",
     "offline": "offline",
     "open": "dataset:open_dataset",
@@ -100,6 +101,7 @@ __all__ = [
     "measure",
     "mesoscopic",
     "microscopic",
+    "momentum",
     "offline",
     "open",
     "plot",

@@ -34,6 +34,7 @@ NAMES = {
     "measure",
     "mesoscopic",
     "microscopic",
+    "momentum",
     "offline",
     "open",
     "plot",

@@ -88,6 +88,17 @@ GOOD = METHODS | PLOTS | {
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
         teacher=None, workers=1, schedule=None,
     ),
+    "online.momentum.equilibrium_angle": lambda: {
+        "learning_rate": 0.1, "weight_decay": 0.1, "momentum": 0.5, "dimension": 10,
+    },
+    "online.momentum.growth_for_decay": lambda: {
+        "learning_rate": 0.1, "weight_decay": 0.1, "momentum": 0.5, "dimension": 10,
+    },
+    "online.momentum.heavy_ball": lambda: {
+        **level(dimension=4, replicas=1, seed=0, gamma_learning_rate=None),
+        "learning_rate": 0.3, "momentum": 0.5, "level": "mesoscopic", "gamma_momentum": None,
+        "growth": 1.0, "velocity": 0.0,
+    },
     "open": lambda: {"path": sbn.save(run(), "store.zarr")},
     "save": lambda: {"dataset": run(), "path": "store.zarr"},
     "stationary_gamma": lambda: {
