@@ -141,6 +141,7 @@ DESCRIPTIONS = {
     "divergence_per_sample": ("divergence per sample", r"$\eta_\infty / M$", "1"),
     "activation": ("activation", "", "1"),
     "decay_product": ("rate times decay", r"$\eta\lambda$", "1"),
+    "angle": ("angle of a step", r"$\theta$", "1"),
     "correction": ("next order of the misalignment", "", "1"),
     "eigenvalue": ("eigenvalue of the Jacobian", r"$\lambda_J$", "N / steps"),
 }
