@@ -129,12 +129,12 @@ def macroscopic(
     if is_committee(setup, start):
         if inputs is not None:
             raise invalid("inputs", "None for committees, whose inputs are isotropic", inputs)
-        *found, error = integrate_committee(setup, start, run, factors, threads)
-        result = committee_dataset(setup, run, *found, attributes)
-        return describe(result.assign(averages_error=(("learning_rate", "time"), error)))
+        several = integrate_committee(setup, start, run, factors, threads)
+        result = committee_dataset(setup, run, *several[:-1], attributes)
+        return describe(result.assign(averages_error=(("learning_rate", "time"), several.error)))
     if inputs is not None:
         found = integrate_blocks(setup, inputs, start, run, factors)
-        return structured_dataset(setup, inputs, run, *found, attributes)
+        return structured_dataset(setup, inputs, run, *found, attributes=attributes)
     states, diverged_at = _integrate(setup, start, run, factors, threads, progress)
     overlap, log_length, gamma = np.moveaxis(states, 1, 0)
     overlap, length = np.clip(overlap, -1, 1), np.exp(log_length)

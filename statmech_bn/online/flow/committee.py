@@ -8,7 +8,6 @@ that the flow of a smooth unit is smooth.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from statmech_bn.averages.committee import committee_averages
 from statmech_bn.averages.committee_closed import closed_averages, make_room
 from statmech_bn.errors import NoClosedForm, NotConverged, invalid
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run
 from statmech_bn.online.flow.committee_rates import (
     Averages,
@@ -153,18 +153,19 @@ def integrate_committee(
     second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
     rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
 
-    def one(learner: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    def one(learner: np.ndarray, _watch: Watch) -> tuple[np.ndarray, float, np.ndarray]:
         flow = CommitteeFlow(setup, largest)
         if flow.system is not None:
             states, diverged_at = _compiled(flow.system, learner, first, run.time, schedule)
             return states, diverged_at, np.zeros(run.time.size)
         return _sampled(flow, learner, first, run.time, schedule)
 
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(one, rates))
+    found = in_threads(one, list(rates), threads)
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
-    parts = unpack(np.moveaxis(states, 1, -1), setup.student_units, setup.teacher_units)
-    return Found(*parts, diverged_at, error)
+    overlaps, products, scales, readouts = unpack(
+        np.moveaxis(states, 1, -1), setup.student_units, setup.teacher_units
+    )
+    return Found(overlaps, products, scales, readouts, diverged_at, error)
 
 
 def _compiled(
