@@ -20,7 +20,7 @@ from statmech_bn.arrays import namespace
 
 ALL = (
     "levels", "structured", "learning_rates", "trajectories", "offline", "cores", "startup",
-    "memory", "sweep",
+    "memory", "explorer", "sweep",
 )  # fmt: skip
 GPU = ("gpu", "offline", "learning_rates", "levels")
 """Those that a GPU has a part in, what matters most first."""

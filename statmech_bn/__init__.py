@@ -18,6 +18,7 @@ if _TYPE_CHECKING:
         depth,
         errors,
         geometry,
+        inference,
         layers,
         offline,
         plot,
@@ -29,7 +30,7 @@ if _TYPE_CHECKING:
     from statmech_bn.dataset import open_dataset as open
     from statmech_bn.dataset import save
     from statmech_bn.measurement import measure
-    from statmech_bn.online import rates, schedules
+    from statmech_bn.online import momentum, rates, schedules
     from statmech_bn.online.gamma.batch_loss import batch_loss, loss_minimum
     from statmech_bn.online.gamma.effective_decay import effective_gamma_decay
     from statmech_bn.online.gamma.stationary import stationary_gamma
@@ -56,12 +57,14 @@ _PLACES = {
     "effective_gamma_decay": "online.gamma.effective_decay:effective_gamma_decay",
     "errors": "errors",
     "geometry": "geometry",
+    "inference": "inference",
     "layers": "layers",
     "loss_minimum": "online.gamma.batch_loss:loss_minimum",
     "macroscopic": "online.macroscopic:macroscopic",
     "measure": "measurement:measure",
     "mesoscopic": "online.mesoscopic:mesoscopic",
     "microscopic": "online.microscopic:microscopic",
+    "momentum": "online.momentum",
     "networks": "networks",
     "offline": "offline",
     "open": "dataset:open_dataset",
@@ -91,12 +94,14 @@ __all__ = [
     "effective_gamma_decay",
     "errors",
     "geometry",
+    "inference",
     "layers",
     "loss_minimum",
     "macroscopic",
     "measure",
     "mesoscopic",
     "microscopic",
+    "momentum",
     "offline",
     "open",
     "plot",

@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike
 from statmech_bn.arrays import to_numpy
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.averages.structured import structured_error
-from statmech_bn.checks import UNREADABLE, array, instance, vector
+from statmech_bn.checks import UNREADABLE, array, vector
 from statmech_bn.dataset import describe, order_parameter_dataset
 from statmech_bn.errors import invalid
+from statmech_bn.online.arguments import one_unit
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import TeacherStudent
 
@@ -93,7 +94,7 @@ def measure(
     w, w_star, finite = _weights(weights, teacher)
     records = w.shape[:-1]
     if setup is not None:
-        instance("setup", setup, TeacherStudent)
+        one_unit(setup)
     gammas = _broadcast("gamma", 1.0 if gamma is None else gamma, records)
     rates = _rates(learning_rate, records[0])
     times, units = _times(time, records[-1])

@@ -73,10 +73,11 @@ def field_terms_of(
         drive, pull = drive / teacher, pull / teacher
         variance = (own + noise * of_labels) / teacher**2
         unit = gamma / divisor if rule.has_scale else 1.0
-        terms = fields(
+        a, b, turn, square_of_step = fields(
             spread, teacher, length, cosine, unit, drive / near, pull, variance, batch_size
         )
-        return FieldTerms(*terms, pull * spread / divisor if rule.has_scale else 0.0)
+        gain = pull * spread / divisor if rule.has_scale else 0.0
+        return FieldTerms(a, b, turn, square_of_step, gain)
 
     return terms_of
 

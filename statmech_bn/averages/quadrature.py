@@ -58,7 +58,7 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement, growth=0.
     growth : float
         κ, the exponential rate at which (g g')² grows.
     """
-    u, weight_u = student_nodes(kinks, overlap, gamma, refinement, growth)
+    u, weight_u = student_nodes(kinks, overlap, gamma, refinement, 1.0, growth)
     output, slope = np.empty(u.size), np.empty(u.size)
     value_and_slope(gamma * u, output, slope)
     width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
@@ -80,7 +80,7 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement, growth=0.
 def error_averages(value_and_slope, kinks, overlap, gamma, refinement, growth, errors):
     """Fill ε_g for arrays of states; the other arguments are those of `field_averages`."""
     for state in range(overlap.size):
-        u, weight_u = student_nodes(kinks, overlap[state], gamma[state], refinement, growth)
+        u, weight_u = student_nodes(kinks, overlap[state], gamma[state], refinement, 1.0, growth)
         output, slope = np.empty(u.size), np.empty(u.size)
         value_and_slope(gamma[state] * u, output, slope)
         width = np.sqrt(max(0.0, 1.0 - overlap[state] ** 2))
@@ -92,6 +92,34 @@ def error_averages(value_and_slope, kinks, overlap, gamma, refinement, growth, e
                 v, weight_v = panels((kinks - centre) / width, refinement, REACH + growth)
             mean, square, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
             errors[state] += 0.5 * weight_u[i] * (square + output[i] * (output[i] - 2.0 * mean))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def pair_averages(value_and_slope, kinks, correlation, first, second, refinement, found):
+    """Fill E[g(a u) g(b v)] for arrays of the correlation of u and v, of a ≥ 0 and of b ≥ 0."""
+    for pair in range(correlation.size):
+        r, a, b = correlation[pair], first[pair], second[pair]
+        u, weight_u = student_nodes(kinks, r, a, refinement, b)
+        output, slope = np.empty(u.size), np.empty(u.size)
+        value_and_slope(a * u, output, slope)
+        width = b * np.sqrt(max(0.0, 1.0 - r * r))
+        v, weight_v = unit_nodes(width, refinement)
+        found[pair] = 0.0
+        for i in range(u.size):
+            centre = b * r * u[i]
+            if kinks.size > 0 and width > 0.0:
+                fine = refinement * min(CORE, max(1.0, width))
+                v, weight_v = panels((kinks - centre) / width, fine)
+            mean, _, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
+            found[pair] += weight_u[i] * output[i] * mean
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def unit_nodes(steepness, refinement, reach=REACH):
+    """Nodes and Gaussian weights in u for smooth functions of steepness·u."""
+    if steepness <= STEEP:
+        return trapezoid(SPACING / (refinement * max(1.0, steepness)), reach)
+    return stretched(SPACING / (refinement * CORE), steepness / CORE, reach)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -108,14 +136,17 @@ def teacher_moments(value_and_slope, centre, width, v, weight):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def student_nodes(kinks, overlap, gamma, refinement, growth=0.0):
-    """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u."""
+def student_nodes(kinks, overlap, gamma, refinement, spread=1.0, growth=0.0):
+    """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u.
+
+    h* has the standard deviation `spread` and the correlation `overlap` with u.
+    """
     reach = REACH + growth * max(1.0, abs(gamma))
-    if kinks.size == 0 and abs(gamma) <= STEEP:
-        return trapezoid(SPACING / (refinement * max(1.0, abs(gamma))), reach)
+    overlap, slowest = spread * overlap, spread * np.sqrt(max(0.0, 1.0 - overlap * overlap))
+    steepness = max(abs(gamma), abs(overlap))
     if kinks.size == 0:
-        return stretched(SPACING / (refinement * CORE), abs(gamma) / CORE, reach)
-    width = np.sqrt(max(0.0, 1.0 - overlap * overlap)) / max(abs(overlap), 1e-300)
+        return unit_nodes(steepness, refinement, reach)
+    width = slowest / max(abs(overlap), 1e-300)
     levels = 1
     while width * 2.0 ** (levels - 2) < reach and levels < 60:
         levels += 1
@@ -127,7 +158,7 @@ def student_nodes(kinks, overlap, gamma, refinement, growth=0.0):
         for level in range(levels):
             breaks.append(centre - width * 2.0**level)
             breaks.append(centre + width * 2.0**level)
-    size = 1.0 / max(1.0, abs(gamma))  # smooth parts of g(γu) vary over 1/γ around zero
+    size = 1.0 / max(1.0, steepness)  # smooth parts of g(γu) vary over 1/γ around zero
     while size < reach:
         breaks.append(size)
         breaks.append(-size)

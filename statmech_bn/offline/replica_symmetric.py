@@ -47,7 +47,7 @@ from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.averages.quadrature import REACH, SPACING, panels, trapezoid
 from statmech_bn.averages.structured import structured_error, with_unit_teacher
-from statmech_bn.checks import flag, instance, positive
+from statmech_bn.checks import flag, instance, positive, real
 from statmech_bn.codegen import numba_array_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import describe
@@ -56,8 +56,9 @@ from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.normalization import Unnormalized
 from statmech_bn.offline.prior import LEAST_SPREAD, Prior
 from statmech_bn.offline.proximal import field_moments, workspace
+from statmech_bn.online.arguments import one_unit
 from statmech_bn.spectrum import Spectrum
-from statmech_bn.teacher_student import OrderParameters, TeacherStudent, real
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 TOLERANCE = 1e-8
 """A solution has converged if an undamped step changes m, log(q − m²) and log V by less."""
@@ -146,7 +147,8 @@ def replica_symmetric(
     noise = real("label_noise", label_noise, 0.0, LARGEST_NOISE)
     setup = TeacherStudent(activation, Unnormalized(), label_noise=noise)
     loads, penalty = positive("load", load, LARGEST), real("ridge", ridge, 0.0, LARGEST)
-    if not isinstance(start, OrderParameters) or abs(start.overlap) == 1 or start.gamma != 1:
+    one_unit(setup, start)
+    if abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
     structured = spectrum is not None and not instance("spectrum", spectrum, Spectrum).isotropic
     inputs = spectrum if spectrum is not None and structured else ISOTROPIC

@@ -34,6 +34,7 @@ class Run:
 
     learning_rate: np.ndarray
     gamma_learning_rate: np.ndarray
+    readout_learning_rate: np.ndarray
     time: np.ndarray
 
     def record_steps(self, dimension: int) -> np.ndarray:
@@ -61,40 +62,86 @@ def check_run(
     gamma_learning_rate: ArrayLike | None,
     time: ArrayLike,
     start: OrderParameters,
+    readout_learning_rate: ArrayLike | None = None,
+    committees: bool = False,
 ) -> Run:
-    """Check what every level is given.
+    """Check what every level is given; `committees` says whether it knows several units.
 
     Raises
     ------
     InvalidSetup
         Learning rates not positive, times not increasing from ≥ 0, a start with γ ≠ 1 for a
-        student that has no γ, or one whose numbers are no floats.
+        student that has no γ, or one whose numbers are no floats; or a committee.
     """
-    instance("setup", setup, TeacherStudent)
-    instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
-    if not setup.normalizer.has_scale and start.gamma != 1:
+    several = is_committee(setup, start)
+    if several and not committees:
+        one_unit(setup, start)
+    if not setup.normalizer.has_scale and np.any(np.asarray(start.gamma) != 1):
         raise invalid("start.gamma", f"1 for {setup.normalization!r}, which has no γ", start.gamma)
-    if not SHORTEST_START <= start.length <= LONGEST_START:
+    if several:
+        start.matrices(setup)
+    elif not SHORTEST_START <= start.length <= LONGEST_START:
         span = f"a number from {SHORTEST_START:g} to {LONGEST_START:g}"
         fix = "Measure lengths in another unit: with a scale, only η/L² and ηλ count."
         raise invalid("start.length", span, start.length, fix)
-    if not abs(start.gamma) < LARGEST_LENGTH:
-        span = f"a number below {LARGEST_LENGTH:g} in size"
-        raise invalid("start.gamma", span, start.gamma, "A student beyond has diverged.")
-    rates = positive("learning_rate", learning_rate)
-    gamma_rates = (
-        rates
-        if gamma_learning_rate is None
-        else positive("gamma_learning_rate", gamma_learning_rate)
-    )
-    if gamma_rates.size not in (1, rates.size):
+    for name in ("gamma", "readout"):
+        value = getattr(start, name)
+        if value is not None and not (np.abs(value) < LARGEST_LENGTH).all():
+            span = f"a number below {LARGEST_LENGTH:g} in size"
+            raise invalid(f"start.{name}", span, value, "A student beyond has diverged.")
+    if readout_learning_rate is not None and setup.readout == "fixed":
+        fix = "Write TeacherStudent(..., readout='learned')."
         raise invalid(
-            "gamma_learning_rate",
+            "readout_learning_rate", "None, as readout is fixed", readout_learning_rate, fix
+        )
+    rates = positive("learning_rate", learning_rate)
+    return Run(
+        rates,
+        _paired("gamma_learning_rate", gamma_learning_rate, rates),
+        _paired("readout_learning_rate", readout_learning_rate, rates),
+        _times(time),
+    )
+
+
+def is_committee(setup: Any, start: Any) -> bool:
+    """Say whether the several-unit form of a problem is asked for, by the setup or the start."""
+    instance("setup", setup, TeacherStudent)
+    instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
+    return bool(setup.is_committee or start.is_committee)
+
+
+def one_unit(setup: Any, start: Any = None) -> None:
+    """Refuse committees, where one unit only is known.
+
+    Raises
+    ------
+    InvalidSetup
+        Student or teacher have several units, another readout than 1 or a teacher of another
+        length, or the start is given by matrices.
+    """
+    instance("setup", setup, TeacherStudent)
+    if start is not None:
+        instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
+    if setup.is_committee or (start is not None and start.is_committee):
+        raise invalid(
+            "setup" if setup.is_committee else "start",
+            "one unit on each side with a readout of 1, which is all that this function knows",
+            setup if setup.is_committee else start,
+            "The levels mesoscopic and microscopic simulate committees.",
+        )
+
+
+def _paired(name: str, values: ArrayLike | None, rates: np.ndarray) -> np.ndarray:
+    """Return one number for each learning rate; by default that learning rate."""
+    given = rates if values is None else positive(name, values)
+    if given.size not in (1, rates.size):
+        raise invalid(
+            name,
             f"a number, or {rates.size} of them",
-            gamma_learning_rate,
+            values,
             "There is one for each learning rate.",
         )
-    return Run(rates, np.broadcast_to(gamma_rates, rates.shape).copy(), _times(time))
+    return np.broadcast_to(given, rates.shape).copy()
 
 
 def check_finite_dimension(dimension: Any, replicas: Any, seed: Any) -> tuple[int, int, int]:
@@ -187,6 +234,61 @@ def check_work(
             f"{8 * held / 2**30:.3g} GiB",
             "Ask for fewer of them at once.",
         )
+
+
+def check_committee_inputs(setup: TeacherStudent, spectrum: Any, dimension: int) -> None:
+    """Refuse what the simulations of committees do not know.
+
+    Raises
+    ------
+    InvalidSetup
+        Inputs of a spectrum, or of fewer components than there are units.
+    """
+    if spectrum is not None:
+        raise invalid(
+            "inputs", "isotropic inputs for committees, None", spectrum,
+            "microscopic takes any others as a callable or data: sbn.Inputs(source).",
+        )  # fmt: skip
+    units = setup.teacher_units + setup.student_units
+    if dimension < units:
+        raise invalid("dimension", f"an integer ≥ {units}, a direction for each unit", dimension)
+
+
+def check_room_for_units(setup: TeacherStudent, dimension: int) -> None:
+    """Refuse inputs of so few components that the chain of a committee has no others.
+
+    Raises
+    ------
+    InvalidSetup
+        N < K* + K + min(K, M).
+    """
+    units = setup.student_units
+    least = setup.teacher_units + units + min(units, setup.batch_size)
+    if dimension < least:
+        raise invalid(
+            "dimension", f"an integer ≥ {least} = K* + K + min(K, M)", dimension,
+            "Besides the units there must be other directions; or use microscopic.",
+        )  # fmt: skip
+
+
+def check_committee_work(
+    setup: TeacherStudent, run: Run, dimension: int, replicas: int, threads: int
+) -> None:
+    """Refuse chains of committees that would take more than a year, or too much memory.
+
+    Raises
+    ------
+    InvalidSetup
+        The message says how long it would take, or how much it would hold.
+    """
+    units, size = setup.student_units, setup.student_units + setup.teacher_units
+    steps, learners = run.record_steps(dimension), run.learning_rate.size
+    each = COST * setup.batch_size * size + learners * (
+        COST * setup.batch_size * units + units * size * (setup.batch_size + 2 * size)
+    )
+    held = 2.0 * replicas * learners * steps.size * (units * (size + 2) + 1)
+    held += 8.0 * size * (setup.batch_size + size) * min(threads, replicas)
+    check_work(replicas, float(steps[-1]), float(each), held)
 
 
 def check_dtype(dtype: Any) -> None:

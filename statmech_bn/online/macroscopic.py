@@ -19,12 +19,14 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.checks import thread_count
-from statmech_bn.dataset import order_parameter_dataset, provenance
-from statmech_bn.errors import NotConverged
+from statmech_bn.dataset import describe, order_parameter_dataset, provenance
+from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.interrupts import Watch, in_threads
-from statmech_bn.online.arguments import Run, check_gaussian, check_run
+from statmech_bn.online.arguments import Run, check_gaussian, check_run, is_committee
+from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.blocks import integrate_blocks
+from statmech_bn.online.flow.committee import integrate_committee
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
 from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
@@ -46,6 +48,7 @@ def macroscopic(
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
     inputs: Spectrum | None = None,
+    readout_learning_rate: ArrayLike | None = None,
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
@@ -68,13 +71,17 @@ def macroscopic(
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the flow then has a pair of order
         parameters for each block (`statmech_bn.online.flow.blocks`).
+    readout_learning_rate : float or sequence, optional
+        η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
         Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
     Returns
     -------
     xarray.Dataset
-        See `statmech_bn.dataset`; relative accuracy 1e-6.
+        See `statmech_bn.dataset`; relative accuracy 1e-6. Those of committees have the variable
+        ``averages_error``, the relative error of the averages that drive the flow, which is 0
+        where they are closed (`statmech_bn.averages.committee`).
 
     Raises
     ------
@@ -101,16 +108,33 @@ def macroscopic(
     >>> run["block_student_teacher"].values[0].round(2)
     array([[0.05, 0.05],
            [0.33, 0.13]])
+
+    Committees have matrices:
+
+    >>> setup = sbn.TeacherStudent("erf", "none", 1, student_units=2, teacher_units=2)
+    >>> start = sbn.OrderParameters(student_teacher=[[0.03, 0.01], [0, 0.02]],
+    ...                             student_student=[[0.5, 0.05], [0.05, 0.6]])
+    >>> run = sbn.macroscopic(setup, 0.8, [20, 120], start)
+    >>> run["student_teacher"].values[0].round(2).tolist()  # the plateau, and after it
+    [[[0.47, 0.43], [0.43, 0.46]], [[0.85, 0.08], [0.08, 0.85]]]
     """
-    run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    run = check_run(
+        setup, learning_rate, gamma_learning_rate, time, start, readout_learning_rate, True
+    )
     check_gaussian(inputs, start)
     setup.normalizer.check_flow(setup.batch_size)
     threads = thread_count(workers)
     factors, described = prepare(schedule, run.time)
     attributes = provenance(setup, start, "macroscopic", schedule=described)
+    if is_committee(setup, start):
+        if inputs is not None:
+            raise invalid("inputs", "None for committees, whose inputs are isotropic", inputs)
+        several = integrate_committee(setup, start, run, factors, threads)
+        result = committee_dataset(setup, run, *several[:-1], attributes)
+        return describe(result.assign(averages_error=(("learning_rate", "time"), several.error)))
     if inputs is not None:
         found = integrate_blocks(setup, inputs, start, run, factors)
-        return structured_dataset(setup, inputs, run, *found, attributes)
+        return structured_dataset(setup, inputs, run, *found, attributes=attributes)
     states, diverged_at = _integrate(setup, start, run, factors, threads, progress)
     overlap, log_length, gamma = np.moveaxis(states, 1, 0)
     overlap, length = np.clip(overlap, -1, 1), np.exp(log_length)

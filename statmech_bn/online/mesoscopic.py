@@ -40,14 +40,20 @@ from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
     COST,
+    check_committee_inputs,
+    check_committee_work,
     check_finite_dimension,
     check_gaussian,
+    check_room_for_units,
     check_run,
     check_work,
+    is_committee,
 )
 from statmech_bn.online.chain import structured
+from statmech_bn.online.chain.committee import simulate_committee
 from statmech_bn.online.chain.cpu import simulate_on_processor
 from statmech_bn.online.chain.cuda import simulate_on_device
+from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
@@ -67,6 +73,7 @@ def mesoscopic(
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
     inputs: Spectrum | None = None,
+    readout_learning_rate: ArrayLike | None = None,
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Simulate the exact finite-N chain of the order parameters.
@@ -81,7 +88,7 @@ def mesoscopic(
         Increasing, in units of steps/N; each is recorded after the nearest whole step.
     start : OrderParameters
     dimension : int
-        N ≥ 3.
+        N ≥ 3; N ≥ K* + K + min(K, M) for committees.
     replicas : int
         Independent runs.
     seed : int
@@ -98,6 +105,8 @@ def mesoscopic(
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the chain then has a pair of order
         parameters for each block (`statmech_bn.online.chain.blocks`). On the processor only.
+    readout_learning_rate : float or sequence, optional
+        η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
         Whether to show a bar on stderr; by default on a terminal alone, after a second.
 
@@ -130,13 +139,26 @@ def mesoscopic(
     >>> run = sbn.mesoscopic(setup, 2.0, [0, 5], start, dimension=300, inputs=inputs)
     >>> run["block_student_teacher"].dims
     ('learning_rate', 'replica', 'time', 'block')
+
+    Committees have matrices (`statmech_bn.online.chain.committee`):
+
+    >>> setup = sbn.TeacherStudent("erf", "batch", 8, student_units=2, teacher_units=3)
+    >>> start = sbn.OrderParameters.random(setup, dimension=1000, seed=0)
+    >>> run = sbn.mesoscopic(setup, 2.0, [0, 5], start, dimension=1000)
+    >>> run["student_teacher"].dims
+    ('learning_rate', 'replica', 'time', 'student_unit', 'teacher_unit')
     """
-    run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    run = check_run(
+        setup, learning_rate, gamma_learning_rate, time, start, readout_learning_rate, True
+    )
     check_gaussian(inputs, start)
-    if choice("device", device, DEVICES) != "cpu" and inputs is not None:
-        raise invalid("device", "'cpu' for inputs with a covariance", device)
+    several = is_committee(setup, start)
+    if choice("device", device, DEVICES) != "cpu" and (inputs is not None or several):
+        raise invalid("device", "'cpu' for committees and inputs with a covariance", device)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
+    if several:
+        check_committee_inputs(setup, inputs, dimension)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     factors, described = prepare(schedule, run.time)
@@ -158,6 +180,13 @@ def mesoscopic(
             setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads, progress
         )
         return structured_dataset(setup, inputs, run, *found, attributes)
+    if several:
+        check_room_for_units(setup, dimension)
+        check_committee_work(setup, run, dimension, replicas, threads)
+        records = simulate_committee(
+            setup, run, start, dimension, replicas, seed, factors, threads, progress
+        )
+        return committee_dataset(setup, run, *records, attributes)
     numbers = COST * setup.batch_size * (2 + learners)
     held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)

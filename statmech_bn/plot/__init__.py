@@ -3,6 +3,7 @@
 Figures are made without pyplot: there is nothing to close. `save_figure` writes them.
 """
 
+from statmech_bn.plot.committees import overlaps
 from statmech_bn.plot.curves import Panel, curves
 from statmech_bn.plot.depth import (
     correlation_depth,
@@ -51,7 +52,7 @@ from statmech_bn.plot.phase_diagram import phase_diagram
 from statmech_bn.plot.printed import fit
 from statmech_bn.plot.spectra import condition_numbers, spectra
 from statmech_bn.plot.style import save_figure
-from statmech_bn.plot.trajectories import VARIABLES, final_error, trajectories
+from statmech_bn.plot.trajectories import VARIABLES, final_error, students, trajectories
 
 __all__ = [
     "Panel",
@@ -83,6 +84,7 @@ __all__ = [
     "margins",
     "networks_beside_theory",
     "network_kinds",
+    "overlaps",
     "partitions",
     "phase_diagram",
     "rate_accuracy",
@@ -96,6 +98,7 @@ __all__ = [
     "step_growth",
     "step_moments",
     "step_noise",
+    "students",
     "training_gain",
     "trajectories",
 ]

@@ -75,7 +75,7 @@ def partitions(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
             for title, networks in panels.items():
                 axis, found = next(places), networks[label]
                 layers = max(layers, len(found.attrs["units"]))
-                for layer, style in enumerate(_layer_lines(len(found.attrs["units"]))):
+                for layer, style in enumerate(layer_lines(len(found.attrs["units"]))):
                     own = found["segment_layer"].values == layer
                     axis.add_collection(LineCollection(found["segment"].values[own], **style))
                 axis.plot(*found["points"].values.T, zorder=3, **_data(len(found["points"])))
@@ -86,7 +86,7 @@ def partitions(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
                     axis.set_ylabel(label)
         handles = [
             legend_handle(label=f"layer {k + 1}", **style)
-            for k, style in enumerate(_layer_lines(layers))
+            for k, style in enumerate(layer_lines(layers))
         ]
         figure.legend(
             handles=[*handles, legend_handle(label="data", **_data(0))],
@@ -272,7 +272,7 @@ def margins(results: Mapping[str, xr.Dataset]) -> Figure:
     return figure
 
 
-def _layer_lines(layers: int) -> list[dict[str, Any]]:
+def layer_lines(layers: int) -> list[dict[str, Any]]:
     """Return one line style for each layer: the first is the darkest and thickest."""
     dashes = ["-", (0, (4, 1)), "-.", ":"]
     return [

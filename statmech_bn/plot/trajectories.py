@@ -17,6 +17,7 @@ import xarray as xr
 
 from statmech_bn.checks import count, dataset
 from statmech_bn.errors import invalid
+from statmech_bn.plot.committees import COMMITTEE, is_committee, unit_trajectories
 from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest 
     from matplotlib.figure import Figure
 
 VARIABLES = ("overlap", "length", "gamma", "generalization_error")
-"""`trajectories` shows these variables unless told otherwise."""
+"""`trajectories` shows these variables of one unit unless told otherwise."""
 LOGARITHMIC = ("length", "generalization_error")
 OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""
@@ -49,10 +50,12 @@ def trajectories(
     theory: xr.Dataset | None = None,
     chain: xr.Dataset | None = None,
     network: xr.Dataset | None = None,
-    variables: Sequence[str] = VARIABLES,
+    variables: Sequence[str] | None = None,
     points: int = 14,
 ) -> Figure:
     """Draw order parameters against time, one panel each, one colour for each learning rate.
+
+    Committees have a curve for each unit or pair of units, of one learning rate.
 
     Parameters
     ----------
@@ -61,7 +64,8 @@ def trajectories(
         is logarithmic if the times begin after zero and span two decades. The learning rates of a
         call share their samples, so their points scatter together; with a seed for each they do
         not. Results of unlike setups, starts or inputs are drawn with a warning.
-    variables : sequence of str
+    variables : sequence of str, optional
+        By default overlap, length, γ and the error; for committees ρ, Q, γ and the error.
     points : int
         How many times of a simulation are drawn.
 
@@ -72,7 +76,8 @@ def trajectories(
     Raises
     ------
     InvalidSetup
-        No result, no points, one time only, or a variable that one of the results does not have.
+        No result, no points, one time only, or a variable that one of the results does not have;
+        for committees, several learning rates.
 
     Examples
     --------
@@ -84,12 +89,17 @@ def trajectories(
     ['overlap $R$', 'length $L$']
     """
     results = [d for d in (theory, chain, network) if d is not None]
+    several = any(map(is_committee, results))
+    if variables is None:
+        variables = COMMITTEE if several else VARIABLES
     check_results(results, variables)
     for d in results:
         dims = dict.fromkeys(variables, ("time",))
         dataset("results", d, {**dims, "learning_rate": (), "diverged_at": ()})
         if d.sizes["time"] < 2:
             raise invalid("results", "at least two times", d["time"].values, "Draw final_error.")
+    if several:
+        return unit_trajectories(results, variables, count("points", points))
     results = [_with_rates(d) for d in results]
     unlike = warn_of_differences(results)
     points = count("points", points)
@@ -97,10 +107,11 @@ def trajectories(
     columns = len(variables) if len(variables) <= 3 else 2
     with paper_style():
         colours = dict(zip(rates, palette(rates.size), strict=True))
+        styles = {r: {"color": c, "linestyle": "-", "marker": "o"} for r, c in colours.items()}
         figure, axes = make_panels(len(variables), columns, (3.2, 2.5))
         for axis, variable in zip(axes, variables, strict=True):
             for place, result in enumerate(results):
-                _draw_curves(axis, result, variable, colours, points, place / len(results))
+                _draw_curves(axis, result, variable, styles, points, place / len(results))
             _finish_time_panel(axis, results, variable)
         lines = [
             legend_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()
@@ -111,6 +122,65 @@ def trajectories(
             loc="outside right center",
             title=axis_label(results[0]["learning_rate"]),
             alignment="left",
+        )
+    return figure
+
+
+def students(
+    results: Mapping[str, Sequence[xr.Dataset]],
+    variables: Sequence[str] = VARIABLES,
+    points: int = 14,
+) -> Figure:
+    """Draw order parameters of several students against time, one panel each.
+
+    Parameters
+    ----------
+    results : mapping
+        Label of a student → its results, of any levels and learning rates.
+    variables : sequence of str
+    points : int
+        How many times of a simulation are drawn.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidSetup
+        No result, no points, or a variable that one of the results does not have.
+
+    Examples
+    --------
+    >>> import numpy as np, statmech_bn as sbn
+    >>> time, start = np.linspace(0, 9, 10), sbn.OrderParameters()
+    >>> kinds = ["weight", "batch"]
+    >>> setups = {kind: sbn.TeacherStudent("linear", kind) for kind in kinds}
+    >>> runs = {kind: [sbn.macroscopic(setup, 1.0, time, start)] for kind, setup in setups.items()}
+    >>> figure = sbn.plot.students(runs, ["overlap", "length"])
+    >>> [text.get_text() for text in figure.legends[0].get_texts()][:2]
+    ['weight', 'batch']
+    """
+    check_nesting("results", results, (Mapping, Sequence), {"learning_rate": (), "diverged_at": ()})
+    drawn = [(label, _with_rates(d)) for label, found in results.items() for d in found]
+    check_results([d for _, d in drawn], variables)
+    for _, d in drawn:
+        dataset("results", d, dict.fromkeys(variables, ("time",)))
+    points = count("points", points)
+    columns = len(variables) if len(variables) <= 3 else 2
+    with paper_style():
+        styles = dict(zip(results, student_styles(len(results)), strict=True))
+        figure, axes = make_panels(len(variables), columns, (3.2, 2.5))
+        for axis, variable in zip(axes, variables, strict=True):
+            for place, (label, d) in enumerate(drawn):
+                style = dict.fromkeys(d["learning_rate"].values, styles[label])
+                _draw_curves(axis, d, variable, style, points, place / len(drawn))
+            _finish_time_panel(axis, [d for _, d in drawn], variable)
+        handles = [legend_handle(label=label, **style) for label, style in styles.items()]
+        space = legend_handle(linestyle="", label="")
+        figure.legend(
+            handles=[*handles, space, *level_handles([d for _, d in drawn])],
+            loc="outside right center",
         )
     return figure
 
@@ -175,7 +245,7 @@ def _draw_curves(
     axis: Axes,
     result: xr.Dataset,
     variable: str,
-    colours: Mapping[float, Any],
+    styles: Mapping[float, Mapping[str, Any]],
     points: int,
     phase: float,
 ) -> None:
@@ -185,18 +255,19 @@ def _draw_curves(
     shown = slice(int(phase * spacing), None, spacing)
     mean, error = _mean_and_error(result[variable])
     for k, rate in enumerate(result["learning_rate"].values):
+        style = styles[rate]
         if level == "macroscopic":
-            axis.plot(times, mean[k], color=colours[rate])
+            axis.plot(times, mean[k], color=style["color"], linestyle=style["linestyle"])
         else:
             axis.errorbar(
                 times[shown],
                 mean[k][shown],
                 error[k][shown],
-                color=colours[rate],
-                **level_marker(level, "o"),
+                color=style["color"],
+                **level_marker(level, style["marker"]),
             )
         first = result["diverged_at"].isel(learning_rate=k).min().item()
-        mark_diverged(axis, np.array([first]), colours[rate])
+        mark_diverged(axis, np.array([first]), style["color"])
 
 
 def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -146,3 +146,20 @@ def block_states(name: str, value: ArrayLike, blocks: int) -> np.ndarray:
     except UNREADABLE as error:
         raise invalid(name, f"numbers, {blocks} on the last axis", value) from error
     return states.astype(float)
+
+
+def block_arrays(rho: Any, q: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Check ρ_i and Q_i of a student, without a spectrum."""
+    products, squares = array("student_teacher", rho, 1), array("student_student", q, 1, 0.0)
+    if products.shape != squares.shape:
+        sizes = (products.size, squares.size)
+        raise invalid("student_teacher, student_student", "as many of each", sizes)
+    if not squares.any():
+        raise invalid("student_student", "one number > 0 at least", q, "Start from a small length.")
+    return products, squares
+
+
+def cosine_and_length(rho: np.ndarray, q: np.ndarray) -> tuple[float, float]:
+    """Return R and L of the weights of all blocks."""
+    length = float(np.sqrt(q.sum()))
+    return float(rho.sum()) / length, length

@@ -12,7 +12,7 @@ import json
 import reprlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 import sympy as sp
 
 from statmech_bn.activations import Activation
+from statmech_bn.described import described
 from statmech_bn.errors import invalid
 from statmech_bn.sweeps.code import code_of
 from statmech_bn.sweeps.grid import Grid, points_of
@@ -116,7 +117,7 @@ def kind(value: Any) -> Any:
     if isinstance(value, Mapping):
         return [name, *([repr(key), kind(item)] for key, item in value.items())]
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: [kind(getattr(value, f.name)) for f in fields(value)]}
+        return {name: [kind(part) for part in described(value).values()]}
     return name
 
 
@@ -150,7 +151,7 @@ def canonical(value: Any, where: str) -> Any:
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: canonical(getattr(value, f.name), where) for f in fields(value)}
+        return {name: canonical(part, where) for name, part in described(value).items()}
     if _is_bound(value):
         raise invalid(where, "a function without an object of its own", value)
     if callable(value) and "<" not in getattr(value, "__qualname__", "<unnamed>"):

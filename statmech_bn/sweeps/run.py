@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from statmech_bn.checks import integer
 from statmech_bn.dataset import open_dataset
 from statmech_bn.errors import SweepStopped
 from statmech_bn.files import user_path
@@ -26,7 +27,6 @@ from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid, points_of
 from statmech_bn.sweeps.points import Block, Study, Template, compute, varying
 from statmech_bn.sweeps.store import Store, check, create, hold
 from statmech_bn.sweeps.workers import check_main, executor
-from statmech_bn.teacher_student import integer
 
 BLOCK_SECONDS, BLOCK_BYTES = 1.0, 2**24
 """A block takes about this long, and is not larger unless a chunk is."""

@@ -41,6 +41,7 @@ from statmech_bn.symbolic.geometry import (
     flip_rate,
     least_squares_offset,
 )
+from statmech_bn.symbolic.own_weight import own_weight
 from statmech_bn.symbolic.positions import position_decay
 from statmech_bn.symbolic.rate_table import (
     RateTableRow,
@@ -88,5 +89,6 @@ __all__ = [
     "gaussian_average", "generalization_error", "gradient_multiplier", "independent_gamma_decay",
     "k", "lamda", "late_correlation", "late_time", "learning_rate_table", "least_squares_offset",
     "linear_scale", "maximum_learning_rate", "misalignment", "offline", "order_parameter_flow",
-    "phi", "position_decay", "q", "rho", "skewness", "spread_moment", "t", "u", "v", "zeta",
+    "own_weight", "phi", "position_decay", "q", "rho", "skewness", "spread_moment", "t", "u", "v",
+    "zeta",
 ]  # fmt: skip

@@ -221,6 +221,17 @@ def _batch_moments(statistics: str, part: str, order: int) -> tuple[sp.Expr, sp.
     return results[0], results[1]
 
 
+def gaussian_batch_mean(order: int = 1) -> sp.Expr:
+    """Return E[û − u | u] of a Gaussian field, u one of the M that it is normalized with.
+
+    Parameters
+    ----------
+    order : int
+        Largest power of 1/M.
+    """
+    return sp.expand(_of_gaussian(batch_moments("correlated", "both", order)[0]))
+
+
 def linear_scale(order: int = 1) -> sp.Expr:
     """Derive where a linear unit with Gaussian fields stops, γ/R = E[u û], in powers of 1/M.
 
@@ -241,8 +252,7 @@ def linear_scale(order: int = 1) -> sp.Expr:
     >>> linear_scale(2)
     1 - 3/(4*M) - 7/(32*M**2)
     """
-    shift, _ = batch_moments("correlated", "both", order)
-    average = gaussian_average(sp.expand(u * _of_gaussian(shift)), (u,), _UNIT)
+    average = gaussian_average(sp.expand(u * gaussian_batch_mean(order)), (u,), _UNIT)
     return 1 + sp.expand(average)
 
 

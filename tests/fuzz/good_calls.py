@@ -47,7 +47,8 @@ GOOD = METHODS | PLOTS | {
     "OrderParameters": lambda: {"overlap": 0.1, "length": 1.0, "gamma": 1.0},
     "TeacherStudent": lambda: {
         "activation": "relu", "normalization": "batch", "batch_size": 8, "label_noise": 0.1,
-        "gamma_decay": 0.0, "weight_decay": 0.0,
+        "gamma_decay": 0.0, "weight_decay": 0.0, "student_units": 2, "teacher_units": 2,
+        "teacher_overlaps": [[1, 0.5], [0.5, 1]], "teacher_readout": 1.0, "readout": "learned",
     },
     "activation": lambda: {"description": "relu"},
     "batch_loss": lambda: {
@@ -59,6 +60,21 @@ GOOD = METHODS | PLOTS | {
             sbn.TeacherStudent(batch_size=4), 0.5, [0, 0.5], sbn.OrderParameters()
         )
     },
+    "inference.first_order_gap": lambda: {
+        "activation": "linear", "gamma": 0.9, "overlap": 0.8, "own_weight": 1.0, "scale": 1.25,
+    },
+    "inference.inference_field": lambda: {"field": [0.0, 1.0], "own_weight": 0.1},
+    "inference.inference_loss": lambda: {
+        "activation": "linear", "gamma": 0.9, "overlap": 0.8, "own_weight": 0.1,
+    },
+    "inference.nearest_inference": lambda: {"batch_size": 8},
+    "inference.running_average_excess": lambda: {
+        "activation": "linear", "batch_size": 8, "momentum": 0.1, "gamma": 0.9, "overlap": 0.8,
+    },
+    "inference.training_loss": lambda: {
+        "activation": "linear", "batch_size": 8, "gamma": 0.9, "overlap": 0.8,
+    },
+    "inference.training_mean": lambda: {"field": [0.0, 1.0], "batch_size": 8},
     "loss_minimum": lambda: {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
     },
@@ -67,13 +83,24 @@ GOOD = METHODS | PLOTS | {
     ),
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
-        schedule=None, inputs=None, progress=False,
+        schedule=None, inputs=None, readout_learning_rate=None, progress=False,
     ),
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
-        teacher=None, workers=1, schedule=None, progress=False,
-        test_inputs=None,
+        teacher=None, workers=1, schedule=None, readout_learning_rate=None,
+        progress=False, test_inputs=None,
     ),
+    "online.momentum.equilibrium_angle": lambda: {
+        "learning_rate": 0.1, "weight_decay": 0.1, "momentum": 0.5, "dimension": 10,
+    },
+    "online.momentum.growth_for_decay": lambda: {
+        "learning_rate": 0.1, "weight_decay": 0.1, "momentum": 0.5, "dimension": 10,
+    },
+    "online.momentum.heavy_ball": lambda: {
+        **level(dimension=4, replicas=1, seed=0, gamma_learning_rate=None),
+        "learning_rate": 0.3, "momentum": 0.5, "level": "mesoscopic", "gamma_momentum": None,
+        "growth": 1.0, "velocity": 0.0,
+    },
     "open": lambda: {"path": sbn.save(run(), "store.zarr")},
     "save": lambda: {"dataset": run(), "path": "store.zarr"},
     "stationary_gamma": lambda: {
@@ -285,6 +312,7 @@ GOOD = METHODS | PLOTS | {
     },
     "sweeps.point_seed": lambda: {"seed": 0, "point": {"learning_rate": 1.0}},
     "normalization.normalization": lambda: {"description": "ghost(4)"},
+    "symbolic.own_weight": lambda: {"order": 1},
     "symbolic.gradient_multiplier": lambda: {
         "activation": "linear", "normalization": "batch", "batch_size": 8
     },

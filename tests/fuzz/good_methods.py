@@ -1,9 +1,9 @@
 """One tiny call that works for each method; ``self`` is the object that it is called on."""
 
 import numpy as np
-from examples import network, relu_network, setup, spectrum
 
 import statmech_bn as sbn
+from examples import network, relu_network, setup, spectrum
 
 
 def inputs():
@@ -34,6 +34,10 @@ METHODS = {
     "Inputs.rows": lambda: {"self": inputs(), "generator": np.random.default_rng(0), "samples": 2},
     "OrderParameters.blocks": lambda: {
         "self": sbn.OrderParameters.of_blocks([0.1, 0.1], [0.5, 0.5]), "spectrum": spectrum()
+    },
+    "OrderParameters.matrices": lambda: {"self": sbn.OrderParameters(), "setup": setup()},
+    "OrderParameters.random": lambda: {
+        "setup": setup(), "dimension": 5, "seed": 0, "length": 1.0, "gamma": 1.0, "readout": 1.0
     },
     "OrderParameters.of_blocks": lambda: {
         "student_teacher": [0.1, 0.1], "student_student": [0.5, 0.5], "gamma": 1.0

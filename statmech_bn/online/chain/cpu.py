@@ -12,10 +12,11 @@ import numpy as np
 
 from statmech_bn.codegen import numba_inline_function
 from statmech_bn.compile_cache import numba
-from statmech_bn.interrupts import Watch, in_threads
+from statmech_bn.interrupts import Watch
 from statmech_bn.normalization.compiled import grown
 from statmech_bn.online.arguments import LARGEST_LENGTH, Run
 from statmech_bn.online.chain.samples import draw, error_function, respond
+from statmech_bn.online.chain.shares import in_shares
 from statmech_bn.online.problem import Pace, Problem
 from statmech_bn.online.schedules.pieces import value_at_step
 from statmech_bn.online.schedules.schedule import Pieces
@@ -27,10 +28,6 @@ moved_across = numba_inline_function(s.chain_step(has_scale=True), s.WEIGHTS)
 """ρ and Q after a step orthogonal to w."""
 moved = numba_inline_function(s.chain_step(has_scale=False), s.WEIGHTS)
 """ρ and Q after any step."""
-
-
-SHARES = 32
-"""Each thread gets so many tasks, so that threads end at the same time; a task costs 40 µs."""
 
 
 class Origin(NamedTuple):
@@ -75,9 +72,7 @@ def simulate_on_processor(
             simulate(generator, signal, problem, pace, origin, steps, watch, *found)
         return states, diverged_at
 
-    shares = np.array_split(np.arange(replicas), min(SHARES * threads, replicas))
-    total = float(replicas) * float(steps[-1])
-    found = in_threads(some_replicas, shares, threads, total, progress, "mesoscopic")
+    found = in_shares(some_replicas, replicas, float(steps[-1]), threads, progress)
     states, diverged_at = map(np.concatenate, zip(*found, strict=True))
     return np.moveaxis(states, 0, 2), diverged_at.T
 

@@ -20,18 +20,15 @@ from statmech_bn.averages.field_terms import field_terms_of, moments_of
 from statmech_bn.averages.structured import scale_of
 from statmech_bn.codegen import numba_inline_function
 from statmech_bn.compile_cache import numba
-from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.errors import invalid
 from statmech_bn.normalization import Normalization
-from statmech_bn.online.arguments import LARGEST_LENGTH, Run
-from statmech_bn.online.flow.lsoda import Spent, integrate_piece
-from statmech_bn.online.schedules.pieces import value_on
+from statmech_bn.online.arguments import Run
+from statmech_bn.online.flow.lsoda import integrate_state
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import structured_flow as s
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
-MOST_EVALUATIONS = 200_000
-"""A trajectory may evaluate its derivatives so many times."""
 BAND = 1
 """ρ_i and Q_i of a block are neighbours, and only they are within the Jacobian's band."""
 MOST_FOR_FULL = 401
@@ -61,13 +58,24 @@ def integrate_blocks(
             "start.gamma", "a number other than 0 where g has a kink at 0", start.gamma,
             "Start at a small γ ≠ 0.",
         )  # fmt: skip
-    flow = _flow(setup, spectrum, start)
+    derivatives = _flow(setup, spectrum, start)
+
+    def flow(state: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        return derivatives(state, *rates)
+
     rho, q = start.blocks(spectrum)
     first = np.append(np.stack([rho, q], axis=1).ravel(), start.gamma)
     learners = zip(run.learning_rate, run.gamma_learning_rate, strict=True)
     weights = np.stack([np.ones(rho.size), spectrum.eigenvalues / spectrum.teacher_variance])
+
+    def length(states: np.ndarray) -> np.ndarray:
+        """Return the larger of L and σ_h/σ_* of states along the first axis."""
+        return np.sqrt(np.maximum((weights @ states[1:-1:2]).max(axis=0), 0.0))
+
+    band = None if first.size <= MOST_FOR_FULL else BAND
     found = [
-        _trajectory(flow, np.array(rates), first, weights, run.time, schedule) for rates in learners
+        integrate_state(flow, np.array(rates), first, run.time, schedule, length, band)
+        for rates in learners
     ]
     states, diverged_at = (np.array(part) for part in zip(*found, strict=True))
     states = np.moveaxis(states, 1, -1)
@@ -108,51 +116,3 @@ def _loop(rule: Normalization) -> Any:
             )  # fmt: skip
 
     return rates
-
-
-def _trajectory(
-    flow: Callable[[np.ndarray, float, float], np.ndarray],
-    rates: np.ndarray,
-    first: np.ndarray,
-    weights: np.ndarray,
-    time: np.ndarray,
-    schedule: Pieces,
-) -> tuple[np.ndarray, float]:
-    """Integrate one trajectory; returns its states at the times and when it diverged or NaN.
-
-    It diverges where Σ weights Q_i exceeds the square of the largest length, for a row of weights.
-    """
-    edges, factors = schedule
-    states, state = np.full((first.size, time.size), np.inf), first
-    states[:, time == 0] = first[:, None]
-    evaluations, band = 0, None if first.size <= MOST_FOR_FULL else BAND
-    for piece in range(edges.size - 1):
-
-        def change(state: np.ndarray, now: float, piece: int = piece) -> np.ndarray:
-            nonlocal evaluations
-            evaluations += 1
-            if evaluations > MOST_EVALUATIONS:
-                raise Spent
-            return flow(state, *(rates * value_on(edges, factors, piece, now)))
-
-        left, right = edges[piece], edges[piece + 1]
-        inside = (left < time) & (time <= right)
-        grid = np.unique([left, *time[inside], right])
-        try:
-            if not np.isfinite(change(state, left)).all():
-                raise Spent
-            solution, reached = integrate_piece(change, state, grid, band)
-        except Spent as error:
-            raise NotConverged(
-                f"The solver stopped between t = {left:g} and {right:g} for learning rate "
-                f"{rates[0]:g}. Ask for a shorter time or a smaller learning rate."
-            ) from error
-        squares = weights @ solution[1:-1:2]  # of weights and of fields
-        beyond = np.flatnonzero(~(squares.max(axis=0) < LARGEST_LENGTH**2))
-        states[:, inside] = solution[:, np.isin(grid, time[inside])]
-        if beyond.size or reached < right:
-            reached = min(reached, *grid[beyond[:1]])
-            states[:, time >= reached] = np.inf
-            return states, reached
-        state = solution[:, -1]
-    return states, np.nan

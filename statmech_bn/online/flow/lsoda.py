@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from statmech_bn.errors import NotConverged
+from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, Flow
 from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, NEAREST, STOPPED, on_side
 from statmech_bn.online.schedules.pieces import integral_until, value_on
@@ -26,6 +28,9 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 
 MOST_EVALUATIONS, MOST_A_PIECE = 10_000, 200
 """Evaluations of the flow that one trajectory may take, and as many more for each piece of s(t)."""
+
+MOST_OF_A_STATE = 200_000
+"""Evaluations of a flow of any size that one trajectory may take."""
 
 
 class Spent(Exception):
@@ -143,7 +148,11 @@ def _passage(
 
 
 def integrate_piece(
-    change: Change, state: np.ndarray, grid: np.ndarray, band: int | None = None
+    change: Change,
+    state: np.ndarray,
+    grid: np.ndarray,
+    band: int | None = None,
+    tolerances: tuple[float, float] = (RELATIVE, ABSOLUTE),
 ) -> tuple[np.ndarray, float]:
     """Integrate while the schedule is smooth; returns states at the grid and the time reached.
 
@@ -155,8 +164,8 @@ def integrate_piece(
         change,
         state,
         grid,
-        rtol=RELATIVE,
-        atol=ABSOLUTE,
+        rtol=tolerances[0],
+        atol=tolerances[1],
         ml=band,
         mu=band,
         full_output=True,
@@ -171,8 +180,8 @@ def integrate_piece(
             (grid[0], grid[-1]),
             state,
             "DOP853",
-            rtol=RELATIVE,
-            atol=ABSOLUTE,
+            rtol=tolerances[0],
+            atol=tolerances[1],
             dense_output=True,
         )
     reached = float(found.t[-1])
@@ -181,3 +190,81 @@ def integrate_piece(
     with np.errstate(over="ignore", invalid="ignore"):
         states[:, before] = found.sol(grid[before])
     return states, reached
+
+
+def integrate_state(
+    flow: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rates: np.ndarray,
+    first: np.ndarray,
+    time: np.ndarray,
+    schedule: Pieces,
+    length: Callable[[np.ndarray], np.ndarray],
+    band: int | None = None,
+    tolerances: tuple[float, float] = (RELATIVE, ABSOLUTE),
+) -> tuple[np.ndarray, float]:
+    """Integrate one trajectory of a state of any size.
+
+    Parameters
+    ----------
+    flow : callable
+        (state, learning rates) ↦ derivatives.
+    rates : ndarray
+        Learning rates, which the schedule multiplies.
+    first : ndarray
+        State at time 0.
+    time : ndarray
+    schedule : tuple of ndarray
+        Edges and coefficients of its pieces (`statmech_bn.online.schedules.pieces`).
+    length : callable
+        Length of the student for states along the first axis; beyond `LARGEST_LENGTH` the
+        trajectory has diverged.
+    band : int, optional
+        Diagonals of the Jacobian's band on either side, by default all.
+    tolerances : tuple of float, optional
+        Relative and absolute, of a step.
+
+    Returns
+    -------
+    states : ndarray, (entries, times)
+        Infinite after the end of the trajectory.
+    diverged_at : float
+        NaN if it did not diverge.
+
+    Raises
+    ------
+    NotConverged
+        The solver gave up.
+    """
+    edges, factors = schedule
+    states, state = np.full((first.size, time.size), np.inf), first
+    states[:, time == 0] = first[:, None]
+    evaluations = 0
+    for piece in range(edges.size - 1):
+
+        def change(state: np.ndarray, now: float, piece: int = piece) -> np.ndarray:
+            nonlocal evaluations
+            evaluations += 1
+            if evaluations > MOST_OF_A_STATE:
+                raise Spent
+            return flow(state, rates * value_on(edges, factors, piece, now))
+
+        left, right = edges[piece], edges[piece + 1]
+        inside = (left < time) & (time <= right)
+        grid = np.unique([left, *time[inside], right])
+        try:
+            if not np.isfinite(change(state, left)).all():
+                raise Spent
+            solution, reached = integrate_piece(change, state, grid, band, tolerances)
+        except Spent as error:
+            raise NotConverged(
+                f"The solver stopped between t = {left:g} and {right:g} for learning rate "
+                f"{rates[0]:g}. Ask for a shorter time or a smaller learning rate."
+            ) from error
+        beyond = np.flatnonzero(~(length(solution) < LARGEST_LENGTH))
+        states[:, inside] = solution[:, np.isin(grid, time[inside])]
+        if beyond.size or reached < right:
+            reached = min(reached, *grid[beyond[:1]])
+            states[:, time >= reached] = np.inf
+            return states, reached
+        state = solution[:, -1]
+    return states, np.nan

@@ -24,6 +24,7 @@ from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
 from statmech_bn.normalization import PopulationNormalization
+from statmech_bn.online.arguments import one_unit
 from statmech_bn.teacher_student import TeacherStudent
 
 
@@ -58,6 +59,7 @@ def effective_gamma_decay(run: xr.Dataset) -> xr.DataArray:
     """
     instance("run", run, xr.Dataset)
     setup = TeacherStudent.from_attrs(run.attrs)
+    one_unit(setup)
     if setup.group is None:
         raise invalid(
             "run", "a run with statistics of the batch", setup.normalization,

@@ -21,11 +21,12 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, root
 
 from statmech_bn import symbolic as s
-from statmech_bn.checks import instance, positive, real
+from statmech_bn.checks import positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.normalization import Unnormalized
+from statmech_bn.online.arguments import one_unit
 from statmech_bn.online.rates.states import averages
 from statmech_bn.symbolic import rates as derived
 from statmech_bn.teacher_student import TeacherStudent
@@ -80,7 +81,7 @@ def fixed_point(
     >>> bool(found["stable"].all())
     True
     """
-    instance("setup", setup, TeacherStudent)
+    one_unit(setup)
     rates = positive("learning_rate", learning_rate)
     if real("length", length) <= 0:
         raise invalid("length", "a number > 0", length)
@@ -147,7 +148,7 @@ def equilibrium(setup: TeacherStudent, learning_rate: ArrayLike) -> xr.Dataset:
     >>> found["effective_rate"].values.round(2)
     array([3.7 , 6.55])
     """
-    instance("setup", setup, TeacherStudent)
+    one_unit(setup)
     rates = positive("learning_rate", learning_rate)
     if not setup.normalizer.has_scale or setup.weight_decay == 0:
         raise invalid(

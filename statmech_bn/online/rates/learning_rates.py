@@ -27,6 +27,7 @@ from statmech_bn.checks import array, instance, integer, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.online.arguments import one_unit
 from statmech_bn.online.rates.fixed_points import (
     NO_NOISE,
     equilibrium,
@@ -128,7 +129,7 @@ def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
     >>> effective(setup, OrderParameters(length=2.0, gamma=1.0), 3.0)
     0.75
     """
-    instance("setup", setup, TeacherStudent)
+    one_unit(setup)
     expression = derived.effective_learning_rate(setup.normalization)
     evaluate = numpy_function([expression], [s.eta, s.L, s.gamma])
     if isinstance(state, xr.Dataset):
@@ -180,7 +181,7 @@ def late_time(setup: TeacherStudent, time: ArrayLike, inputs: Spectrum | None = 
     >>> late_time(setup, [100, 10_000])["misalignment"].values.round(6)
     array([0.003125, 0.000313])
     """
-    instance("setup", setup, TeacherStudent)
+    one_unit(setup)
     times = positive("time", time)
     if (np.diff(times) <= 0).any():
         raise invalid("time", "strictly increasing times", time)

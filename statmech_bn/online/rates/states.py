@@ -15,6 +15,7 @@ from statmech_bn.averages.choice import Quadrature
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NoClosedForm, invalid
+from statmech_bn.online.arguments import one_unit
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 ALIGNED = 1e-8
@@ -73,9 +74,9 @@ def drive_near_teacher(setup: TeacherStudent, scale: float) -> tuple[float, floa
 
 def read_state(setup: TeacherStudent, state: State) -> tuple[Any, ...]:
     """Return R, L, γ as broadcast arrays, and how to give a result back in the state's form."""
-    if not isinstance(setup, TeacherStudent):
-        raise invalid("setup", "a TeacherStudent", setup)
+    one_unit(setup)
     if isinstance(state, OrderParameters):
+        one_unit(setup, state)
         state = vars(state)
     if not isinstance(state, (Mapping, xr.Dataset)):
         raise invalid("state", "OrderParameters, a mapping or a Dataset", state)

@@ -35,7 +35,7 @@ from statmech_bn.checks import instance, positive, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.online.rates.fixed_points import resting_gamma
-from statmech_bn.online.rates.states import averages, drive_near_teacher
+from statmech_bn.online.rates.states import State, averages, drive_near_teacher
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -43,8 +43,10 @@ SLOPE_STEP = 1e-3
 """Relative step of the difference for ∂A₂/∂σ_φ; its error is of order SLOPE_STEP⁴."""
 
 
-def structured_maximum(setup: TeacherStudent, state: OrderParameters, spectrum: Spectrum) -> float:
+def structured_maximum(setup: TeacherStudent, state: State, spectrum: Spectrum) -> float:
     """Find the learning rate below which a state improves, see `statmech_bn.rates.maximum`."""
+    if not isinstance(state, OrderParameters):
+        raise invalid("state", "one OrderParameters with a spectrum", state)
     rho, q, terms = _terms_at(setup, state, spectrum)
     rates, moves = spectrum.eigenvalues, _moves(setup, rho, q, terms, spectrum)
     noise = rates**2 @ spectrum.fractions * terms.noise

@@ -1,0 +1,111 @@
+r"""The averages over a committee's fields that drive its flow, whatever the setup.
+
+Where statistics are not of the batch they are closed for erf, polynomials and piecewise linear
+units with their kink at zero (`statmech_bn.averages.committee_closed`), which compiled code takes
+from there. All others are sums over points:
+
+- smooth units, K + K* ≤ 4: a lattice, to 1e-5;
+- other units, or more of them: Sobol' points, to 1e-4 if smooth, 1e-3 with kinks;
+- statistics of the batch: Sobol' points for two samples and the statistics of all of a group
+  (`statmech_bn.averages.committee_groups`), to a few 1e-3, less for large groups.
+
+Each evaluation states its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from statmech_bn.averages.choice import Quadrature
+from statmech_bn.averages.committee_groups import group_points, over_groups
+from statmech_bn.averages.committee_points import (
+    Points,
+    Sums,
+    lattice_points,
+    over_points,
+    sobol_points,
+)
+from statmech_bn.teacher_student import TeacherStudent
+
+ROOM = 1.25
+"""A lattice is fine enough for scales up to so many times that of the start."""
+
+
+class Estimate(NamedTuple):
+    """Averages and how far they may be off.
+
+    Attributes
+    ----------
+    sums : Sums
+        For the whole step, N with the label noise.
+    error : float
+        Error of F or of N, relative to its norm; the larger of the two.
+    """
+
+    sums: Sums
+    error: float
+
+
+Averages = Callable[[np.ndarray, np.ndarray, np.ndarray], Estimate]
+
+
+def committee_averages(setup: TeacherStudent, largest: float) -> Averages:
+    """Return (covariance of x = (h*, h), scales s, ω) ↦ averages, as sums over points.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    largest : float
+        Largest standard deviation of g's arguments at the start.
+
+    Returns
+    -------
+    callable
+        s is γ, or √Q_kk without a normalization; ω = (v*, −v).
+    """
+    rule = Quadrature.for_activation(setup.activation)
+    students, d = setup.student_units, setup.student_units + setup.teacher_units
+    group, noise, size = setup.group, setup.label_noise**2, setup.batch_size
+    if group is not None:
+        groups = group_points(group, students, d)
+
+        def of_batch(gram: np.ndarray, scales: np.ndarray, readout: np.ndarray) -> Estimate:
+            rules = over_groups(rule, groups, group, gram, scales, readout)
+            return _estimate(rules, noise, group / size)
+
+        return of_batch
+    points, power = _points(setup, d, largest * rule.refinement / 1.5)
+
+    def of_population(gram: np.ndarray, scales: np.ndarray, readout: np.ndarray) -> Estimate:
+        rules = over_points(rule.value_and_slope, points, gram, scales, readout)
+        return _estimate(rules, noise, 1 / size, power)
+
+    return of_population
+
+
+def _points(setup: TeacherStudent, d: int, largest: float) -> tuple[Points, float]:
+    """Return the points, and the power of the rules' difference that their mean is off by."""
+    if not setup.activation.kinks:
+        lattice = lattice_points(d, ROOM * largest)
+        if lattice is not None:
+            # the shortest waves that two lattices alias are √2 shorter than those of one
+            return lattice, float(np.sqrt(2))
+    return sobol_points(1, d), 1.0
+
+
+def _estimate(rules: list[Sums], noise: float, share: float, power: float = 1.0) -> Estimate:
+    """Average over the rules; `share` is the number of a group's samples in those of the step."""
+    full = [sums._replace(noise=share * (sums.noise + noise * sums.of_labels)) for sums in rules]
+    stacks = [np.array(part) for part in zip(*full, strict=True)]
+    error = max(_relative_error(stack) for stack in stacks[:2])
+    return Estimate(Sums(*(stack.mean(axis=0) for stack in stacks)), error**power)
+
+
+def _relative_error(rules: np.ndarray) -> float:
+    """Return the standard error of the mean over rules, by the norm of the mean."""
+    deviation = rules.std(axis=0, ddof=1) / np.sqrt(len(rules))
+    size = float(np.linalg.norm(rules.mean(axis=0)))
+    return float(np.linalg.norm(deviation)) / size if size else 0.0

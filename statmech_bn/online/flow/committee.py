@@ -1,0 +1,203 @@
+r"""The flow of committees, integrated: K K* + K(K+1)/2 + 2K numbers, (ρ, Q, γ, v).
+
+Closed averages are integrated in compiled code (`statmech_bn.online.flow.committee_trajectory`).
+What is averaged over points (`statmech_bn.averages.committee`) goes through LSODA, whose tolerances
+are above the noise that kinks leave in such averages; the points are the same at every state, so
+that the flow of a smooth unit is smooth.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from statmech_bn.averages.committee import committee_averages
+from statmech_bn.averages.committee_closed import closed_averages, make_room
+from statmech_bn.errors import NoClosedForm, NotConverged, invalid
+from statmech_bn.interrupts import Watch, in_threads
+from statmech_bn.online.arguments import Run
+from statmech_bn.online.flow.committee_rates import (
+    Averages,
+    Learning,
+    diagonal,
+    empty_averages,
+    gram_of,
+    pack,
+    rates_of,
+    unpack,
+)
+from statmech_bn.online.flow.committee_trajectory import (
+    System,
+    committee_trajectory,
+    derivatives,
+)
+from statmech_bn.online.flow.lsoda import integrate_state
+from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED
+from statmech_bn.online.schedules.schedule import Pieces
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+
+SMOOTH, KINKED = (1e-7, 1e-9), (1e-5, 1e-7)
+"""Relative and absolute tolerances of averages over points, of units without and with kinks."""
+
+
+class Found(NamedTuple):
+    """Trajectories.
+
+    Attributes
+    ----------
+    student_teacher, student_student : ndarray, (learning rates, times, K, K*) and (…, K, K)
+    gamma, readout : ndarray, (learning rates, times, K)
+    diverged_at : ndarray, (learning rates,)
+        NaN for one that does not diverge.
+    error : ndarray, (learning rates, times)
+        Relative error of the averages; 0 where they are closed.
+    """
+
+    student_teacher: np.ndarray
+    student_student: np.ndarray
+    gamma: np.ndarray
+    readout: np.ndarray
+    diverged_at: np.ndarray
+    error: np.ndarray
+
+
+def learning_of(setup: TeacherStudent) -> Learning:
+    """Read a setup."""
+    rule = setup.normalizer
+    flags = rule.has_scale, rule.by_length, float(setup.batch_size)
+    decays = setup.label_noise, setup.gamma_decay, setup.weight_decay
+    return Learning(*flags, *decays, setup.teacher_gram, np.array(setup.teacher_readout))
+
+
+def closed_system(setup: TeacherStudent) -> System:
+    """Return what compiled trajectories need.
+
+    Raises
+    ------
+    NoClosedForm
+        The averages are not closed.
+    """
+    if setup.group is not None:
+        raise NoClosedForm("Averages over batches of several units are not closed.")
+    students, teachers = setup.student_units, setup.teacher_units
+    callbacks = closed_averages(setup.activation)
+    room, averages = make_room(students, teachers), empty_averages(students, teachers)
+    d = students + teachers
+    return System(*callbacks, learning_of(setup), room, averages, np.zeros((d, d)), np.ones(d))
+
+
+class CommitteeFlow:
+    """The derivatives of a state, for any setup.
+
+    Attributes
+    ----------
+    system : System or None
+        What compiled trajectories need, if the averages are closed.
+
+    Parameters
+    ----------
+    setup : TeacherStudent
+    largest : float
+        Largest standard deviation of g's arguments at the start.
+    """
+
+    def __init__(self, setup: TeacherStudent, largest: float) -> None:
+        self.setup, self.learning = setup, learning_of(setup)
+        try:
+            self.system: System | None = closed_system(setup)
+        except NoClosedForm:
+            self.system, self.average = None, committee_averages(setup, largest)
+        d = setup.student_units + setup.teacher_units
+        self._gram = np.zeros((d, d))
+        self.error = 0.0
+
+    def __call__(self, state: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """Return the derivatives of a state; `rates` are η, η_γ and η_v."""
+        found = np.empty(state.size)
+        if self.system is not None:
+            derivatives(self.system, state, rates, found)
+            return found
+        units, gram = self.setup.student_units, self._gram
+        gram_of(state, self.learning, gram)
+        gamma, readout = state[-2 * units : -units], state[-units:]
+        scales = gamma if self.learning.has_scale else np.sqrt(np.diag(gram)[-units:])
+        weights = np.concatenate([self.learning.readout, -readout])
+        sums, self.error = self.average(gram, np.ascontiguousarray(scales), weights)
+        averages = Averages(sums.along, sums.noise, sums.pull, sums.readout)
+        rates_of(state, self.learning, averages, rates, found)
+        return found
+
+
+def integrate_committee(
+    setup: TeacherStudent, start: OrderParameters, run: Run, schedule: Pieces, threads: int
+) -> Found:
+    """Integrate all trajectories.
+
+    Raises
+    ------
+    InvalidSetup
+        γ = 0 at the start of an activation with a kink there.
+    NotConverged
+        The solver gave up.
+    """
+    rho, q, gamma, readout = start.matrices(setup)
+    if setup.normalizer.has_scale and 0.0 in setup.activation.kinks and (gamma == 0).any():
+        raise invalid(
+            "start.gamma", "numbers other than 0 where g has a kink at 0", gamma,
+            "Start at a small γ ≠ 0.",
+        )  # fmt: skip
+    first = pack(rho, q, gamma, readout)
+    own = np.abs(gamma) if setup.normalizer.has_scale else np.sqrt(np.diag(q))
+    largest = float(max(own.max(), np.sqrt(np.diag(setup.teacher_gram)).max()))
+    second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
+    rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
+
+    def one(learner: np.ndarray, _watch: Watch) -> tuple[np.ndarray, float, np.ndarray]:
+        flow = CommitteeFlow(setup, largest)
+        if flow.system is not None:
+            states, diverged_at = _compiled(flow.system, learner, first, run.time, schedule)
+            return states, diverged_at, np.zeros(run.time.size)
+        return _sampled(flow, learner, first, run.time, schedule)
+
+    found = in_threads(one, list(rates), threads)
+    states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
+    overlaps, products, scales, readouts = unpack(
+        np.moveaxis(states, 1, -1), setup.student_units, setup.teacher_units
+    )
+    return Found(overlaps, products, scales, readouts, diverged_at, error)
+
+
+def _compiled(
+    system: System, rates: np.ndarray, first: np.ndarray, time: np.ndarray, schedule: Pieces
+) -> tuple[np.ndarray, float]:
+    """Integrate closed averages; returns states (entries, times) and when they diverged or NaN."""
+    states = np.full((first.size, time.size), np.inf)
+    ended, reached = committee_trajectory(system, rates, first, *schedule, time, states)
+    states[:, time == 0] = first[:, None]
+    if ended == STOPPED:
+        raise NotConverged(
+            f"The solver stopped at t = {reached:g} for learning rate {rates[0]:g}: no step is "
+            "accurate, or the bound on its work is reached. Ask for a shorter time, a smaller "
+            "learning rate or a less extreme start."
+        )
+    return states, reached if ended == DIVERGED else np.nan
+
+
+def _sampled(
+    flow: CommitteeFlow, rates: np.ndarray, first: np.ndarray, time: np.ndarray, schedule: Pieces
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Integrate averages over points; returns also their errors at the times."""
+    units, teachers = flow.setup.student_units, flow.setup.teacher_units
+    squares = [diagonal(k, units, teachers) for k in range(units)]
+
+    def length(states: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.abs(states[squares]).max(axis=0))
+
+    tolerances = KINKED if flow.setup.activation.kinks else SMOOTH
+    found = integrate_state(flow, rates, first, time, schedule, length, tolerances=tolerances)
+    errors = np.full(time.size, np.inf)
+    for i in np.flatnonzero(np.isfinite(found[0]).all(axis=0)):
+        flow(found[0][:, i], rates)
+        errors[i] = flow.error
+    return *found, errors
