@@ -21,7 +21,7 @@ LAYERS = (Normalization, _BatchNorm)
 PyTorch's are BatchNorm1d, 2d and 3d, SyncBatchNorm, the lazy ones, and whatever is derived from
 them. InstanceNorm, GroupNorm and LayerNorm are none of these.
 """
-PARAMETERS = {name for name, _ in Normalization(1).named_parameters()}
+PARAMETERS = {"weight", "bias"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
