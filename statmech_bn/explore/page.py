@@ -40,6 +40,8 @@ from statmech_bn.geometry.clouds import CLOUDS
 
 REST = 0.15
 """A hand that has not moved for so many seconds rests."""
+CONNECTED = 60.0
+"""A browser that shows the page is connected within so many seconds."""
 LEFT = ("learning_rate", "batch_size", "label_noise", "gamma_decay", "weight_decay", "exponent",
         "overlap", "length", "gamma", "duration")  # fmt: skip
 SECOND = ("data_batch", "units", "shift", "network")
@@ -65,7 +67,16 @@ class Page:
         self._shown: dict[str, str] = {"address": "\n".join(complaints)}
         self._build()
         self._read_only()
-        self.ask()
+        self._beginning = asyncio.ensure_future(self._begin())
+
+    async def _begin(self) -> None:
+        """Begin once a browser is connected: to ask for the page alone costs nothing."""
+        for _ in range(round(CONNECTED / REST)):
+            await asyncio.sleep(REST)
+            context = self.document.session_context
+            if context and context.session and context.session.connection_count:
+                self.ask()
+                return
 
     def moved(self, attribute: str, old: Any, new: Any) -> None:
         """Take over what the widgets say."""
@@ -99,6 +110,7 @@ class Page:
                     if self._wanted is not None:
                         break
                     await self._show(task, state)
+            self._next(partial(self.status.update, text=texts.READY))
         finally:
             self._busy = False
 
@@ -125,7 +137,6 @@ class Page:
             elif not isinstance(found, str):
                 self.equations.text = texts.equations(found)
             self._say(task, "\n".join(messages))
-            self.status.text = texts.READY
         finally:
             self.document.unhold()
 
@@ -169,7 +180,7 @@ class Page:
         for slider in self.sliders.values():
             slider.on_change("value", self.moved)
         self.message = Div(name="message", styles=texts.ALERT, visible=False, disable_math=True)
-        self.status = Div(text=texts.READY, name="status")
+        self.status = Div(text=texts.STARTING, name="status")
         self.equations = Div(text="$$t$$", name="equations", width=1100)
         self.code = PreText(name="code")
         self.links = Div(name="links", width=330, disable_math=True)

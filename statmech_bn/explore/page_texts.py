@@ -10,6 +10,7 @@ from statmech_bn.explore.state import SLIDERS, State
 from statmech_bn.explore.typed import LONGEST as LONGEST_ACTIVATION
 from statmech_bn.explore.worker import LONGEST
 
+STARTING = "Starting …"
 READY = "Ready."
 WAITING = "Computing {task} …"
 NAMES = {"theory": "the flow", "equations": "the equations", "final_error": "the final error",
