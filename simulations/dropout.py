@@ -36,7 +36,7 @@ LINE = np.linspace(0.2, 1.0, 33)
 """Probabilities of theory."""
 WORDS = {
     "keep": ("kept", "$p$"),
-    "shift": ("variance shift", r"$\sigma^2_\mathrm{inference}/\sigma^2_\mathrm{training}$"),
+    "shift": ("inference variance by training", ""),
     "running": ("scale, running statistics", r"$\varphi/u$"),
     "recomputed": ("scale, recomputed statistics", r"$\varphi/u$"),
 }
