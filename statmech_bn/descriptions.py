@@ -142,6 +142,7 @@ DESCRIPTIONS = {
     "activation": ("activation", "", "1"),
     "decay_product": ("rate times decay", r"$\eta\lambda$", "1"),
     "angle": ("angle of a step", r"$\theta$", "1"),
+    "field_square": ("mean square of fields", r"$\overline{x^2}$", "1"),
     "correction": ("next order of the misalignment", "", "1"),
     "eigenvalue": ("eigenvalue of the Jacobian", r"$\lambda_J$", "N / steps"),
 }

@@ -27,6 +27,7 @@ from statmech_bn.depth.propagation import (
     loss_and_gradients,
 )
 from statmech_bn.depth.random_network import measure_correlation, measure_gradients
+from statmech_bn.depth.residual import measure_residual, residual_growth
 from statmech_bn.depth.training import train
 from statmech_bn.depth.updates import growth_per_layer, largest_step, step_moments
 
@@ -58,10 +59,12 @@ __all__ = [
     "loss_and_gradients",
     "measure_correlation",
     "measure_gradients",
+    "measure_residual",
     "product_conditions",
     "product_spectra",
     "propagate",
     "representation_conditions",
+    "residual_growth",
     "second_moments",
     "step_moments",
     "stepped",

@@ -1,5 +1,6 @@
 """Training mode and inference mode: what differs between them, and what it costs."""
 
+from statmech_bn.inference.dropout import dropout_scale, variance_shift, without_dropout
 from statmech_bn.inference.loss import (
     first_order_gap,
     inference_loss,
@@ -13,6 +14,7 @@ from statmech_bn.inference.own_statistics import (
 )
 
 __all__ = [
+    "dropout_scale",
     "first_order_gap",
     "inference_field",
     "inference_loss",
@@ -20,4 +22,6 @@ __all__ = [
     "running_average_excess",
     "training_loss",
     "training_mean",
+    "variance_shift",
+    "without_dropout",
 ]

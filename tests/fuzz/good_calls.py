@@ -60,6 +60,9 @@ GOOD = METHODS | PLOTS | {
             sbn.TeacherStudent(batch_size=4), 0.5, [0, 0.5], sbn.OrderParameters()
         )
     },
+    "inference.dropout_scale": lambda: {
+        "place": "before", "keep": 0.5, "batch_size": 8, "overlap": 0.8,
+    },
     "inference.first_order_gap": lambda: {
         "activation": "linear", "gamma": 0.9, "overlap": 0.8, "own_weight": 1.0, "scale": 1.25,
     },
@@ -75,6 +78,10 @@ GOOD = METHODS | PLOTS | {
         "activation": "linear", "batch_size": 8, "gamma": 0.9, "overlap": 0.8,
     },
     "inference.training_mean": lambda: {"field": [0.0, 1.0], "batch_size": 8},
+    "inference.variance_shift": lambda: {"keep": 0.5, "mean": 1.0},
+    "inference.without_dropout": lambda: {
+        "setup": sbn.TeacherStudent("linear", "batch", 8), "keep": 0.5,
+    },
     "loss_minimum": lambda: {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
     },
@@ -124,6 +131,13 @@ GOOD = METHODS | PLOTS | {
     "codegen.numpy_function": lambda: {"expressions": [x**2], "arguments": [x]},
     "codegen.prepare": lambda: {"expressions": [x**2], "arguments": [x]},
     "codegen.stable": lambda: {"expression": sp.log(1 + sp.exp(x))},
+    "depth.measure_residual": lambda: {
+        "activation": "linear", "place": "branch", "depth": 2, "branch_scale": 1.0, "width": 4,
+        "batch_size": 5, "networks": 1, "seed": 0,
+    },
+    "depth.residual_growth": lambda: {
+        "activation": "linear", "place": "branch", "depth": 2, "branch_scale": 1.0,
+    },
     "depth.DeepNetwork": lambda: {
         "depth": 2, "width": 4, "inputs": 3, "classes": 2, "activation": "relu",
         "normalization": "none", "gain": None, "kernel": 1,

@@ -20,6 +20,7 @@ TINY = {
         "width": 60, "layers": 7, "networks": 4, "batch_sizes": (8, 32), "depths": (1, 4),
         "steps": 64, "runs": 2,
     },
+    "residual_depth": {"depths": (1, 6), "width": 100, "batch_size": 100, "networks": 6},
     "matrix_products": {"dimension": 40, "replicas": 8, "depth": 10},
     "initial_gain": {
         "width": 32, "depth": 8, "samples": 48, "replicas": 4, "gains": (0.2, 1.4), "epochs": 1,
@@ -122,3 +123,13 @@ def test_the_depth_that_trains_is_interpolated(scripts):
     assert script.learned_depth(tree, 0.1).size == 0  # more is left everywhere
     assert np.isnan(script.depths(tree)["a tenth"].item())
     assert script.depths(tree)["half, ratio"].item() == pytest.approx(12 / 27.5291, rel=1e-5)
+
+
+def test_residual_networks_grow_as_the_maps_say(scripts, trees):
+    script, tree = scripts["residual_depth"], trees["residual_depth"]
+    for name in ("field_square", "gradient_square"):
+        mean, error = study.mean_and_error(script.apart(tree, name))
+        assert (abs(mean) < 5 * error + 0.06).all()
+    decided = {claim: study.decide(*pair) for claim, pair in script.claims(tree).items()}
+    decided.pop("Behind the sum gradients go on growing exponentially")  # in deeper networks
+    assert not {"fails", "not seen", "the opposite"} & set(decided.values())
