@@ -77,8 +77,8 @@ def macroscopic(
     -------
     xarray.Dataset
         See `statmech_bn.dataset`; relative accuracy 1e-6. Those of committees have the variable
-        ``averages_error``, the relative error of the averages that drive the flow, which is 0
-        where they are closed (`statmech_bn.averages.committee`).
+        ``averages_error``, the error of the averages that drive the flow, relative to the largest
+        that each could be; it is 0 where they are closed (`statmech_bn.averages.committee`).
 
     Raises
     ------
@@ -126,8 +126,8 @@ def macroscopic(
     if is_committee(setup, start):
         if inputs is not None:
             raise invalid("inputs", "None for committees, whose inputs are isotropic", inputs)
-        *found, error = integrate_committee(setup, start, run, factors, threads)
-        result = committee_dataset(setup, run, *found, attributes)
+        records, error = integrate_committee(setup, start, run, factors, threads)
+        result = committee_dataset(setup, run, *records, attributes)
         return describe(result.assign(averages_error=(("learning_rate", "time"), error)))
     if inputs is not None:
         found = integrate_blocks(setup, inputs, start, run, factors)

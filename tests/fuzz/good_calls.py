@@ -64,7 +64,7 @@ GOOD = METHODS | PLOTS | {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
     },
     "macroscopic": lambda: level(
-        gamma_learning_rate=None, workers=1, schedule=None, inputs=None
+        gamma_learning_rate=None, workers=1, schedule=None, inputs=None, readout_learning_rate=None
     ),
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
@@ -244,6 +244,10 @@ GOOD = METHODS | PLOTS | {
     "online.rates.fixed_point": lambda: {"setup": setup(), "learning_rate": 1.0, "length": 1.0},
     "online.rates.late_time": lambda: {"setup": setup(), "time": [100.0, 1000.0]},
     "online.rates.maximum": lambda: {"setup": setup(), "state": sbn.OrderParameters(overlap=0.5)},
+    "online.rates.plateau": lambda: {
+        "setup": sbn.TeacherStudent("erf", "none", 1, student_units=2, teacher_units=2),
+        "learning_rate": 0.5, "length": 1.0, "readout": 1.0,
+    },
     "online.rates.table": lambda: {"batch_size": 8, "gamma_decay": 0.0, "length": 1.0},
     "online.schedules.Schedule": lambda: {
         "name": "ours", "factor": lambda t: 1.0, "breakpoints": (), "parameters": {}

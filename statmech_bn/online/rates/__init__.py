@@ -2,5 +2,6 @@
 
 from statmech_bn.online.rates.fixed_points import equilibrium, fixed_point
 from statmech_bn.online.rates.learning_rates import effective, late_time, maximum, table
+from statmech_bn.online.rates.plateau import plateau
 
-__all__ = ["effective", "equilibrium", "fixed_point", "late_time", "maximum", "table"]
+__all__ = ["effective", "equilibrium", "fixed_point", "late_time", "maximum", "plateau", "table"]
