@@ -236,6 +236,24 @@ def check_work(
         )
 
 
+def check_committee_inputs(setup: TeacherStudent, spectrum: Any, dimension: int) -> None:
+    """Refuse what the simulations of committees do not know.
+
+    Raises
+    ------
+    InvalidSetup
+        Inputs of a spectrum, or of fewer components than there are units.
+    """
+    if spectrum is not None:
+        raise invalid(
+            "inputs", "isotropic inputs for committees, None", spectrum,
+            "microscopic takes any others as a callable or data: sbn.Inputs(source).",
+        )  # fmt: skip
+    units = setup.teacher_units + setup.student_units
+    if dimension < units:
+        raise invalid("dimension", f"an integer ≥ {units}, a direction for each unit", dimension)
+
+
 def check_room_for_units(setup: TeacherStudent, dimension: int) -> None:
     """Refuse inputs of so few components that the chain of a committee has no others.
 

@@ -40,6 +40,7 @@ from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
     COST,
+    check_committee_inputs,
     check_committee_work,
     check_finite_dimension,
     check_gaussian,
@@ -151,10 +152,10 @@ def mesoscopic(
     several = is_committee(setup, start)
     if choice("device", device, DEVICES) != "cpu" and (inputs is not None or several):
         raise invalid("device", "'cpu' for committees and inputs with a covariance", device)
-    if several and inputs is not None:
-        raise invalid("inputs", "None for committees, whose inputs are isotropic", inputs)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
+    if several:
+        check_committee_inputs(setup, inputs, dimension)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     factors, described = prepare(schedule, run.time)

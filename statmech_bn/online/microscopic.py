@@ -19,7 +19,8 @@ these numbers. The floor of a step is the time to draw them.
 Other inputs, float32 and GPUs take samples: all learning rates learn from the same, one block of
 which is in memory at a time, and the fields and updates of all learners are two matrix products. On
 the CPU a replica is a compiled loop in a thread (`statmech_bn.online.network.step`), on a GPU all
-replicas make their steps together (`statmech_bn.online.network.arrays`).
+replicas make their steps together (`statmech_bn.online.network.arrays`). Committees do so on both
+(`statmech_bn.online.network.committee`), with samples of all inputs.
 """
 
 from __future__ import annotations
@@ -37,15 +38,19 @@ from statmech_bn.checks import array, choice, thread_count
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
+    check_committee_inputs,
     check_dtype,
     check_finite_dimension,
     check_gaussian,
     check_no_blocks,
     check_run,
     check_work,
+    is_committee,
 )
 from statmech_bn.online.chain import structured
+from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.online.network.committee import learn_committees
 from statmech_bn.online.network.replicas import learn_in_threads
 from statmech_bn.online.network.stacks import learn_stacks
 from statmech_bn.online.network.world import TEST_SAMPLES, Plan, World
@@ -70,6 +75,7 @@ def microscopic(
     workers: int | None = None,
     schedule: Schedule | Callable[[float], float] | None = None,
     dtype: str = "float64",
+    readout_learning_rate: ArrayLike | None = None,
 ) -> xr.Dataset:
     """Simulate students of N weights.
 
@@ -83,7 +89,7 @@ def microscopic(
     start : OrderParameters
         The initial weights have exactly this overlap and length, in a random direction.
     dimension : int
-        N ≥ 3.
+        N ≥ 3; N ≥ K* + K for committees.
     replicas : int
         Independent teachers, initial weights and streams of samples.
     seed : int
@@ -104,8 +110,9 @@ def microscopic(
         distributions and data; the generalization error is then measured on 4000 samples, without
         label noise.
     teacher : array_like, optional
-        Direction of w*, shape (N,), of all replicas; of any length ≠ 0, as it is scaled to √N. By
-        default each replica draws its own.
+        Direction of w*, shape (N,), of all replicas; of any length ≠ 0, as it is scaled to √N. For
+        committees w*, shape (K*, N), with the products N T of the setup. By default each replica
+        draws its own.
     workers : int, optional
         Threads, by default one a core; replicas run in parallel. No effect on the result, nor on
         a GPU.
@@ -113,6 +120,8 @@ def microscopic(
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
     dtype : {"float64", "float32"}
         Of samples and weights; order parameters are summed and kept in float64.
+    readout_learning_rate : float or sequence, optional
+        η_v > 0 of a second layer that is learned, by default the learning rate.
 
     Returns
     -------
@@ -140,7 +149,10 @@ def microscopic(
     >>> run["block_student_student"].shape
     (1, 1, 2, 100)
     """
-    run = check_run(setup, learning_rate, gamma_learning_rate, time, start)
+    run = check_run(
+        setup, learning_rate, gamma_learning_rate, time, start, readout_learning_rate, True
+    )
+    several = is_committee(setup, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     check_dtype(dtype)
     choice("device", device, DEVICES)
@@ -151,7 +163,9 @@ def microscopic(
         check_gaussian(spectrum, start)
     else:
         check_no_blocks(start)
-    by_sums = device == "cpu" and dtype == "float64" and given is None
+    if several:
+        check_committee_inputs(setup, spectrum, dimension)
+    by_sums = device == "cpu" and dtype == "float64" and given is None and not several
     if spectrum is not None and not (by_sums and teacher is None):
         raise invalid(
             "device, dtype, teacher",
@@ -174,7 +188,7 @@ def microscopic(
         dtype=dtype,
         array_library=library(xp),
     )
-    direction = _direction(teacher, dimension)
+    direction = _units(teacher, setup, dimension) if several else _direction(teacher, dimension)
     if by_sums:
         blocks = spectrum or Spectrum([1.0], fractions=[1.0])
         found = structured.simulate(
@@ -188,14 +202,18 @@ def microscopic(
             threads,
         )
         return structured_dataset(setup, spectrum, run, *found, attributes)
-    weights = dimension * (learners + setup.batch_size) * min(threads, replicas)
-    held = 5 * replicas * learners * steps.size + weights
+    columns = learners * setup.student_units
+    weights = dimension * (columns + setup.batch_size) * min(threads, replicas)
+    held = 5 * replicas * columns * steps.size + weights
     if given is not None:
         held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
-    each = setup.batch_size * dimension * (1 + learners)
+    each = setup.batch_size * dimension * (setup.teacher_units + columns)
     check_work(replicas, float(steps[-1]), each, held, device)
     world = World.prepare(setup, dimension, given, direction, seed)
     plan = Plan(setup, start, run, world, factors, seed, dtype)
+    if several:
+        of_units = learn_committees(xp, plan, replicas)
+        return committee_dataset(setup, run, attributes=attributes, **of_units)
     if device == "cpu":
         states, diverged_at = learn_in_threads(plan, replicas, threads)
     else:
@@ -213,6 +231,22 @@ def microscopic(
     return order_parameter_dataset(
         variables, run.learning_rate, run.gamma_learning_rate, run.time, attributes
     )
+
+
+def _units(teacher: ArrayLike | None, setup: TeacherStudent, dimension: int) -> np.ndarray | None:
+    """Check a given teacher of several units."""
+    if teacher is None:
+        return None
+    units = array("teacher", teacher, 2)
+    if units.shape != (setup.teacher_units, dimension):
+        raise invalid("teacher", f"shape {(setup.teacher_units, dimension)}", units.shape)
+    products = units @ units.T / dimension
+    if not np.allclose(products, setup.teacher_gram, rtol=1e-6, atol=1e-6):
+        raise invalid(
+            "teacher", f"units of the products {setup.teacher_gram.tolist()} by the dimension",
+            products.tolist(), "Give these as the setup's teacher_overlaps.",
+        )  # fmt: skip
+    return units
 
 
 def _direction(teacher: ArrayLike | None, dimension: int) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 Figures are made without pyplot: there is nothing to close. `save_figure` writes them.
 """
 
+from statmech_bn.plot.committees import overlaps
 from statmech_bn.plot.curves import Panel, curves
 from statmech_bn.plot.depth import (
     correlation_depth,
@@ -83,6 +84,7 @@ __all__ = [
     "margins",
     "networks_beside_theory",
     "network_kinds",
+    "overlaps",
     "partitions",
     "phase_diagram",
     "rate_accuracy",

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.checks import count, dataset
+from statmech_bn.plot.committees import COMMITTEE, is_committee, unit_trajectories
 from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest 
     from matplotlib.figure import Figure
 
 VARIABLES = ("overlap", "length", "gamma", "generalization_error")
-"""`trajectories` shows these variables unless told otherwise."""
+"""`trajectories` shows these variables of one unit unless told otherwise."""
 LOGARITHMIC = ("length", "generalization_error")
 OFF_SCALE = 100.0
 """Runs that diverge leave a panel at this multiple of the largest value of the others."""
@@ -47,17 +48,20 @@ def trajectories(
     theory: xr.Dataset | None = None,
     chain: xr.Dataset | None = None,
     network: xr.Dataset | None = None,
-    variables: Sequence[str] = VARIABLES,
+    variables: Sequence[str] | None = None,
     points: int = 14,
 ) -> Figure:
     """Draw order parameters against time, one panel each, one colour for each learning rate.
+
+    Committees have a curve for each unit or pair of units, of one learning rate.
 
     Parameters
     ----------
     theory, chain, network : xarray.Dataset, optional
         Results of the three levels, at least one. Select a few learning rates first. The time axis
         is logarithmic if the times begin after zero and span two decades.
-    variables : sequence of str
+    variables : sequence of str, optional
+        By default overlap, length, γ and the error; for committees ρ, Q, γ and the error.
     points : int
         How many times of a simulation are drawn.
 
@@ -68,7 +72,8 @@ def trajectories(
     Raises
     ------
     InvalidSetup
-        No result, no points, or a variable that one of the results does not have.
+        No result, no points, or a variable that one of the results does not have; for committees,
+        several learning rates.
 
     Examples
     --------
@@ -80,10 +85,15 @@ def trajectories(
     ['overlap $R$', 'length $L$']
     """
     results = [d for d in (theory, chain, network) if d is not None]
+    several = any(map(is_committee, results))
+    if variables is None:
+        variables = COMMITTEE if several else VARIABLES
     check_results(results, variables)
     for d in results:
         dims = dict.fromkeys(variables, ("time",))
         dataset("results", d, {**dims, "learning_rate": (), "diverged_at": ()})
+    if several:
+        return unit_trajectories(results, variables, count("points", points))
     results = [_with_rates(d) for d in results]
     points = count("points", points)
     rates = np.unique(np.concatenate([d["learning_rate"] for d in results]))

@@ -43,6 +43,13 @@ def run(level="macroscopic", **more):
 
 
 @lru_cache
+def committee_run():
+    several = sbn.TeacherStudent("linear", "weight", 4, student_units=2, teacher_units=2)
+    start = sbn.OrderParameters.random(several, 10, seed=0)
+    return sbn.mesoscopic(several, 0.5, [0, 0.5], start, 10)
+
+
+@lru_cache
 def network():
     return sbn.depth.DeepNetwork(depth=2, width=4, inputs=3, classes=2)
 

@@ -72,7 +72,7 @@ GOOD = METHODS | PLOTS | {
     ),
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
-        teacher=None, workers=1, schedule=None,
+        teacher=None, workers=1, schedule=None, readout_learning_rate=None,
     ),
     "open": lambda: {"path": sbn.save(run(), "store.zarr")},
     "save": lambda: {"dataset": run(), "path": "store.zarr"},

@@ -1,7 +1,7 @@
 """One tiny call that works for each figure."""
 
 import numpy as np
-from examples import cloud, panels_figure, relu_network, run, table
+from examples import cloud, committee_run, panels_figure, relu_network, run, table
 from matplotlib.figure import Figure
 
 import statmech_bn as sbn
@@ -239,6 +239,7 @@ PLOTS = {
     "plot.training_gain": lambda: {
         "panels": {"a": {"b": table(accuracy="gain replica")["accuracy"]}}
     },
+    "plot.overlaps": lambda: {"result": committee_run(), "times": [0.0, 0.5], "replica": 0},
     "plot.trajectories": lambda: {
         "theory": run(), "chain": run("mesoscopic"), "network": None, "variables": ["overlap"],
         "points": 2,

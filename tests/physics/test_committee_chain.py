@@ -1,12 +1,15 @@
 """Committees: the chain against numbers of another implementation, N-vectors, and one unit."""
 
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import statmech_bn as sbn
+from statmech_bn.online.chain import committee, committee_step
 
 sys.path.insert(0, str(Path(__file__).parent))
 from committees import CASES, NAMES, SMALLEST_P, numbers, setup_and_run, smallest_p
@@ -63,3 +66,81 @@ def test_one_unit_is_a_committee_of_one(normalization, batch_size, activation):
     assert smallest_p(first, numbers(general)) > SMALLEST_P
     errors = [d.generalization_error.values.reshape(-1, 1) for d in (one, general)]
     assert smallest_p(*errors) > SMALLEST_P
+
+
+SIZES = [(1, 1), (2, 2), (2, 3), (3, 2)]
+x = sp.Symbol("x")
+GELU = x * (1 + sp.erf(x / sp.sqrt(2))) / 2
+
+
+def with_everything(units, teachers, normalization, batch_size, activation):
+    """Correlated teacher, noise, decays, γ and a second layer that learn: setup and arguments."""
+    size = units + teachers
+    rows = 0.1 + np.random.default_rng(size).standard_normal((size, 8)) / np.sqrt(8)
+    gram = rows @ rows.T
+    has_scale = normalization != "none"
+    setup = sbn.TeacherStudent(
+        activation, normalization, batch_size, 0.3, 0.05 * has_scale, 0.1, student_units=units,
+        teacher_units=teachers, teacher_overlaps=gram[:teachers, :teachers],
+        teacher_readout=np.linspace(1, -0.5, teachers), readout="learned",
+    )  # fmt: skip
+    start = sbn.OrderParameters(
+        student_teacher=gram[teachers:, :teachers], student_student=gram[teachers:, teachers:],
+        gamma=1 - 0.1 * has_scale, readout=np.linspace(0.7, 0.4, units),
+    )  # fmt: skip
+    return setup, {
+        "learning_rate": 0.7, "time": [2.0], "start": start, "gamma_learning_rate": 0.5,
+        "readout_learning_rate": 0.4,
+    }  # fmt: skip
+
+
+def compare(case, dimension=12, replicas=(3000, 1000)):
+    setup, run = with_everything(*case)
+    chain = sbn.mesoscopic(setup, dimension=dimension, replicas=replicas[0], seed=1, **run)
+    network = sbn.microscopic(setup, dimension=dimension, replicas=replicas[1], seed=2, **run)
+    return smallest_p(numbers(chain), numbers(network))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [(1, 1, "batch", 6, "erf"), (2, 2, "weight", 6, "relu"), (2, 3, "none", 1, "erf"),
+     (3, 2, "batch", 6, "relu"), (3, 2, "population", 1, GELU), (2, 2, "ghost(3)", 6, "erf")],
+    ids=str,
+)  # fmt: skip
+def test_chain_and_network_have_the_same_law(case):
+    assert compare(case) > SMALLEST_P
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["relu", "erf", GELU], ids=str)
+@pytest.mark.parametrize("batch_size", [1, 6])
+@pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch"])
+@pytest.mark.parametrize("units", SIZES, ids=str)
+@pytest.mark.parametrize("dimension", [12, 30])
+def test_chain_and_network_have_the_same_law_everywhere(
+    units, normalization, batch_size, activation, dimension
+):
+    if normalization == "batch" and batch_size == 1:
+        pytest.skip("one sample has no spread")
+    assert compare((*units, normalization, batch_size, activation), dimension) > SMALLEST_P
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("others[i, j] = generator.standard_normal()", "others[i, j] = 0.0"),
+     ("freedom = problem.dimension - directions - i", "freedom = problem.dimension - directions"),
+     ("student.turn[k] = unit * scale[k] * pull", "student.turn[k] = 0.0 * pull")],
+)  # fmt: skip
+def test_a_slightly_wrong_chain_is_noticed(right, wrong, tmp_path, monkeypatch):
+    """Without the Wishart's entries off the diagonal, and others, the comparison fails."""
+    text = Path(committee_step.__file__).read_text()
+    assert text.count(right) == 1
+    path = tmp_path / f"wrong_{len(wrong)}.py"
+    path.write_text(text.replace(right, wrong))
+    spec = spec_from_file_location(path.stem, path)
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(committee, "simulate", module.simulate)
+    assert compare((3, 2, "weight", 6, "relu"), 8, (20_000, 5_000)) < SMALLEST_P

@@ -148,6 +148,16 @@ class Rule:
             square = xp.sum(weights * spun, axis=1, keepdims=True, dtype=xp.float64)
         return Students(weights, spun, square, gamma, diverged_at)
 
+    def errors(
+        self, fields: Array, centre: Array, variance: Array, students: Any, y: Array
+    ) -> tuple[Array, ...]:
+        """Return û, δ and δû of fields, all (R, M, K), and what `after` is to know besides."""
+        return tuple(self.error(fields, centre, variance, students.gamma, y))
+
+    def after(self, before: Any, moved: Students, gamma_rate: Array, *more: Array) -> Students:
+        """Return the students after a step that has moved their weights and scales."""
+        return moved
+
     def step(
         self, students: Students, x: Array, y: Array, rate: Array, gamma_rate: Array, now: float
     ) -> Students:
@@ -179,7 +189,7 @@ class Rule:
             else:
                 centre = mean(fields)
                 variance = mean((fields - centre) ** 2)
-        u, delta, product = self.error(fields, centre, variance, gamma, y)
+        u, delta, product, *more = self.errors(fields, centre, variance, students, y)
         if rule.of_batch:
             average, along = (rule.mean_of_group(xp, values) for values in (delta, product))
         if rule.has_scale:
@@ -203,4 +213,4 @@ class Rule:
         (moved,) = self.move(
             w, change, students.spun, alive, pull, rate, decay, gamma, students.square
         )
-        return self.students(moved, grown, diverged_at)
+        return self.after(students, self.students(moved, grown, diverged_at), gamma_rate, *more)

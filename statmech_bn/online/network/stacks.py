@@ -94,12 +94,12 @@ def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarr
 def labelled_samples(
     xp: Any, plan: Plan, replicas: Sequence[int], teacher: Array, steps: int
 ) -> Iterator[tuple[Array, Array]]:
-    """Draw x (R, M, N) and y (R, M, 1) for one step after the other, in blocks of many steps."""
+    """Draw x (R, M, N) and y (R, M, 1) for one step after the other, in blocks of many steps.
+
+    The teachers are (R, N, K*).
+    """
     setup, world = plan.setup, plan.world
-    field, level, xi = sp.symbols("f Delta xi", real=True)
-    n = sp.Symbol("N", positive=True)
-    value = setup.activation.expression.xreplace({z: field / sp.sqrt(n)})
-    label = array_function(xp, [value + level * xi], [field, level, xi, n])
+    label = _labelling(xp, setup, float(world.dimension))
     kind, dimension = getattr(xp, plan.dtype), world.dimension
     teacher = xp.astype(teacher, kind)
     mean = xp.asarray(world.mean, dtype=kind) if world.mean.size else None
@@ -112,11 +112,29 @@ def labelled_samples(
         x = xp.reshape(xp.asarray(x, dtype=kind), (block, *shape))
         noise = xp.reshape(xp.asarray(noise), (block, *shape[:2], 1))
         fields = xp.astype(x @ teacher, xp.float64, copy=False)
-        (labels,) = label(fields, setup.label_noise, noise, float(dimension))
+        labels = label(fields, noise)
         if mean is not None:
             x = x - mean
         for step in range(block):
             yield x[step, ...], labels[step, ...]
+
+
+def _labelling(xp: Any, setup: TeacherStudent, dimension: float) -> Callable[[Array, Array], Array]:
+    """Return what makes labels of the teacher's fields (…, K*), times √N, and of ξ (…, 1)."""
+    field, level, xi = sp.symbols("f Delta xi", real=True)
+    n = sp.Symbol("N", positive=True)
+    value = setup.activation.expression.xreplace({z: field / sp.sqrt(n)})
+    if not setup.is_committee:
+        label = array_function(xp, [value + level * xi], [field, level, xi, n])
+        return lambda fields, noise: label(fields, setup.label_noise, noise, dimension)[0]
+    output = array_function(xp, [value], [field, n])
+    readout = xp.asarray(setup.teacher_readout)
+
+    def of_committee(fields: Array, noise: Array) -> Array:
+        outputs = output(fields, dimension)[0]
+        return xp.sum(readout * outputs, axis=-1, keepdims=True) + setup.label_noise * noise
+
+    return of_committee
 
 
 def _drawing(

@@ -17,6 +17,7 @@ from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.online.start import directions
 from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
+from statmech_bn.teacher_student.gram import factor
 
 EPSILON = float(np.finfo(float).eps)
 TEST_SAMPLES = 4_000
@@ -35,7 +36,7 @@ class World:
     inputs : Inputs or None
         None for Gaussian inputs.
     teacher : ndarray or None
-        (N,), if all replicas have the same.
+        (N,), or (K*, N) of a committee, if all replicas have the same.
     mean, covariance : ndarray
         (N,) and (N, N), of inputs that "population" normalizes by; empty otherwise.
     test : ndarray
@@ -103,10 +104,50 @@ class World:
         root = np.sqrt(self.dimension)
         return root * teacher, root * start.length * student
 
+    def committee_and_start(
+        self, generator: np.random.Generator, setup: TeacherStudent, start: OrderParameters
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a teacher (K*, N) and students (K, N) of exactly the products of setup and start."""
+        rho, q, _, _ = start.matrices(setup)
+        units, teachers = rho.shape
+        rows = factor(setup.teacher_gram, rho, q)
+        frame = generator.standard_normal((self.dimension, teachers + units))
+        if self.teacher is not None:
+            frame[:, :teachers] = self.teacher.T
+        orthonormal, triangle = np.linalg.qr(frame)
+        orthonormal *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
+        weights = np.sqrt(self.dimension) * (rows @ orthonormal.T)
+        return weights[:teachers], weights[teachers:]
+
     def test_error(
         self, setup: TeacherStudent, teacher: np.ndarray, weights: np.ndarray, gamma: np.ndarray
     ) -> np.ndarray:
         """Measure ε_g of each learner on the test samples, with population statistics."""
+        outputs = self.outputs(setup, weights, gamma)
+        targets = np.empty(self.test.shape[0])
+        apply(self.value, self.test @ teacher / np.sqrt(self.dimension), targets)
+        return 0.5 * ((outputs - targets[:, None]) ** 2).mean(axis=0)
+
+    def committee_error(
+        self,
+        setup: TeacherStudent,
+        teacher: np.ndarray,
+        weights: np.ndarray,
+        gamma: np.ndarray,
+        readout: np.ndarray,
+    ) -> np.ndarray:
+        """Measure ε_g of committees: weights (learners, K, N), γ and v (learners, K)."""
+        learners, units, dimension = weights.shape
+        outputs = self.outputs(setup, weights.reshape(-1, dimension), gamma.ravel())
+        outputs = (outputs.reshape(-1, learners, units) * readout).sum(axis=-1)
+        fields = np.ascontiguousarray(self.test @ teacher.T / np.sqrt(dimension))
+        values = np.empty(fields.size)
+        apply(self.value, fields.ravel(), values)
+        targets = values.reshape(fields.shape) @ np.array(setup.teacher_readout)
+        return 0.5 * ((outputs - targets[:, None]) ** 2).mean(axis=0)
+
+    def outputs(self, setup: TeacherStudent, weights: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+        """Return g(φ) of units (units, N) on the test samples, with population statistics."""
         root = np.sqrt(self.dimension)
         fields = self.test @ weights.T / root
         rule = setup.normalizer
@@ -121,10 +162,9 @@ class World:
             fields /= np.linalg.norm(weights, axis=1) / root
         if rule.has_scale:
             fields *= gamma
-        outputs, targets = np.empty(fields.size), np.empty(self.test.shape[0])
+        outputs = np.empty(fields.size)
         apply(self.value, fields.ravel(), outputs)
-        apply(self.value, self.test @ teacher / root, targets)
-        return 0.5 * ((outputs.reshape(fields.shape) - targets[:, None]) ** 2).mean(axis=0)
+        return outputs.reshape(fields.shape)
 
 
 @dataclass(frozen=True)

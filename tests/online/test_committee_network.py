@@ -1,0 +1,101 @@
+"""Committees of N weights: exact starts, any inputs, stacks, divergence, precision."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidSetup
+from statmech_bn.online.network import committee
+
+UNITS = {"student_units": 2, "teacher_units": 3}
+SETUP = sbn.TeacherStudent("relu", "batch", 5, 0.3, 0.02, 0.1, readout="learned", **UNITS)
+START = sbn.OrderParameters.random(SETUP, 20, seed=0, gamma=0.9, readout=[0.5, 1.0])
+GOOD = {"setup": SETUP, "learning_rate": 0.5, "time": [0.0, 1.0], "start": START, "dimension": 20}
+
+
+def signs(generator, samples, dimension):
+    return generator.choice([-1.0, 1.0], size=(samples, dimension))
+
+
+def test_weights_begin_with_exactly_the_order_parameters():
+    found = sbn.microscopic(**GOOD, replicas=3).isel(learning_rate=0, time=0)
+    for name, expected in zip(("student_teacher", "student_student", "gamma", "readout"),
+                              START.matrices(SETUP), strict=True):  # fmt: skip
+        for values in found[name].values:
+            np.testing.assert_allclose(values, expected, atol=1e-14)
+
+
+def test_results_do_not_depend_on_stacks_or_company(monkeypatch):
+    run = GOOD | {"learning_rate": [0.5, 2.0]}
+    one = sbn.microscopic(**run, replicas=5)
+    monkeypatch.setattr(committee, "STACK_SIZE", 1)
+    xr.testing.assert_identical(sbn.microscopic(**run, replicas=5), one)
+    alone = sbn.microscopic(**GOOD, replicas=2)
+    xr.testing.assert_allclose(alone, one.isel(learning_rate=[0], replica=[0, 1]), rtol=1e-10)
+
+
+@pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch", "ghost(3)"])
+def test_other_inputs_learn_as_gaussian_ones_do(normalization):
+    """Signs at N = 300: fields are nearly Gaussian; means within 4.5 standard errors and 3/N."""
+    scale = 1.0 if normalization == "none" else 0.9
+    setup = sbn.TeacherStudent("erf", normalization, 6, 0.2, **UNITS)
+    start = sbn.OrderParameters.random(setup, 300, seed=1, gamma=scale)
+    run = {"setup": setup, "start": start, "learning_rate": 1.0, "time": [0.0, 1.0],
+           "dimension": 300}  # fmt: skip
+    given = sbn.Inputs(signs, mean=np.zeros(300), covariance=np.ones(300))
+    found = sbn.microscopic(**run, replicas=12, inputs=given).isel(learning_rate=0, time=1)
+    chain = sbn.mesoscopic(**run, replicas=200).isel(learning_rate=0, time=1)
+    assert found.attrs["inputs"] == "signs"
+    for name in ("student_teacher", "student_student", "gamma"):
+        error = chain[name].std("replica") / np.sqrt(12) * np.sqrt(1 + 12 / 200)
+        off = np.abs(found[name].mean("replica") - chain[name].mean("replica"))
+        assert (off < 4.5 * error + 3 / 300).all(), name
+    error = found.generalization_error.values
+    # 4000 test samples know a mean square error to some per cent
+    np.testing.assert_allclose(error.mean(), chain.generalization_error.mean(), rtol=0.1)
+
+
+def test_data_and_a_given_teacher():
+    generator = np.random.default_rng(0)
+    data = generator.standard_normal((50, 20)) * np.linspace(0.5, 1.5, 20)
+    teacher = np.sqrt(20) * np.linalg.qr(generator.standard_normal((20, 3)))[0].T
+    found = sbn.microscopic(**GOOD, inputs=data, teacher=teacher, replicas=2)
+    assert found.attrs["inputs"] == "data"
+    assert np.isfinite(found.generalization_error).all()
+    with pytest.raises(InvalidSetup, match=r"teacher: expected units of the products \[\[1\.0, 0"):
+        sbn.microscopic(**GOOD, teacher=2 * teacher)
+    with pytest.raises(InvalidSetup, match=r"teacher: expected shape \(3, 20\)"):
+        sbn.microscopic(**GOOD, teacher=teacher[:2])
+
+
+def test_divergence_is_a_result():
+    setup = sbn.TeacherStudent("linear", "none", 2, label_noise=0.1, **UNITS)
+    start = sbn.OrderParameters.random(setup, 20, seed=0)
+    found = sbn.microscopic(setup, [0.2, 50.0], np.linspace(0, 200, 9), start, 20, replicas=3)
+    calm, wild = found.isel(learning_rate=0), found.isel(learning_rate=1)
+    assert np.isnan(calm.diverged_at).all()
+    assert np.isfinite(calm.generalization_error).all()
+    assert ((wild.diverged_at > 0) & (wild.diverged_at < 200)).all()
+    for name in ("student_teacher", "student_student", "gamma", "readout", "generalization_error"):
+        assert np.isposinf(wild[name].where(wild.time >= wild.diverged_at, np.inf)).all()
+        assert np.isfinite(wild[name].where(wild.time < wild.diverged_at, 0.0)).all()
+
+
+def test_single_precision_is_near_to_double():
+    double = sbn.microscopic(**GOOD, replicas=2)
+    single = sbn.microscopic(**GOOD, replicas=2, dtype="float32")
+    assert single.attrs["dtype"] == "float32"
+    for name in ("student_teacher", "student_student", "gamma", "readout"):
+        np.testing.assert_allclose(single[name], double[name], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [({"dimension": 4}, "dimension"), ({"start": sbn.OrderParameters()}, "start"),
+     ({"inputs": sbn.Spectrum([2, 1], fractions=[0.5, 0.5])}, "inputs")],
+    ids=str,
+)  # fmt: skip
+def test_refuses(arguments, name):
+    with pytest.raises(InvalidSetup, match=f"^{name}.*: expected"):
+        sbn.microscopic(**GOOD | arguments)
