@@ -55,6 +55,12 @@ GOOD = METHODS | PLOTS | {
         "activation": "linear", "batch_size": 4, "gamma": [0.5, 1.0], "part": "both",
         "overlap": 1.0, "batches": 4, "replicas": 2, "seed": 0, "field": None, "workers": 1,
     },
+    "coupled_gamma_decay": lambda: {
+        "setup": sbn.TeacherStudent("linear", "batch", 8, student_units=2, teacher_units=2),
+        "state": sbn.OrderParameters(
+            student_teacher=[[0.1, 0.0], [0.0, 0.2]], student_student=[[1, 0.5], [0.5, 1]]
+        ),
+    },
     "effective_gamma_decay": lambda: {
         "run": sbn.macroscopic(
             sbn.TeacherStudent(batch_size=4), 0.5, [0, 0.5], sbn.OrderParameters()

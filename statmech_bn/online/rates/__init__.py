@@ -2,6 +2,14 @@
 
 from statmech_bn.online.rates.fixed_points import equilibrium, fixed_point
 from statmech_bn.online.rates.learning_rates import effective, late_time, maximum, table
-from statmech_bn.online.rates.plateau import plateau
+from statmech_bn.online.rates.symmetric_phase import plateau
 
-__all__ = ["effective", "equilibrium", "fixed_point", "late_time", "maximum", "plateau", "table"]
+__all__ = [
+    "effective",
+    "equilibrium",
+    "fixed_point",
+    "late_time",
+    "maximum",
+    "plateau",
+    "table",
+]

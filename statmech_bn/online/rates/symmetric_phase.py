@@ -30,6 +30,7 @@ from statmech_bn.averages.pairs import committee_error
 from statmech_bn.checks import instance, positive, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.online.arguments import LONGEST_START, SHORTEST_START
 from statmech_bn.online.flow.committee import CommitteeFlow
 from statmech_bn.online.flow.committee_rates import pack, unpack
 from statmech_bn.online.flow.lsoda import integrate_piece
@@ -89,13 +90,13 @@ def plateau(
     """
     instance("setup", setup, TeacherStudent)
     rates = positive("learning_rate", learning_rate)
-    if real("length", length) <= 0:
-        raise invalid("length", "a number > 0", length)
+    length = real("length", length, SHORTEST_START, LONGEST_START)
     readout = real("readout", readout)
     _check_alike(setup)
     teacher = float(np.sqrt(setup.teacher_gram[0, 0]))
     flow = CommitteeFlow(setup, max(1.0, teacher))
-    rows = [_one(_Symmetric(setup, flow, float(rate), length, readout)) for rate in rates]
+    with np.errstate(all="ignore"):  # a rate that is too large overflows, and is refused
+        rows = [_one(_Symmetric(setup, flow, float(rate), length, readout)) for rate in rates]
     states, eigenvalues, errors = (np.array(part) for part in zip(*rows, strict=True))
     rho, q, gamma, second = unpack(states, setup.student_units, setup.teacher_units)
     square = q[:, 0, 0]
@@ -195,12 +196,12 @@ def _one(problem: _Symmetric) -> tuple[np.ndarray, np.ndarray, float]:
         return problem.reduced(full)[moving] / problem.rate
 
     grid = np.array([0.0, RELAXED])
-    relaxed, _ = integrate_piece(lambda y, _: flow(y), start[moving], grid, None, (1e-6, 1e-8))
-    solved = root(flow, relaxed[:, -1], tol=1e-10)
-    values = solved.x if np.isfinite(solved.x).all() else relaxed[:, -1]
-    full = start.copy()
-    full[moving] = values
-    rest = np.abs(flow(values)).max()
+    full, rest = start.copy(), np.inf
+    if np.isfinite(flow(start[moving])).all():
+        relaxed, _ = integrate_piece(lambda y, _: flow(y), start[moving], grid, None, (1e-6, 1e-8))
+        if np.isfinite(relaxed[:, -1]).all():
+            full[moving] = root(flow, relaxed[:, -1], tol=1e-10).x
+            rest = np.abs(flow(full[moving])).max()
     if not rest < ACCURACY or full[1] <= 0:
         raise NotConverged(
             f"The symmetric flow has no fixed point at learning rate {problem.rate:g}: its rates "
