@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -31,10 +32,11 @@ from statmech_bn.checks import instance, positive, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.online.arguments import LONGEST_START, SHORTEST_START
-from statmech_bn.online.flow.committee import CommitteeFlow
 from statmech_bn.online.flow.committee_rates import pack, unpack
-from statmech_bn.online.flow.lsoda import integrate_piece
 from statmech_bn.teacher_student import TeacherStudent
+
+if TYPE_CHECKING:
+    from statmech_bn.online.flow.committee import CommitteeFlow
 
 RELAXED = 400.0
 """The symmetric flow is followed to this time in units of 1/η before its zero is solved for."""
@@ -88,6 +90,8 @@ def plateau(
     >>> round(found["overlap"].item() * found["length"].item(), 2)  # 1/√15
     0.26
     """
+    from statmech_bn.online.flow.committee import CommitteeFlow  # it needs this room's averages
+
     instance("setup", setup, TeacherStudent)
     rates = positive("learning_rate", learning_rate)
     length = real("length", length, SHORTEST_START, LONGEST_START)
@@ -183,6 +187,8 @@ class _Symmetric:
 
 def _one(problem: _Symmetric) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the fixed point, the eigenvalues of its Jacobian and the error of its averages."""
+    from statmech_bn.online.flow.lsoda import integrate_piece
+
     units = problem.units[0]
     square = problem.length**2 if problem.held else 1 / (2 * units - 1)
     start = np.array([0.3 * np.sqrt(square), square, 0.5 * square, 1.0, problem.readout])
