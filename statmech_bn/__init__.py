@@ -32,6 +32,7 @@ if _TYPE_CHECKING:
     from statmech_bn.measurement import measure
     from statmech_bn.online import momentum, rates, schedules
     from statmech_bn.online.gamma.batch_loss import batch_loss, loss_minimum
+    from statmech_bn.online.gamma.coupled_decay import coupled_gamma_decay
     from statmech_bn.online.gamma.effective_decay import effective_gamma_decay
     from statmech_bn.online.gamma.stationary import stationary_gamma
     from statmech_bn.online.inputs import Inputs
@@ -53,6 +54,7 @@ _PLACES = {
     "activation": "activations:activation",
     "batch_loss": "online.gamma.batch_loss:batch_loss",
     "codegen": "codegen",
+    "coupled_gamma_decay": "online.gamma.coupled_decay:coupled_gamma_decay",
     "depth": "depth",
     "effective_gamma_decay": "online.gamma.effective_decay:effective_gamma_decay",
     "errors": "errors",
@@ -90,6 +92,7 @@ __all__ = [
     "activation",
     "batch_loss",
     "codegen",
+    "coupled_gamma_decay",
     "depth",
     "effective_gamma_decay",
     "errors",

@@ -23,6 +23,7 @@ NAMES = {
     "activation",
     "batch_loss",
     "codegen",
+    "coupled_gamma_decay",
     "depth",
     "effective_gamma_decay",
     "errors",

@@ -42,7 +42,8 @@ class Estimate(NamedTuple):
     sums : Sums
         For the whole step, N with the label noise.
     error : float
-        Error of F or of N, relative to its norm; the larger of the two.
+        The largest error of F and of N, each entry relative to the largest that it could be:
+        |F_kj| ≤ √(M N_kk E[x_j²]) and |N_kl| ≤ √(N_kk N_ll).
     """
 
     sums: Sums
@@ -68,20 +69,20 @@ def committee_averages(setup: TeacherStudent, largest: float) -> Averages:
     """
     rule = Quadrature.for_activation(setup.activation)
     students, d = setup.student_units, setup.student_units + setup.teacher_units
-    group, noise, size = setup.group, setup.label_noise**2, setup.batch_size
+    group, size = setup.group, setup.batch_size
     if group is not None:
         groups = group_points(group, students, d)
 
         def of_batch(gram: np.ndarray, scales: np.ndarray, readout: np.ndarray) -> Estimate:
             rules = over_groups(rule, groups, group, gram, scales, readout)
-            return _estimate(rules, noise, group / size)
+            return _estimate(rules, gram, setup, group / size)
 
         return of_batch
     points, power = _points(setup, d, largest * rule.refinement / 1.5)
 
     def of_population(gram: np.ndarray, scales: np.ndarray, readout: np.ndarray) -> Estimate:
         rules = over_points(rule.value_and_slope, points, gram, scales, readout)
-        return _estimate(rules, noise, 1 / size, power)
+        return _estimate(rules, gram, setup, 1 / size, power)
 
     return of_population
 
@@ -96,16 +97,17 @@ def _points(setup: TeacherStudent, d: int, largest: float) -> tuple[Points, floa
     return sobol_points(1, d), 1.0
 
 
-def _estimate(rules: list[Sums], noise: float, share: float, power: float = 1.0) -> Estimate:
+def _estimate(
+    rules: list[Sums], gram: np.ndarray, setup: TeacherStudent, share: float, power: float = 1.0
+) -> Estimate:
     """Average over the rules; `share` is the number of a group's samples in those of the step."""
-    full = [sums._replace(noise=share * (sums.noise + noise * sums.of_labels)) for sums in rules]
+    labels = setup.label_noise**2
+    full = [sums._replace(noise=share * (sums.noise + labels * sums.of_labels)) for sums in rules]
     stacks = [np.array(part) for part in zip(*full, strict=True)]
-    error = max(_relative_error(stack) for stack in stacks[:2])
-    return Estimate(Sums(*(stack.mean(axis=0) for stack in stacks)), error**power)
-
-
-def _relative_error(rules: np.ndarray) -> float:
-    """Return the standard error of the mean over rules, by the norm of the mean."""
-    deviation = rules.std(axis=0, ddof=1) / np.sqrt(len(rules))
-    size = float(np.linalg.norm(rules.mean(axis=0)))
-    return float(np.linalg.norm(deviation)) / size if size else 0.0
+    sums = Sums(*(stack.mean(axis=0) for stack in stacks))
+    own = np.sqrt(np.maximum(np.diag(sums.noise), 1e-300))
+    fields = np.sqrt(setup.batch_size * np.diag(gram))
+    deviations = [stack.std(axis=0, ddof=1) / np.sqrt(len(rules)) for stack in stacks[:2]]
+    largest = np.outer(own, fields), np.outer(own, own)
+    error = max(float((d / m).max()) for d, m in zip(deviations, largest, strict=True))
+    return Estimate(sums, error**power)

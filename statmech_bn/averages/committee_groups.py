@@ -12,17 +12,17 @@ As all samples are alike, averages need two of them only, and the statistics of 
     N_kl = E[u_ku_l G (δ_k1δ_l1 (P_kP_l)_11 + (G−1) δ_k1δ_l2 (P_kP_l)_12)],
     P_k = E[δ_k1û_k1],   E_k = E[e_1 g(z_k1)].
 
-x_j may be replaced by what h_k does not explain of it, since P_k h_k = 0. Given the student's fields
-h*_n is a Gaussian of the mean b_n·h and the covariance S, and E[g(h*_n)|h] a function of b_n·h alone,
-which is tabulated: with e' = E[e|h], Stein's lemma gives
+x_j may be replaced by what h_k does not explain of it, since P_k h_k = 0. Given the student's
+fields h*_n is a Gaussian of the mean b_n·h and the covariance S, and E[g(h*_n)|h] is a function of
+b_n·h alone, which is tabulated. With e' = E[e|h], Stein's lemma gives
 
     E[e x_j | h] = e' E[x_j|h] + Σ_n v*_n S_jn E[g'(h*_n)|h],
 
-so that F, P, E and the pairs in N are integrals over the student's fields. e'² + (e − e')² stands for
-e²; the average over the label noise adds Δ² E[u_ku_l G v_kv_l g'(z_k1) g'(z_l1) (P_kP_l)_11] to N. The
-other G − 2 samples enter by their mean, a Gaussian, and their scatter, a Wishart matrix of G − 3
-degrees of freedom (Bartlett 1933), so that the dimension 2(K + K*) + K + K(K+1)/2 of the integrals
-does not depend on G. They are sums over scrambled Sobol' points
+so that F, P, E and the pairs in N are integrals over the student's fields. e'² + (e − e')² stands
+for e²; the average over the label noise adds Δ² E[u_ku_l G v_kv_l g'(z_k1) g'(z_l1) (P_kP_l)_11] to
+N. The other G − 2 samples enter by their mean, a Gaussian, and their scatter, a Wishart matrix of
+G − 3 degrees of freedom (Bartlett 1933), so that the dimension 2(K + K*) + K + K(K+1)/2 of the
+integrals does not depend on G. They are sums over scrambled Sobol' points
 (`statmech_bn.averages.committee_points`).
 
 A step of M samples is the mean of M/G independent groups, so that its Σ c_k c_l is G/M times that

@@ -1,11 +1,14 @@
 r"""Averages of piecewise linear units with their kink at zero, over up to four fields.
 
 With slopes α for z < 0 and β for z > 0, g'(z) = α + (β−α)Θ(z) and g(z) = z g'(z), so that the
-averages of a committee (`statmech_bn.symbolic.committee_flow`) are sums of E[z_p z_q Π_{i∈S} Θ(z_i)]
-for sets S of at most four fields. Stein's lemma, applied twice, gives for the covariance C
+averages of a committee (`statmech_bn.symbolic.committee_flow`) are sums of E[z_p z_q Θ_S] with
+Θ_S = Π_{i∈S} Θ(z_i), for sets S of at most four fields.
+
+Stein's lemma, applied twice, gives for the covariance C
 
     E[z_p z_q Θ_S] = C_pq P_S + Σ_{i<j∈S} q_ij/(2π√d_ij) P_{S∖ij | i=j=0},
-    q_ij = C_ip C_jq + C_jp C_iq − C_ip C_iq C_ij/C_ii − C_jp C_jq C_ij/C_jj,   d_ij = C_ii C_jj − C_ij²,
+    q_ij = C_ip C_jq + C_jp C_iq − C_ip C_iq C_ij/C_ii − C_jp C_jq C_ij/C_jj,
+    d_ij = C_ii C_jj − C_ij²,
 
 where P_S is the probability that all fields of S are positive, and the last one that given that the
 fields i and j are zero. Up to three fields it is elementary; for four, with correlations r,

@@ -80,8 +80,8 @@ def macroscopic(
     -------
     xarray.Dataset
         See `statmech_bn.dataset`; relative accuracy 1e-6. Those of committees have the variable
-        ``averages_error``, the relative error of the averages that drive the flow, which is 0
-        where they are closed (`statmech_bn.averages.committee`).
+        ``averages_error``, the error of the averages that drive the flow, relative to the largest
+        that each could be; it is 0 where they are closed (`statmech_bn.averages.committee`).
 
     Raises
     ------
@@ -129,9 +129,9 @@ def macroscopic(
     if is_committee(setup, start):
         if inputs is not None:
             raise invalid("inputs", "None for committees, whose inputs are isotropic", inputs)
-        several = integrate_committee(setup, start, run, factors, threads)
-        result = committee_dataset(setup, run, *several[:-1], attributes)
-        return describe(result.assign(averages_error=(("learning_rate", "time"), several.error)))
+        records, error = integrate_committee(setup, start, run, factors, threads)
+        result = committee_dataset(setup, run, *records, attributes)
+        return describe(result.assign(averages_error=(("learning_rate", "time"), error)))
     if inputs is not None:
         found = integrate_blocks(setup, inputs, start, run, factors)
         return structured_dataset(setup, inputs, run, *found, attributes=attributes)

@@ -171,6 +171,7 @@ def _below(figure: Figure, old: Legend, columns: int) -> int:
     """Put a legend under the panels, in as many columns as fit; returns how many lines it has."""
     title, entries = old.get_title().get_text(), list(_entries(old))
     old.remove()
+    columns = min(columns, sum(map(len, entries)))  # each attempt draws the figure
     for most in range(columns, 0, -1):
         handles, lines = _arranged(entries, most)
         new = figure.legend(

@@ -55,6 +55,12 @@ GOOD = METHODS | PLOTS | {
         "activation": "linear", "batch_size": 4, "gamma": [0.5, 1.0], "part": "both",
         "overlap": 1.0, "batches": 4, "replicas": 2, "seed": 0, "field": None, "workers": 1,
     },
+    "coupled_gamma_decay": lambda: {
+        "setup": sbn.TeacherStudent("linear", "batch", 8, student_units=2, teacher_units=2),
+        "state": sbn.OrderParameters(
+            student_teacher=[[0.1, 0.0], [0.0, 0.2]], student_student=[[1, 0.5], [0.5, 1]]
+        ),
+    },
     "effective_gamma_decay": lambda: {
         "run": sbn.macroscopic(
             sbn.TeacherStudent(batch_size=4), 0.5, [0, 0.5], sbn.OrderParameters()
@@ -86,7 +92,8 @@ GOOD = METHODS | PLOTS | {
         "losses": sbn.batch_loss("linear", 4, np.linspace(0.2, 1.5, 8), batches=8, replicas=2)
     },
     "macroscopic": lambda: level(
-        gamma_learning_rate=None, workers=1, schedule=None, inputs=None, progress=False
+        gamma_learning_rate=None, workers=1, schedule=None, inputs=None,
+        readout_learning_rate=None, progress=False,
     ),
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
@@ -294,6 +301,10 @@ GOOD = METHODS | PLOTS | {
         "setup": setup(), "state": sbn.OrderParameters(overlap=0.5), "inputs": spectrum()
     },
     "online.rates.modes": lambda: {"setup": setup(), "inputs": spectrum(), "length": 1.0},
+    "online.rates.plateau": lambda: {
+        "setup": sbn.TeacherStudent("erf", "none", 1, student_units=2, teacher_units=2),
+        "learning_rate": 0.5, "length": 1.0, "readout": 1.0,
+    },
     "online.rates.table": lambda: {"batch_size": 8, "gamma_decay": 0.0, "length": 1.0},
     "online.schedules.Schedule": lambda: {
         "name": "ours", "factor": lambda t: 1.0, "breakpoints": (), "parameters": {}

@@ -18,7 +18,7 @@ NOT_VARIED = {"self", "processes", "scheduler"}
 """Arguments that stay: processes and clusters take seconds to start (tests/sweeps has them)."""
 SLOW_TO_CALL = {
     "batch_loss", "effective_gamma_decay", "loss_minimum", "mesoscopic", "microscopic",
-    "offline.replica_symmetric", "online.rates.table", "stationary_gamma",
+    "offline.replica_symmetric", "online.rates.plateau", "online.rates.table", "stationary_gamma",
 }  # fmt: skip
 """Functions whose calls take seconds, or are compiled first; by default few are made."""
 FEW, MANY = 3, 12

@@ -8,8 +8,6 @@ that the flow of a smooth unit is smooth.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from statmech_bn.averages.committee import committee_averages
@@ -41,25 +39,7 @@ SMOOTH, KINKED = (1e-7, 1e-9), (1e-5, 1e-7)
 """Relative and absolute tolerances of averages over points, of units without and with kinks."""
 
 
-class Found(NamedTuple):
-    """Trajectories.
-
-    Attributes
-    ----------
-    student_teacher, student_student : ndarray, (learning rates, times, K, K*) and (…, K, K)
-    gamma, readout : ndarray, (learning rates, times, K)
-    diverged_at : ndarray, (learning rates,)
-        NaN for one that does not diverge.
-    error : ndarray, (learning rates, times)
-        Relative error of the averages; 0 where they are closed.
-    """
-
-    student_teacher: np.ndarray
-    student_student: np.ndarray
-    gamma: np.ndarray
-    readout: np.ndarray
-    diverged_at: np.ndarray
-    error: np.ndarray
+Records = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def learning_of(setup: TeacherStudent) -> Learning:
@@ -131,8 +111,16 @@ class CommitteeFlow:
 
 def integrate_committee(
     setup: TeacherStudent, start: OrderParameters, run: Run, schedule: Pieces, threads: int
-) -> Found:
+) -> tuple[Records, np.ndarray]:
     """Integrate all trajectories.
+
+    Returns
+    -------
+    records : tuple of ndarray
+        ρ, (learning rates, times, K, K*), Q, (…, K, K), γ and v, (…, K), and when a trajectory
+        diverged, (learning rates,), NaN for one that does not.
+    error : ndarray, (learning rates, times)
+        Relative error of the averages; 0 where they are closed.
 
     Raises
     ------
@@ -162,10 +150,9 @@ def integrate_committee(
 
     found = in_threads(one, list(rates), threads)
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
-    overlaps, products, scales, readouts = unpack(
-        np.moveaxis(states, 1, -1), setup.student_units, setup.teacher_units
-    )
-    return Found(overlaps, products, scales, readouts, diverged_at, error)
+    moved = np.moveaxis(states, 1, -1)
+    rho, q, gamma, readout = unpack(moved, setup.student_units, setup.teacher_units)
+    return (rho, q, gamma, readout, diverged_at), error
 
 
 def _compiled(

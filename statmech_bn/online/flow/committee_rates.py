@@ -81,7 +81,9 @@ def pack(rho: np.ndarray, q: np.ndarray, gamma: np.ndarray, readout: np.ndarray)
     return np.concatenate([rho.ravel(), q[np.triu_indices(len(q))], gamma, readout])
 
 
-def unpack(states: np.ndarray, students: int, teachers: int) -> tuple[np.ndarray, ...]:
+def unpack(
+    states: np.ndarray, students: int, teachers: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return ρ, Q, γ and v of vectors along the last axis."""
     ends = np.cumsum([students * teachers, students * (students + 1) // 2, students])
     rho, triangle, gamma, readout = np.split(states, ends, axis=-1)

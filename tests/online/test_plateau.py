@@ -1,0 +1,81 @@
+"""The plateau: the closed symmetric fixed point, and trajectories that leave it."""
+
+import numpy as np
+import pytest
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidSetup
+
+
+def committee(units, normalization="none", batch_size=1, **more):
+    return sbn.TeacherStudent(
+        "erf", normalization, batch_size, student_units=units, teacher_units=units, **more
+    )
+
+
+@pytest.mark.parametrize("units", [2, 3])
+def test_the_closed_symmetric_fixed_point(units):
+    """Saad & Solla 1995, η → 0: ρ = 1/√(K(2K−1)), Q = C = 1/(2K−1), and ε_g there."""
+    found = sbn.rates.plateau(committee(units), [0.001, 0.002])
+    rho = (found["overlap"] * found["length"]).values
+    square = (found["length"] ** 2).values
+    error = found["generalization_error"].values
+    known = (
+        1 / np.sqrt(units * (2 * units - 1)), 1 / (2 * units - 1),
+        units / np.pi * (np.pi / 6 - units * np.arcsin(1 / (2 * units))),
+    )  # fmt: skip
+    for values, value in zip((rho, square, error), known, strict=True):
+        assert 2 * values[0] - values[1] == pytest.approx(value, rel=2e-5)  # without O(η)
+        assert values[0] == pytest.approx(value, rel=2e-3)
+    assert (found["escape_rate"] > 0).all()
+
+
+def test_a_trajectory_rests_there_and_leaves_at_the_escape_rate():
+    """K = K* = 3, M = 1: from a small asymmetry, over a factor of 100 of it."""
+    rate = 0.5
+    setup = committee(3)
+    found = sbn.rates.plateau(setup, rate)
+    square, mutual = (found["length"] ** 2).item(), found["mutual_overlap"].item()
+    rho = found["overlap"].item() * np.sqrt(square)
+    q = square * (mutual + (1 - mutual) * np.eye(3))
+    start = sbn.OrderParameters(student_teacher=rho + 1e-6 * np.eye(3), student_student=q)
+    time = np.linspace(300, 460, 21)
+    run = sbn.macroscopic(setup, rate, time, start)
+    np.testing.assert_allclose(
+        run["generalization_error"].values[0], found["generalization_error"].item(), rtol=1e-3
+    )
+    products = run["student_teacher"].values[0]
+    special = products[:, 0, 0] - products[:, 0, 1]
+    assert special[-1] < 0.1
+    slope = np.polyfit(time, np.log(special), 1)[0]
+    assert slope == pytest.approx(found["escape_rate"].item(), rel=1e-2)
+
+
+def test_weight_normalization_has_the_plateau_of_none_at_its_own_effective_rate():
+    """To first order in η, a scale γ at the length L learns as fast as η γ²/L²."""
+    none = sbn.rates.plateau(committee(2, "none", 8), 1e-3)
+    weight = sbn.rates.plateau(committee(2, "weight", 8), 1e-3, length=1.5)
+    assert weight["generalization_error"].item() == pytest.approx(
+        none["generalization_error"].item(), rel=1e-3
+    )
+    effective = (weight["gamma"] / weight["length"]).item() ** 2
+    expected = none["escape_rate"].item() * effective
+    assert weight["escape_rate"].item() == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.slow
+def test_batches_part_the_units_on_the_plateau_and_shorten_it():
+    """1 − C/Q falls like M^(−1/2), and the escape rate is above that of weight normalization."""
+    weight = sbn.rates.plateau(committee(2, "weight", 8), 0.5)
+    found = [sbn.rates.plateau(committee(2, "batch", size), 0.5) for size in (32, 128)]
+    parted = [1 - run["mutual_overlap"].item() for run in found]
+    assert parted[0] / parted[1] == pytest.approx(2, rel=0.1)
+    escape = [run["escape_rate"].item() for run in (*found, weight)]
+    assert escape[0] > 1.05 * escape[1] > 1.05 * 1.05 * escape[2]
+
+
+def test_what_has_no_symmetric_phase_is_refused():
+    with pytest.raises(InvalidSetup, match="two units"):
+        sbn.rates.plateau(sbn.TeacherStudent("erf", "none", 1, teacher_units=2))
+    with pytest.raises(InvalidSetup, match="alike"):
+        sbn.rates.plateau(committee(2, teacher_readout=[1.0, 2.0]))

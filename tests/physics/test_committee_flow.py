@@ -1,0 +1,156 @@
+"""The flow of committees against public implementations, the chain and the flow of one unit."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import statmech_bn as sbn
+from statmech_bn.errors import InvalidSetup, NoClosedForm
+from statmech_bn.online.flow import committee
+from statmech_bn.online.flow.committee import CommitteeFlow
+from statmech_bn.online.flow.committee_rates import pack
+from statmech_bn.online.flow.derivatives import flow_function
+
+sys.path.insert(0, str(Path(__file__).parent))
+from committees import CASES, NAMES, setup_and_run
+
+SAAD_SOLLA = json.loads((Path(__file__).parent / "reference_saad_solla.json").read_text())["cases"]
+
+
+def matrices(overlap, length, gamma):
+    """Write one unit as a committee."""
+    return sbn.OrderParameters(
+        student_teacher=[[overlap * length]], student_student=[[length**2]], gamma=[gamma]
+    )
+
+
+@pytest.mark.parametrize("case", SAAD_SOLLA, ids=lambda case: case["case"])
+def test_a_public_implementation_of_saad_and_solla(case):
+    """Its Euler steps are extrapolated, and its numbers are rounded to 10⁻⁵."""
+    teacher = np.array(case["teacher_teacher"])
+    setup = sbn.TeacherStudent(
+        "erf", "none", 1, case["label_noise"], student_units=len(case["student_student"]),
+        teacher_units=len(teacher), teacher_overlaps=teacher,
+    )  # fmt: skip
+    start = sbn.OrderParameters(
+        student_teacher=case["student_teacher"], student_student=case["student_student"]
+    )
+    run = sbn.macroscopic(setup, case["eta"], case["time"], start)
+    np.testing.assert_allclose(run["student_teacher"].values[0], case["R"], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(run["student_student"].values[0], case["Q"], rtol=0, atol=2e-5)
+
+
+def check_case(case):
+    """Means over runs at N = 3000: within four standard errors and O(1/N)."""
+    setup, arguments = setup_and_run(case)
+    block = case["large_N"]
+    run = sbn.macroscopic(setup, time=block["time"], **arguments)
+    for i, moments in enumerate(block["mean, std"]):
+        for name in NAMES:
+            mean, spread = np.array(moments[name])
+            allowed = 4 * spread / np.sqrt(block["runs"]) + 2 / block["dimension"]
+            found = run[name].values[0, i]
+            assert (np.abs(found - mean) < allowed).all(), (name, found, mean)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "batch" not in c["case"]],
+                         ids=lambda case: case["case"])  # fmt: skip
+def test_an_independent_chain_at_large_dimension(case):
+    check_case(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [c for c in CASES if "batch" in c["case"]],
+                         ids=lambda case: case["case"])  # fmt: skip
+def test_an_independent_chain_with_batch_statistics(case):
+    check_case(case)
+
+
+@pytest.mark.parametrize("name", ["linear", "erf", "relu"])
+@pytest.mark.parametrize("normalization", ["none", "weight"])
+def test_one_unit_through_the_general_path(name, normalization):
+    """Derivatives agree to 10⁻¹⁰, where both averages are closed."""
+    decay = 0.05 if normalization == "weight" else 0.0
+    setup = sbn.TeacherStudent(name, normalization, 3, 0.3, decay, 0.02)
+    overlap, length, gamma = 0.35, 1.3, 0.8 if normalization == "weight" else 1.0
+    rates = 1.2, 0.7
+    one = flow_function(setup, gamma)(overlap, np.log(length), gamma, *rates)
+    square = 2 * length**2 * one[1]
+    rho = length * (one[0] + overlap * one[1])
+    state = pack(
+        np.array([[overlap * length]]), np.array([[length**2]]), np.array([gamma]), np.ones(1)
+    )
+    found = CommitteeFlow(setup, 1.0)(state, np.array([*rates, 0.0]))
+    np.testing.assert_allclose(found[:3], [rho, square, one[2]], rtol=1e-10, atol=1e-12)
+
+
+def test_trajectories_of_one_unit_through_the_general_path():
+    setup = sbn.TeacherStudent("relu", "weight", 3, 0.3, 0.05, 0.02)
+    time = [0, 0.5, 2, 10]
+    one = sbn.macroscopic(setup, [0.4, 1.2], time, sbn.OrderParameters(0.1, 1.3, 0.8), 0.7)
+    run = sbn.macroscopic(setup, [0.4, 1.2], time, matrices(0.1, 1.3, 0.8), 0.7)
+    length = np.sqrt(run["student_student"].values[..., 0, 0])
+    np.testing.assert_allclose(length, one["length"], rtol=1e-7)
+    cosine = run["student_teacher"].values[..., 0, 0] / length
+    np.testing.assert_allclose(cosine, one["overlap"], atol=1e-7)
+    np.testing.assert_allclose(run["gamma"].values[..., 0], one["gamma"], rtol=1e-7)
+    np.testing.assert_allclose(run["generalization_error"], one["generalization_error"], atol=1e-7)
+    assert (run["averages_error"] == 0).all()
+
+
+def test_points_and_closed_averages_give_one_trajectory(monkeypatch):
+    start = sbn.OrderParameters(
+        student_teacher=[[0.3, 0.05], [0.02, 0.25]], student_student=[[0.5, 0.05], [0.05, 0.6]]
+    )
+    setup = sbn.TeacherStudent("erf", "none", 2, 0.1, student_units=2, teacher_units=2)
+    runs = [sbn.macroscopic(setup, 0.8, [1.0, 3.0], start)]
+
+    def no_closed_form(setup):
+        raise NoClosedForm("as if it had none")
+
+    monkeypatch.setattr(committee, "closed_system", no_closed_form)
+    runs.append(sbn.macroscopic(setup, 0.8, [1.0, 3.0], start))
+    assert 0 < runs[1]["averages_error"].max() < 1e-5
+    for name in NAMES:
+        np.testing.assert_allclose(runs[0][name], runs[1][name], atol=1e-6)
+
+
+def test_a_schedule_is_followed():
+    """Halved after t = 1: the rest is the run at half the rate that starts there."""
+    setup = sbn.TeacherStudent(
+        "erf", "weight", 2, 0.1, student_units=2, teacher_units=2, readout="learned"
+    )
+    start = sbn.OrderParameters.random(setup, dimension=500, seed=1)
+    schedule = sbn.schedules.step([1.0], 0.5)
+    run = sbn.macroscopic(setup, 1.0, [1.0, 3.0], start, 0.5, schedule=schedule)
+    middle = sbn.OrderParameters(
+        **{name: run[name].values[0, 0] for name in NAMES[:2]},
+        gamma=run["gamma"].values[0, 0], readout=run["readout"].values[0, 0],
+    )  # fmt: skip
+    rest = sbn.macroscopic(setup, 0.5, [2.0], middle, 0.25)
+    for name in NAMES:
+        np.testing.assert_allclose(run[name].values[0, 1], rest[name].values[0, 0], atol=1e-7)
+
+
+def test_a_committee_that_diverges_is_a_result():
+    setup = sbn.TeacherStudent("linear", "none", 1, student_units=2, teacher_units=2)
+    start = sbn.OrderParameters.random(setup, dimension=1000, seed=0)
+    run = sbn.macroscopic(setup, [0.2, 9.0], [1.0, 1000.0], start)
+    assert np.isnan(run["diverged_at"].values[0])
+    assert 0 < run["diverged_at"].values[1] < 1000
+    assert np.isinf(run["student_student"].values[1, 1]).all()
+    assert np.isinf(run["generalization_error"].values[1, 1])
+    assert np.isfinite(run["student_student"].values[0]).all()
+
+
+def test_what_is_not_known_is_refused():
+    setup = sbn.TeacherStudent("relu", "weight", 2, student_units=2, teacher_units=2)
+    matrices = {"student_teacher": np.zeros((2, 2)), "student_student": np.eye(2)}
+    with pytest.raises(InvalidSetup, match=r"start\.gamma"):
+        sbn.macroscopic(setup, 1.0, [1.0], sbn.OrderParameters(**matrices, gamma=[0.0, 1.0]))
+    spectrum = sbn.Spectrum([2, 1], fractions=[0.5, 0.5])
+    with pytest.raises(InvalidSetup, match="inputs"):
+        sbn.macroscopic(setup, 1.0, [1.0], sbn.OrderParameters(**matrices), inputs=spectrum)
