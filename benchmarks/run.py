@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from statmech_bn.arrays import namespace
 
 ALL = (
-    "levels", "structured", "learning_rates", "trajectories", "offline", "cores", "startup",
-    "memory", "sweep",
+    "levels", "structured", "committees", "learning_rates", "trajectories", "offline", "cores",
+    "startup", "memory", "sweep",
 )  # fmt: skip
 GPU = ("gpu", "offline", "learning_rates", "levels")
 """Those that a GPU has a part in, what matters most first."""

@@ -1,5 +1,7 @@
 """The chain of committees: determinism, invariances, divergence, and digits after many steps."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidSetup
+from statmech_bn.errors import InvalidSetup, InvalidStore
 from statmech_bn.online.chain.triangle import triangularize
 
 UNITS = {"student_units": 2, "teacher_units": 3}
@@ -170,3 +172,15 @@ def test_a_small_part_beside_a_large_one_keeps_its_digits():
     x = np.array([[1.0, 1e-9, 0.0], [1.0, 1e-9, 1e-12]])
     triangularize(x)
     np.testing.assert_allclose(x[1, 1], 1e-12, rtol=1e-3)
+
+
+def test_a_sweep_goes_on_with_the_same_committee_only(tmp_path):
+    run = partial(sbn.mesoscopic, setup=SETUP, time=[0.0, 1.0], start=START, dimension=30)
+    sweep = partial(sbn.sweep, grid={"learning_rate": [0.5, 1.0]}, store=tmp_path / "s.zarr")
+    found = sweep(run).load()
+    assert found.student_teacher.dims[-2:] == ("student_unit", "teacher_unit")
+    assert sbn.TeacherStudent.from_attrs(found.attrs) == SETUP
+    xr.testing.assert_identical(sweep(run).load(), found)
+    fixed = sbn.TeacherStudent("erf", "batch", 5, 0.3, 0.02, 0.1, **UNITS)
+    with pytest.raises(InvalidStore, match="another sweep"):
+        sweep(partial(run, setup=fixed))
