@@ -123,7 +123,7 @@ def _pairs(activation: Activation) -> Pairs:
 
     def integrate(*arguments: np.ndarray) -> np.ndarray:
         arrays = np.broadcast_arrays(*arguments)
-        correlation, first, second = (np.ascontiguousarray(x).ravel() for x in arrays)
+        correlation, first, second = (x.flatten() for x in arrays)
         found = np.empty(correlation.size)
         activated = rule.value_and_slope, rule.kinks
         pair_averages(*activated, correlation, first, second, rule.refinement, found)

@@ -127,7 +127,7 @@ def one_unit(setup: Any, start: Any = None) -> None:
             "setup" if setup.is_committee else "start",
             "one unit on each side with a readout of 1, which is all that this function knows",
             setup if setup.is_committee else start,
-            "The levels mesoscopic and microscopic simulate committees.",
+            "The levels macroscopic, mesoscopic and microscopic know committees.",
         )
 
 

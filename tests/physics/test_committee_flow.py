@@ -154,3 +154,22 @@ def test_what_is_not_known_is_refused():
     spectrum = sbn.Spectrum([2, 1], fractions=[0.5, 0.5])
     with pytest.raises(InvalidSetup, match="inputs"):
         sbn.macroscopic(setup, 1.0, [1.0], sbn.OrderParameters(**matrices), inputs=spectrum)
+
+
+def test_the_chain_at_large_dimension_follows_the_flow():
+    """tanh, K = 2, K* = 1: averages over a lattice; within four standard errors and O(1/N)."""
+    setup = sbn.TeacherStudent(
+        "tanh", "weight", 3, 0.2, 0.01, 0.02, student_units=2, readout="learned"
+    )
+    start = sbn.OrderParameters(
+        student_teacher=[[0.2], [0.05]], student_student=[[0.6, 0.1], [0.1, 0.9]],
+        gamma=[0.8, 1.1], readout=[0.5, 0.7],
+    )  # fmt: skip
+    time = [1.0, 3.0]
+    flow = sbn.macroscopic(setup, 0.8, time, start)
+    chain = sbn.mesoscopic(setup, 0.8, time, start, dimension=1000, replicas=24, seed=2)
+    for name in NAMES:
+        drawn = chain[name].isel(learning_rate=0)
+        allowed = 4 * drawn.std("replica") / np.sqrt(24) + 2 / 1000
+        assert (abs(drawn.mean("replica") - flow[name].isel(learning_rate=0)) < allowed).all()
+    assert 0 < flow["averages_error"].max() < 1e-5
