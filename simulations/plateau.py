@@ -41,7 +41,7 @@ BATCH_SIZE, RATE = 8, 2.0
 HALF = 0.5
 """A unit is specialized if its two cosines differ by so much."""
 TIMES = 601
-STEP = 0.05
+STEP = 0.01
 """Step of the second difference for the escape rate."""
 SYMBOLS = {
     "plateau_length": ("plateau", r"$\eta t_{1/2}$", "steps / N"),
