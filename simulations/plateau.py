@@ -41,7 +41,7 @@ BATCH_SIZE, RATE = 8, 2.0
 HALF = 0.5
 """A unit is specialized if its two cosines differ by so much."""
 TIMES = 601
-STEP = 0.05
+STEP = 0.01
 """Step of the second difference for the escape rate."""
 SYMBOLS = {
     "plateau_length": ("plateau", r"$\eta t_{1/2}$", "steps / N"),
@@ -239,15 +239,16 @@ def growth(tree: xr.DataTree) -> xr.DataArray:
 
 def exponent(values: xr.DataArray) -> xr.DataArray:
     """Return the power of M with which values fall, between the two largest M."""
-    logarithm = np.log(values.isel(batch_size=[-2, -1]))
-    return logarithm.diff("batch_size").squeeze() / np.diff(np.log(logarithm["batch_size"]))[0]
+    sizes = values["batch_size"].values[-2:]
+    last = values.isel(batch_size=-1, drop=True) / values.isel(batch_size=-2, drop=True)
+    return xr.apply_ufunc(np.log, last) / np.log(sizes[1] / sizes[0])
 
 
 def verdicts(tree: xr.DataTree) -> dict[str, str]:
     """Say what becomes of the claims, by the rule of `statmech_bn.study.decide`."""
     runs, law = (tree[name].to_dataset().load() for name in ("batch_size", "penalty"))
     coupled, own = (law.sel(terms=terms) for terms in ("coupled", "own"))
-    lengths, mixing = np.log(runs["plateau_length"]), runs["mixing"]
+    lengths, mixing = xr.apply_ufunc(np.log, runs["plateau_length"]), runs["mixing"]
 
     def more(of: xr.DataArray, name: str, other: str) -> xr.DataArray:
         return of.sel(normalization=name) - of.sel(normalization=other)
@@ -320,7 +321,7 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     found["slope in ln N"] = growth(tree).mean("replica").to_pandas().to_frame("slope")
     for name in ("mixing", "generalization_error"):
         found[f"{name}, chain"] = runs[name].mean("replica").to_pandas()
-    for name in law:
+    for name in map(str, law):
         found[f"{name}, theory"] = law[name].to_pandas()
     return {**found, "verdicts": pd.DataFrame({"verdict": verdicts(tree)})}
 
