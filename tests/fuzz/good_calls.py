@@ -10,9 +10,7 @@ import sympy as sp
 import xarray as xr
 from good_methods import METHODS
 from good_plots import PLOTS
-
-import statmech_bn as sbn
-from examples import (
+from tiny import (
     cache,
     classes,
     cloud,
@@ -32,6 +30,8 @@ from examples import (
     weights_cache,
     x,
 )
+
+import statmech_bn as sbn
 
 GOOD = METHODS | PLOTS | {
     "Spectrum": lambda: {"eigenvalues": [2, 1], "fractions": [0.5, 0.5], "teacher": [0.3, 0.7]},

@@ -1,9 +1,9 @@
 """One tiny call that works for each method; ``self`` is the object that it is called on."""
 
 import numpy as np
+from tiny import network, relu_network, setup, spectrum
 
 import statmech_bn as sbn
-from examples import network, relu_network, setup, spectrum
 
 
 def inputs():

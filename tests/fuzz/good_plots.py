@@ -2,9 +2,9 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from tiny import cloud, committee_run, panels_figure, relu_network, run, table
 
 import statmech_bn as sbn
-from examples import cloud, committee_run, panels_figure, relu_network, run, table
 
 
 def panel(*variables):

@@ -11,7 +11,7 @@ import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
 
 sys.path.insert(0, str(Path(__file__).parent))
-from examples import run, setup, squares
+from tiny import run, setup, squares
 
 DATA = np.random.default_rng(0).normal(size=(20, 4))
 FLOW = {"setup": setup(), "learning_rate": 0.5, "time": [0, 1], "start": sbn.OrderParameters()}
