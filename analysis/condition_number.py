@@ -25,7 +25,7 @@ import statmech_bn as sbn
 condition_number = sbn.study.load("condition_number")
 
 # %% [markdown]
-# ## Theory
+# ## Derivation
 #
 # Near its teacher a student without normalization relaxes at the rates $\eta\lambda_i$. Population
 # or batch statistics leave the length of the weights free, and take one direction away, the

@@ -89,9 +89,9 @@ class Quadrature:
         """Refuse a scale at which the rules in u miss what the activation does."""
         if not abs(gamma) <= self.largest:
             raise NotConverged(
-                f"Averages at the scale {gamma:g} are out of reach: the activation grows "
-                "exponentially or oscillates away from zero, and its quadrature holds up to "
-                f"{self.largest:g}. Start at a smaller scale, or bound the activation."
+                f"Averages at the scale {gamma:g} are out of reach: the activation does not settle "
+                "away from zero (it oscillates, or grows exponentially), and its quadrature holds "
+                f"up to {self.largest:g}. Start at a smaller scale, or bound the activation."
             )
 
 
