@@ -124,11 +124,9 @@ def best(tree: xr.DataTree, level: str = "chain") -> xr.DataArray:
     return tree[level].to_dataset()["hundredth"].load().min("learning_rate")
 
 
-def good_rates(tree: xr.DataTree, level: str = "flow") -> xr.DataArray:
-    """Return the ratio of the largest to the smallest good learning rate."""
-    times = tree[level].to_dataset()["hundredth"].load()
-    if "replica" in times.dims:
-        times = times.mean("replica", skipna=False)
+def good_rates(tree: xr.DataTree) -> xr.DataArray:
+    """Return the ratio of the largest to the smallest good learning rate of the flow."""
+    times = tree["flow"].to_dataset()["hundredth"].load()
     good = times <= NEAR_BEST * times.min("learning_rate")
     rate = times["learning_rate"]
     found = rate.where(good).max("learning_rate") / rate.where(good).min("learning_rate")

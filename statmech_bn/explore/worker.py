@@ -120,7 +120,7 @@ class _Ahead:
     """A thread that computes what may be asked next, for the newest state alone."""
 
     def __init__(self) -> None:
-        self._state: State | None = None
+        self._state = State()
         self._new = threading.Event()
         threading.Thread(target=self._work, daemon=True).start()
 
@@ -135,7 +135,6 @@ class _Ahead:
         while self._new.wait():
             self._new.clear()
             state = self._state
-            assert state is not None
             for neighbour in neighbours(state):
                 theory(neighbour)
                 if self._new.is_set():

@@ -166,9 +166,7 @@ def first_order_gap(
     (0.75, 0.375)
     """
     alpha, factor = real("own_weight", own_weight, 0.0), real("scale", scale)
-    return _first_order(
-        activation, gamma, overlap, 0.75 - factor + alpha / 2, -0.5 + alpha / 2
-    )  # fmt: skip
+    return _first_order(activation, gamma, overlap, 0.75 - factor + alpha / 2, (alpha - 1) / 2)
 
 
 def running_average_excess(

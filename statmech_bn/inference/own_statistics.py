@@ -31,7 +31,7 @@ PANELS = 8.0
 FARTHEST = 60.0
 """Fields beyond this many standard deviations do not occur."""
 LARGEST_BATCH = 10**8
-"""Of more samples one does not tell û from u."""
+"""With more samples û and u agree to eight digits."""
 
 
 def training_mean(field: ArrayLike, batch_size: int) -> np.ndarray:

@@ -77,10 +77,11 @@ def test_a_fixed_second_layer_has_no_learning_rate():
     assert "readout_learning_rate" not in run.coords
 
 
-def test_divergence_is_a_result():
+@pytest.mark.parametrize("level", [sbn.mesoscopic, sbn.microscopic])
+def test_divergence_is_a_result(level):
     setup = sbn.TeacherStudent("linear", "none", 2, label_noise=0.1, **UNITS)
     start = sbn.OrderParameters.random(setup, 20, seed=0)
-    found = sbn.mesoscopic(setup, [0.2, 50.0], np.linspace(0, 200, 9), start, 20, replicas=3)
+    found = level(setup, [0.2, 50.0], np.linspace(0, 200, 9), start, 20, replicas=3)
     calm, wild = found.isel(learning_rate=0), found.isel(learning_rate=1)
     assert np.isnan(calm.diverged_at).all()
     assert np.isfinite(calm.generalization_error).all()

@@ -69,19 +69,6 @@ def test_data_and_a_given_teacher():
         sbn.microscopic(**GOOD, teacher=teacher[:2])
 
 
-def test_divergence_is_a_result():
-    setup = sbn.TeacherStudent("linear", "none", 2, label_noise=0.1, **UNITS)
-    start = sbn.OrderParameters.random(setup, 20, seed=0)
-    found = sbn.microscopic(setup, [0.2, 50.0], np.linspace(0, 200, 9), start, 20, replicas=3)
-    calm, wild = found.isel(learning_rate=0), found.isel(learning_rate=1)
-    assert np.isnan(calm.diverged_at).all()
-    assert np.isfinite(calm.generalization_error).all()
-    assert ((wild.diverged_at > 0) & (wild.diverged_at < 200)).all()
-    for name in ("student_teacher", "student_student", "gamma", "readout", "generalization_error"):
-        assert np.isposinf(wild[name].where(wild.time >= wild.diverged_at, np.inf)).all()
-        assert np.isfinite(wild[name].where(wild.time < wild.diverged_at, 0.0)).all()
-
-
 def test_single_precision_is_near_to_double():
     double = sbn.microscopic(**GOOD, replicas=2)
     single = sbn.microscopic(**GOOD, replicas=2, dtype="float32")

@@ -232,7 +232,7 @@ def test_isotropic_blocks_have_the_isotropic_derivatives(activation, normalizati
     start = sbn.OrderParameters(0.3, 1.2, 1.0 if normalization == "none" else 0.8)
     rho, q = start.blocks(ISOTROPIC)
     state = np.array([rho[0], q[0], rho[1], q[1], start.gamma])
-    found = _flow(setup, ISOTROPIC, start)(state, 0.7, 0.4)
+    found = _flow(setup, ISOTROPIC, start)(state, np.array([0.7, 0.4]))
     R, L = start.overlap, start.length
     scale = L if normalization == "none" else start.gamma
     of_cosine, of_log, of_gamma = flow_function(setup, scale)(R, np.log(L), start.gamma, 0.7, 0.4)

@@ -58,11 +58,7 @@ def integrate_blocks(
             "start.gamma", "a number other than 0 where g has a kink at 0", start.gamma,
             "Start at a small γ ≠ 0.",
         )  # fmt: skip
-    derivatives = _flow(setup, spectrum, start)
-
-    def flow(state: np.ndarray, rates: np.ndarray) -> np.ndarray:
-        return derivatives(state, *rates)
-
+    flow = _flow(setup, spectrum, start)
     rho, q = start.blocks(spectrum)
     first = np.append(np.stack([rho, q], axis=1).ravel(), start.gamma)
     learners = zip(run.learning_rate, run.gamma_learning_rate, strict=True)
@@ -84,18 +80,19 @@ def integrate_blocks(
 
 def _flow(
     setup: TeacherStudent, spectrum: Spectrum, start: OrderParameters
-) -> Callable[[np.ndarray, float, float], np.ndarray]:
-    """Return (state, η, η_γ) ↦ derivatives."""
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return (state, (η, η_γ)) ↦ derivatives."""
     rule, moments = setup.normalizer, moments_of(spectrum)
-    rates = _loop(rule)
+    move_blocks = _loop(rule)
     spread_at_start = float(np.sqrt(start.blocks(spectrum)[1] @ spectrum.eigenvalues))
     scale = scale_of(rule, spread_at_start, start.length, start.gamma)
     terms_of = field_terms_of(setup, spectrum, scale)
 
-    def flow(state: np.ndarray, rate: float, gamma_rate: float) -> np.ndarray:
+    def flow(state: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        rate, gamma_rate = rates
         *terms, gain = terms_of(state)
         found = np.empty_like(state)
-        rates(state, moments, (rate, setup.weight_decay), tuple(terms), found)
+        move_blocks(state, moments, (rate, setup.weight_decay), tuple(terms), found)
         found[-1] = gamma_rate * (gain - 2.0 * setup.gamma_decay * state[-1]) * rule.has_scale
         return found
 

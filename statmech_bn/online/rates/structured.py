@@ -24,7 +24,9 @@ What is orthogonal to the teacher within a block relaxes at the rate ηλ_i b/�
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import xarray as xr
@@ -32,11 +34,14 @@ import xarray as xr
 from statmech_bn.averages.field_terms import FieldTerms, field_terms_of
 from statmech_bn.averages.structured import scale_of, with_unit_teacher
 from statmech_bn.checks import instance, positive, real
+from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
+from statmech_bn.normalization import Normalization
 from statmech_bn.online.rates.fixed_points import resting_gamma
 from statmech_bn.online.rates.states import State, averages, drive_near_teacher
 from statmech_bn.spectrum import Spectrum
+from statmech_bn.symbolic.structured_flow import BLOCK, block_rates
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 SLOPE_STEP = 1e-3
@@ -45,8 +50,6 @@ SLOPE_STEP = 1e-3
 
 def structured_maximum(setup: TeacherStudent, state: State, spectrum: Spectrum) -> float:
     """Find the learning rate below which a state improves, see `statmech_bn.rates.maximum`."""
-    if not isinstance(state, OrderParameters):
-        raise invalid("state", "one OrderParameters with a spectrum", state)
     rho, q, terms = _terms_at(setup, state, spectrum)
     rates, moves = spectrum.eigenvalues, _moves(setup, rho, q, terms, spectrum)
     noise = rates**2 @ spectrum.fractions * terms.noise
@@ -196,11 +199,12 @@ def late_setup(setup: TeacherStudent, inputs: Spectrum) -> tuple[TeacherStudent,
 
 
 def _terms_at(
-    setup: TeacherStudent, state: OrderParameters, spectrum: Spectrum
+    setup: TeacherStudent, state: State, spectrum: Spectrum
 ) -> tuple[np.ndarray, np.ndarray, FieldTerms]:
     """Return ρ_i, Q_i and the terms of a state."""
     instance("setup", setup, TeacherStudent)
-    instance("state", state, OrderParameters)
+    if not isinstance(state, OrderParameters):
+        raise invalid("state", "one OrderParameters with a spectrum", state)
     instance("inputs", spectrum, Spectrum)
     rho, q = state.blocks(spectrum)
     spread = float(np.sqrt(q @ spectrum.eigenvalues))
@@ -209,15 +213,18 @@ def _terms_at(
     return rho, q, field_terms_of(setup, spectrum, scale)(packed)
 
 
+@lru_cache(maxsize=8)
+def _block_rates(rule: Normalization) -> Callable[..., tuple[np.ndarray, ...]]:
+    return numpy_function(block_rates(rule), BLOCK)
+
+
 def _moves(
     setup: TeacherStudent, rho: np.ndarray, q: np.ndarray, terms: FieldTerms, spectrum: Spectrum
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, ...]:
     """Return the parts of dρ_i/dt and dQ_i/dt that are linear in η, over η."""
-    a, b = terms.towards_student, terms.towards_teacher
-    turns = spectrum.eigenvalues if setup.normalizer.by_covariance else 1.0
-    kept = terms.turn * turns + setup.weight_decay
-    student = spectrum.eigenvalues * (a * rho + b * spectrum.teacher) - kept * rho
-    return student, 2 * (spectrum.eigenvalues * (a * q + b * rho) - kept * q)
+    of_blocks = rho, q, spectrum.teacher, spectrum.eigenvalues, spectrum.fractions
+    of_fields = terms.towards_student, terms.towards_teacher, terms.turn, 0.0  # no E[Σ c²]
+    return _block_rates(setup.normalizer)(*of_blocks, 1.0, setup.weight_decay, *of_fields)
 
 
 def _linearized(
