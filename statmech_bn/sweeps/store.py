@@ -228,17 +228,26 @@ def hold(path: Path) -> Iterator[Path]:
         raise InvalidStore(f"{path} is a file; name a folder for the sweep's store.")
     if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
         raise InvalidStore(f"{path} is a folder but not a Zarr store; it is left alone.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}{UNFINISHED}")
+
+    def place() -> Path:
+        return path if (path / "zarr.json").exists() else hidden
+
     while True:
-        folder, held = (path if (path / "zarr.json").exists() else hidden), False
-        folder.mkdir(exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder, held = place(), False
+        try:
+            folder.mkdir(exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
+        except (FileExistsError, FileNotFoundError):  # another process removed it just now
+            if folder.is_file():
+                raise
+            continue
         try:
             if fcntl is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held = _is_at(folder, descriptor)
-            if held and (folder == path or not (path / "zarr.json").exists()):
+            if held and folder == place():
                 yield folder
                 return
         except BlockingIOError:
@@ -260,7 +269,9 @@ def create(
     description: dict[str, Any],
 ) -> None:
     """Make a store without values in a hidden folder, all metadata and coordinates; rename it."""
-    group = zarr.create_group(folder, zarr_format=3, overwrite=True)
+    for leftover in folder.iterdir():  # the folder itself is what is locked, and stays
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    group = zarr.create_group(folder, zarr_format=3)
     for name, values in {**grid.axes, **template.coordinates}.items():
         attributes = template.coordinate_attributes.get(name) or dict(
             zip(("long_name", "symbol", "units"), DESCRIPTIONS.get(name, ()), strict=False)

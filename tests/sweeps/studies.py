@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 
 import statmech_bn as sbn
+from statmech_bn.errors import InvalidStore
+from statmech_bn.sweeps.store import hold
 
 TIME = np.linspace(0, 1, 5)
 START = sbn.OrderParameters(0.1)
@@ -66,6 +68,15 @@ def deadly(x, cure):
     if x == 7 and not Path(cure).exists():
         os._exit(1)
     return nap(x)
+
+
+def intruder(x, store):
+    """Try to write to the store while the sweep does."""
+    try:
+        with hold(Path(store)):
+            return xr.Dataset({"refused": False})
+    except InvalidStore:
+        return xr.Dataset({"refused": True})
 
 
 def changing(x, how):

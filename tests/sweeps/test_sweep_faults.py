@@ -328,6 +328,16 @@ def test_the_lock_ends_with_its_holder(tmp_path):
         pass
 
 
+def test_a_store_is_held_from_first_point_to_last(tmp_path):
+    store, leftover = tmp_path / "run.zarr", tmp_path / ".run.zarr.unfinished"
+    (leftover / "y").mkdir(parents=True)
+    (leftover / "zarr.json").write_text("{}")
+    function = partial(studies.intruder, store=str(store))
+    refused = sbn.sweep(function, {"x": range(600)}, store, workers=2, chunk_points=1)
+    assert refused.refused.all()
+    assert not leftover.exists()
+
+
 @pytest.mark.slow
 def test_killed_worker_process(tmp_path, digest):
     store, cure = tmp_path / "run.zarr", tmp_path / "cure"
