@@ -24,10 +24,10 @@ DEEP = "[" * 10**5 + "]" * 10**5
 
 @contextmanager
 def refused(match="[a-z]"):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InvalidStore, match=match):
         yield
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ EXTREMES = [
 def test_extreme_arguments_have_an_answer(activation, normalization, size, run, more):
     setup = sbn.TeacherStudent(activation, normalization, size, **more)
     run = {"learning_rate": 0.3, "start": sbn.OrderParameters(0.1), **run}
-    begin = time.monotonic()
+    begin = time.process_time()
     found = None
     with contextlib.suppress(NotConverged, InvalidSetup):
         found = sbn.macroscopic(setup, time=[0.0, 1.0, 1e3], **run)
@@ -39,7 +39,7 @@ def test_extreme_arguments_have_an_answer(activation, normalization, size, run, 
         for name in ("overlap", "length", "gamma", "generalization_error"):
             assert not found[name].isnull().any()
             assert np.isfinite(found[name].isel(time=-1).where(alive, 0.0)).all()
-    assert time.monotonic() - begin < 60  # it compiles, too
+    assert time.process_time() - begin < 60  # it compiles, too
 
 
 def test_a_derivative_that_is_no_number_stops_at_once():

@@ -210,10 +210,10 @@ def test_seeds_of_any_size_are_other_ones(level):
     ],
 )
 def test_runs_beyond_time_or_memory_are_refused_at_once(level, message, arguments):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InvalidSetup, match=message):
         LEVELS[level](**arguments)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_chain_of_many_dimensions_runs():
