@@ -4,7 +4,14 @@ Everything else follows from the expression: the derivative g', the kinks (where
 quadrature can split there), the compiled functions of every target (`statmech_bn.codegen`), the
 closed Gaussian averages (`statmech_bn.symbolic`) and the LaTeX.
 
-By name: linear z, relu max(0, z), erf erf(z/√2) (Saad & Solla 1995), softplus log(1 + eᶻ), tanh.
+By name, with Φ the Gaussian distribution and σ(z) = 1/(1 + e⁻ᶻ):
+
+    linear z               relu max(0, z)         erf erf(z/√2) (Saad & Solla 1995)
+    softplus log(1 + eᶻ)   tanh                   sigmoid σ(z)
+    gelu z Φ(z)            silu, swish z σ(z)     mish z tanh(log(1 + eᶻ))
+    elu z or eᶻ - 1        leaky_relu max(z, z/100)       hard_tanh max(-1, min(1, z))
+
+The constants are PyTorch's defaults.
 """
 
 from __future__ import annotations
@@ -34,7 +41,18 @@ NAMED: dict[str, sp.Expr] = {
     "erf": sp.erf(z / sp.sqrt(2)),
     "softplus": sp.log(1 + sp.exp(z)),
     "tanh": sp.tanh(z),
+    "sigmoid": 1 / (1 + sp.exp(-z)),
+    "gelu": z * (1 + sp.erf(z / sp.sqrt(2))) / 2,
+    "silu": z / (1 + sp.exp(-z)),
+    "mish": z * sp.tanh(sp.log(1 + sp.exp(z))),
+    "elu": sp.Piecewise((z, z > 0), (sp.exp(z) - 1, True)),
+    "leaky_relu": sp.Max(z, z / 100),
+    "hard_tanh": sp.Max(-1, sp.Min(1, z)),
 }
+ALIASES = {"swish": "silu", "hardtanh": "hard_tanh"}
+"""Second names, under which the literature knows a function as well."""
+OTHERS = {"celu", "glu", "hardsigmoid", "hardswish", "prelu", "relu6", "rrelu", "selu", "softsign"}
+"""Names of functions that are like a name of ours and no misspelling of it."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +132,8 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
     Parameters
     ----------
     description : str, sympy.Expr or Activation
-        "linear", "relu", "erf", "softplus", "tanh", or a continuous, real SymPy expression in
-        one symbol of any name, such as ``sympy.Max(x, x / 10)``.
+        One of the names in the head of this module, such as "relu" or "gelu", or a continuous,
+        real SymPy expression in one symbol of any name, such as ``sympy.Max(x, x / 10)``.
 
     Returns
     -------
@@ -138,12 +156,14 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
     if isinstance(description, Activation):
         return description
     if isinstance(description, str):
+        description = ALIASES.get(description, description)
         if description not in NAMED:
+            known = {*NAMED, *ALIASES} if description.lower() not in OTHERS else ()
             raise invalid(
                 "activation",
                 f"one of {', '.join(NAMED)} or a SymPy expression",
                 description,
-                closest(description, NAMED) or "Write your own: sympy.Max(x, x/10).",
+                closest(description, known) or "Write your own: sympy.Max(x, x/10).",
             )
         return Activation(NAMED[description])
     if not isinstance(description, sp.Expr):

@@ -106,9 +106,9 @@ def shown(value: Any) -> str:
 
 
 def closest(written: Any, names: Iterable[str]) -> str:
-    """Return the fix for a name that is not among some, if one of them is like it."""
+    """Return the fix for a name that is not among some, if it is one of them misspelled."""
     text = written.lower()[:LONGEST] if isinstance(written, str) else ""
-    found = get_close_matches(text, list(names), n=1)
+    found = get_close_matches(text, list(names), n=1, cutoff=0.76)
     return f"Did you mean {found[0]!r}?" if found else ""
 
 

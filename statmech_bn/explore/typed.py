@@ -14,7 +14,7 @@ import ast
 import re
 
 from statmech_bn import activation_text
-from statmech_bn.activations import NAMED, Activation, activation
+from statmech_bn.activations import ALIASES, NAMED, Activation, activation
 from statmech_bn.errors import InvalidStore, closest, invalid
 
 LONGEST = 120
@@ -55,7 +55,7 @@ def read(text: str) -> Activation:
     """
     if not isinstance(text, str) or not 0 < len(text.strip()) <= LONGEST:
         raise invalid("activation", f"a text of 1 to {LONGEST} characters", text, EXAMPLE)
-    text = text.strip()
+    text = ALIASES.get(text.strip(), text.strip())
     if text in NAMED:
         return Activation(NAMED[text])
     try:
@@ -64,7 +64,8 @@ def read(text: str) -> Activation:
         raise invalid("activation", "an expression in one symbol", text, str(error)) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         expected = "an expression that can be read"
-        raise invalid("activation", expected, text, closest(text, NAMED) or EXAMPLE) from error
+        fix = closest(text, [*NAMED, *ALIASES]) or EXAMPLE
+        raise invalid("activation", expected, text, fix) from error
 
 
 def checked(text: str) -> Activation:

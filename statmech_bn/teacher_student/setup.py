@@ -43,7 +43,7 @@ class TeacherStudent:
     Parameters
     ----------
     activation : str, sympy.Expr or Activation
-        g: "linear", "relu", "erf", "softplus", "tanh", or an expression in one symbol.
+        g: a name of `statmech_bn.activations`, such as "relu", or an expression in one symbol.
     normalization : str or Normalization
         "none", "weight", "population", "batch", or "ghost(8)" for batch normalization by groups of
         8 samples; see `statmech_bn.normalization`. It is kept as text.

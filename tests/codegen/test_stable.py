@@ -43,7 +43,8 @@ HOLES = [
     (E(z) - 1) / z, z / (E(z) - 1), sp.atan(z) / z, (z - sp.sin(z)) / z**3,
     sp.Piecewise((sp.sin(z) / z, sp.Ne(z, 0)), (1, True)),
 ]  # fmt: skip
-ALL = [*(NAMED[name] for name in ("linear", "erf", "softplus", "tanh")), *SMOOTH, *HOLES]
+KINKED = ("relu", "elu", "leaky_relu", "hard_tanh")
+ALL = [*(g for name, g in NAMED.items() if name not in KINKED), *SMOOTH, *HOLES]
 
 
 @numba.njit
