@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.arrays import DEVICES, namespace
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.checks import choice, thread_count
+from statmech_bn.checks import choice, flag, thread_count
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
@@ -54,6 +54,7 @@ from statmech_bn.online.chain.committee import simulate_committee
 from statmech_bn.online.chain.cpu import simulate_on_processor
 from statmech_bn.online.chain.cuda import simulate_on_device
 from statmech_bn.online.committee import committee_dataset
+from statmech_bn.online.independent import one_by_one
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
@@ -75,6 +76,7 @@ def mesoscopic(
     inputs: Spectrum | None = None,
     readout_learning_rate: ArrayLike | None = None,
     progress: bool | None = None,
+    common_random_numbers: bool = True,
 ) -> xr.Dataset:
     """Simulate the exact finite-N chain of the order parameters.
 
@@ -109,6 +111,9 @@ def mesoscopic(
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
         Whether to show a bar on stderr; by default on a terminal alone, after a second.
+    common_random_numbers : bool
+        Whether all learning rates share random numbers: their differences have less noise, and the
+        points of one curve err together. With False each learning rate has a stream of its own.
 
     Returns
     -------
@@ -157,6 +162,12 @@ def mesoscopic(
         raise invalid("device", "'cpu' for committees and inputs with a covariance", device)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
+    if not flag("common_random_numbers", common_random_numbers):
+        alone = partial(
+            mesoscopic, setup, time=time, start=start, dimension=dimension, replicas=replicas,
+            device=device, workers=workers, schedule=schedule, inputs=inputs, progress=progress,
+        )  # fmt: skip
+        return one_by_one(alone, run, seed, setup.readout == "learned")
     if several:
         check_committee_inputs(setup, inputs, dimension)
     threads = thread_count(workers)

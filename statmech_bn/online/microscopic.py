@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.arrays import DEVICES, library, namespace
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.checks import array, choice, thread_count
+from statmech_bn.checks import array, choice, flag, thread_count
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
@@ -49,6 +49,7 @@ from statmech_bn.online.arguments import (
 )
 from statmech_bn.online.chain import structured
 from statmech_bn.online.committee import committee_dataset
+from statmech_bn.online.independent import one_by_one
 from statmech_bn.online.inputs import Draw, Inputs
 from statmech_bn.online.network.committee import learn_committees
 from statmech_bn.online.network.replicas import learn_in_threads
@@ -81,6 +82,7 @@ def microscopic(
     readout_learning_rate: ArrayLike | None = None,
     progress: bool | None = None,
     test_inputs: ArrayLike | None = None,
+    common_random_numbers: bool = True,
 ) -> xr.Dataset:
     """Simulate students of N weights.
 
@@ -88,7 +90,7 @@ def microscopic(
     ----------
     setup : TeacherStudent
     learning_rate : float or sequence
-        η > 0; all of them learn from the same stream of samples.
+        η > 0.
     time : sequence of float
         Increasing, in units of steps/N; each is recorded after the nearest whole step.
     start : OrderParameters
@@ -133,6 +135,9 @@ def microscopic(
     test_inputs : array_like, optional
         Rows that are held out of an array of inputs, of shape (samples, N); the error is measured
         on all of them.
+    common_random_numbers : bool
+        Whether all learning rates share random numbers: their differences have less noise, and the
+        points of one curve err together. With False each learning rate has a stream of its own.
 
     Returns
     -------
@@ -165,6 +170,13 @@ def microscopic(
     )
     several = is_committee(setup, start)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
+    if not flag("common_random_numbers", common_random_numbers):
+        alone = partial(
+            microscopic, setup, time=time, start=start, dimension=dimension, replicas=replicas,
+            device=device, inputs=inputs, teacher=teacher, workers=workers, schedule=schedule,
+            dtype=dtype, progress=progress, test_inputs=test_inputs,
+        )  # fmt: skip
+        return one_by_one(alone, run, seed, setup.readout == "learned")
     check_dtype(dtype)
     choice("device", device, DEVICES)
     spectrum, given = (inputs, None) if isinstance(inputs, Spectrum) else (None, inputs)

@@ -192,7 +192,8 @@ def final_error(
     """Draw the error at the last time against the learning rate, one panel for each title.
 
     Learning rates at which a student diverges are shaded, from halfway between the last that
-    converges and the first that does not.
+    converges and the first that does not. Points of simulations are correlated along a curve, since
+    all learning rates of a call share random numbers unless it says `common_random_numbers=False`.
 
     Parameters
     ----------

@@ -248,7 +248,7 @@ class Spectrum(Blocks):
 
     @property
     def teacher_variance(self) -> float:
-        """Variance of the teacher's field, σ_*² = Σ λ_i T_i."""
+        """Variance of the teacher's field, ``σ_*² = Σ λ_i T_i``."""
         return float(self.eigenvalues @ self.teacher)
 
     def counts(self, dimension: int) -> np.ndarray:
@@ -290,7 +290,7 @@ class Spectrum(Blocks):
         return largest_remainder(self.fractions, size)
 
     def field_cosine(self, student_teacher: ArrayLike, student_student: ArrayLike) -> np.ndarray:
-        """Return the correlation of the two fields, Σλ_iρ_i/(σ_h σ_*).
+        """Return the correlation of the two fields, ``Σλ_iρ_i/(σ_h σ_*)``.
 
         Parameters
         ----------
@@ -368,7 +368,7 @@ class Spectrum(Blocks):
         Returns
         -------
         Spectrum
-            Its `merge_error` says by how much eigenvalues and σ_*² have changed, earlier merges
+            Its `merge_error` says by how much eigenvalues and ``σ_*²`` have changed, earlier merges
             included.
 
         Raises

@@ -263,7 +263,7 @@ class OrderParameters:
         Returns
         -------
         OrderParameters
-            Its `overlap` is the cosine of the weights, Σρ_i/√ΣQ_i, and its `length` √ΣQ_i.
+            Its overlap is the cosine of the weights, Σρ_i/√ΣQ_i, and its length √ΣQ_i.
 
         Raises
         ------

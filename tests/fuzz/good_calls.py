@@ -98,11 +98,12 @@ GOOD = METHODS | PLOTS | {
     "mesoscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", workers=1,
         schedule=None, inputs=None, readout_learning_rate=None, progress=False,
+        common_random_numbers=True,
     ),
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
         teacher=None, workers=1, schedule=None, readout_learning_rate=None,
-        progress=False, test_inputs=None,
+        progress=False, test_inputs=None, common_random_numbers=True,
     ),
     "online.momentum.equilibrium_angle": lambda: {
         "learning_rate": 0.1, "weight_decay": 0.1, "momentum": 0.5, "dimension": 10,
