@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from statmech_bn.checks import flag
 from statmech_bn.errors import invalid
 from statmech_bn.networks.arguments import check_inputs, check_model, fitting
-from statmech_bn.networks.normalization import Normalization, kind_of
+from statmech_bn.networks.normalization import Normalization, kind_of, mean_and_variance
 
 LAYERS = (Normalization, _BatchNorm)
 """Layers of these classes are normalization layers; axis 1 is that of the channels.
@@ -99,8 +99,7 @@ def refresh_population(model: nn.Module, inputs: Tensor) -> None:
     """
 
     def measure(layer: Any, arguments: tuple[Tensor, ...]) -> None:
-        x = arguments[0]
-        variance, mean = torch.var_mean(x, (0, *range(2, x.ndim)), correction=0)
+        mean, variance = mean_and_variance(arguments[0])
         layer.running_mean.copy_(mean)
         layer.running_var.copy_(variance)
 
