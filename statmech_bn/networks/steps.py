@@ -31,7 +31,8 @@ class GammaDecay:
         With layers of kind "population", say from `replace_normalization`.
     inputs : torch.Tensor
         Samples of the training set, (samples, channels, *positions), some hundreds: the
-        population's statistics are theirs, and a refresh takes as long as P/3M steps. The first 256 measure ζ.
+        population's statistics are theirs, and a refresh of P takes as long as P/3M steps. The
+        first 256 measure ζ.
     batch_size : int
         M of the batch normalization that is imitated, at least 3.
     training_samples : int, optional
