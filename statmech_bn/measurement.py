@@ -152,7 +152,8 @@ def _host(name: str, value: Any) -> np.ndarray:
             given = to_numpy(value.detach().cpu() if hasattr(value, "detach") else value)
         if given.dtype.kind not in "buif":
             raise TypeError(given.dtype)
-        return given.astype(float)
+        with np.errstate(over="ignore"):  # what is beyond floats is infinite
+            return given.astype(float)
     except (*UNREADABLE, AttributeError) as error:
         raise invalid(name, "an array of real numbers", value) from error
 

@@ -90,9 +90,10 @@ def distances(points: xr.DataArray | Iterable[xr.DataArray]) -> np.ndarray:
     InvalidSetup
         There is no point, less than two replicas, or a value is not finite.
     """
-    arrays = [points] if isinstance(points, xr.DataArray) else points
-    if not isinstance(arrays, Iterable) or isinstance(arrays, (str, bytes)):
-        raise invalid("points", "a DataArray or several", points)
+    try:
+        arrays = [points] if isinstance(points, xr.DataArray) else list(points)
+    except TypeError as error:
+        raise invalid("points", "a DataArray or several", points) from error
     arrays = [data_array("points", a, ()).astype(float) for a in arrays]
     total = sum(a.size // a.sizes.get("replica", 1) for a in arrays)
     if not total:

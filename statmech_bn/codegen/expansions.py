@@ -41,9 +41,10 @@ VANISHING = 1e-300
 FITS = (
     ([mpmath.mpf(10) ** 30 * 2**j for j in range(4)], 1, 1e9),
     ([mpmath.mpf(120 + 40 * j) for j in range(13)], 10, 600.0),
+    ([mpmath.mpf(24 + 8 * j) for j in range(13)], 10, 120.0),
 )
 """The y at which log |g| is fitted, with how many powers of 1/y beside b, a and k, and up to which
-y the result is compared. The second is for what is 0 at the first, since more digits cancel."""
+y the result is compared. The others are for what is 0 at the first, since more digits cancel."""
 
 Exact = Callable[..., Any]
 
@@ -104,7 +105,7 @@ def taylor(analytic: Exact, exact: Exact, x: sp.Symbol, point: float) -> Local |
             t is not None and abs(f - t) <= 2 * ROUNDING * abs(t) + floor
             for f, t in zip(found, true, strict=True)
         ):
-            return Local(point, radius, _nested(series, x - point))
+            return Local(point, radius, nested(series, x - point))
     return None
 
 
@@ -175,9 +176,11 @@ def _exponents(exact: Exact, side: int) -> tuple[Any, Any, sp.Rational, float] |
     """Return b, a and k of exp(b y² + a y) yᵏ, and the largest y at which it is compared."""
     for places, more, last in FITS:
         with mpmath.workdps(700):
-            values = [exact(side * y, 700) for y in places]
+            values, fewer = ([exact(side * y, carried) for y in places] for carried in (700, 600))
             if any(v is None or v == 0 or not mpmath.isfinite(v) for v in values):
                 continue
+            if any(abs(v - w) > 1e-20 * abs(v) for v, w in zip(values, fewer, strict=True)):
+                continue  # all digits cancel
             logs = [mpmath.log(abs(v)) for v in values]
             b, a, k = _fit(places, logs, lambda y: [y * y, y, mpmath.log(y)], more)
             power = sp.Rational(str(mpmath.nstr(k, 25))).limit_denominator(12)
@@ -228,19 +231,21 @@ def _form(
 ) -> sp.Expr:
     """Write the formula; where yᵏ alone could overflow, as one exponential, too."""
     b, a, k = exponents
-    y = side * x
-    if b == a == 0 and k * math.log10(needed) < 290:
-        return _nested(series, start / y) * y**k
-    # SymPy would take factors out of the exponential, but it leaves log1p alone.
-    sign, unit = (1, series[0]) if series[0] > 0 else (-1, series[0])
-    if 1e-3 < abs(unit) < 1e3:
-        unit = sign
-    scaled = y * _nested([c / unit for c in series], start / y)
-    logarithm = y * (b * y + a) + (k - 1) * log1p(y - 1) + log1p(scaled - 1)
-    return sign * abs(unit) * sp.exp(logarithm)
+    y, sign, unit = side * x, math.copysign(1, series[0]), abs(series[0])
+    if b == a == 0 and k * math.log10(needed) < 290 and (k <= 1 or unit >= 1):
+        return nested(series, start / y) * y**k
+    # SymPy would take numbers out of the exponential, but it leaves log1p alone. What grows may
+    # still be finite where the exponential alone is not, so that the unit stands in yᵐP(T/y).
+    power, outside = 1, unit
+    if (b or a or k) > 0:
+        power, outside = max(1, math.ceil(-math.log(unit) / math.log(needed))), 1.0
+    scaled = y**power * nested([sign * c / outside for c in series], start / y)
+    logarithm = y * (b * y + a) + (k - power) * log1p(y - 1) + log1p(scaled - 1)
+    return sign * outside * sp.exp(logarithm)
 
 
-def _nested(series: Sequence[float], step: sp.Expr) -> sp.Expr:
+def nested(series: Sequence[float], step: sp.Expr) -> sp.Expr:
+    """Write a polynomial in Horner's form, whose coefficients ascend."""
     value: sp.Expr = sp.Float(series[-1])
     for coefficient in series[-2::-1]:
         value = value * step + coefficient

@@ -1,8 +1,9 @@
 """The value of an expression to rounding, from mpmath with as many digits as may cancel.
 
-1 − cos z loses twice the digits of z, and its quotient by z² as many again; 1 + e⁻ᶻ needs z/log 10
-digits. So many are carried that what is left is right at least to 40, for |z| between 10⁻³⁰⁰ and
-10³⁰⁰. Where an expression is 0/0, it is evaluated beside.
+1 − cos z loses twice the digits of z, and its quotient by z² as many again; 1 + e⁻ᵃᶻ and 1 + e⁻ᶻ²
+need az/log 10 and z²/log 10 digits, as long as they are not less than any float. So many are
+carried that what is left is right at least to 40, for |z| between 10⁻³⁰⁰ and 10³⁰⁰, or 0 to
+floats. Where an expression is 0/0, it is evaluated beside.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-KEPT, MOST = 40, 1000
+KEPT, MOST = 40, 1400
 """Digits that are right, and the most that are carried."""
 BESIDE = mpmath.mpf(10) ** -30
 """Distance, relative to |z| or 1, at which a limit is taken."""
@@ -26,8 +27,8 @@ def digits(point: Any) -> int:
     size = abs(float(point))
     if size == 0:
         return KEPT + 20
-    cancelled = 3 * abs(math.log10(size)) + (0.9 * size if size < 1000 else 0)
-    return min(KEPT + 20 + math.ceil(cancelled), MOST)
+    exponentials = max(min(40 * size, 400), size if size < 1000 else 0)
+    return min(KEPT + 20 + math.ceil(3 * abs(math.log10(size)) + exponentials), MOST)
 
 
 def _exp(x: Any) -> Any:

@@ -7,10 +7,11 @@ numbers. With ĝ from floats, its backward error is
     |ĝ − g| / (|g| + |z g'|),
 
 the part of it that no algorithm avoids, since z is rounded. Where it is more than rounding, a
-Taylor polynomial or a formula for large |z| takes over (`statmech_bn.codegen.expansions`). What is
-wrong after that is refused: a NaN or infinity where |g| < 10³⁰⁰, and an error of more than 10⁻⁶
-that is also more than 10⁻¹² of g at |z| ≤ 3. Smaller ones are below what an average over samples
-of a few million could show; larger |g| overflow in the next product, whatever the form.
+Taylor polynomial or a formula for large |z| takes over (`statmech_bn.codegen.expansions`), and
+between these the exponential of a polynomial (`statmech_bn.codegen.bridges`). What is wrong after
+that is refused: a NaN or infinity where |g| < 10³⁰⁰, and an error of more than 10⁻⁶ that is also
+more than 10⁻¹² of g at |z| ≤ 3. Smaller ones are below what an average over samples of a few
+million could show; larger |g| overflow in the next product, whatever the form.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import sympy as sp
 
 from statmech_bn.codegen.arguments import expressions_of
+from statmech_bn.codegen.bridges import bridges
 from statmech_bn.codegen.expansions import Local, Tail, tail, taylor
 from statmech_bn.codegen.many_digits import exactly
 from statmech_bn.codegen.names import check_names
@@ -47,6 +49,8 @@ SIZES = [
     *(1e4, 1e6, 1e8, 1e12, 1e15, 1e17, 2e18, 1e25, 1e50, 1e99, 1e101, 1e103, 1e150, 1e154, 1e155),
     *(1e200, 1e300),
 ]  # fmt: skip
+BRIDGED = 0.02
+"""The |z| below which what cancels is left to Taylor polynomials."""
 GRID = tuple(sorted({s * size for size in SIZES for s in (-1.0, 1.0)} | {0.0}))
 FAR = [size for size in sorted(SIZES) if size > 2]
 
@@ -120,7 +124,7 @@ class Search:
         best = by_rules(self.expression)
         if self.exact is None or not (failures := self.failures(best)):
             return best
-        for attempt in (self._by_parts, self._by_branches):
+        for attempt in (self._by_parts, self._by_branches, self._by_bridges):
             found = attempt(best, failures)
             if found is None:
                 continue
@@ -169,6 +173,22 @@ class Search:
             for p in pieces
             if p is not None
         ]
+        return sp.Piecewise(*branches, (written, True), evaluate=False) if branches else None
+
+    def _by_bridges(self, written: sp.Expr, failures: Sequence[Failure]) -> sp.Expr | None:
+        """Put bridges before the expression, over intervals in which it fails."""
+
+        def right(point: float, value: float) -> bool:
+            return self._failure(point, value) is None
+
+        wrong = {failure.point for failure in failures}
+        points = sorted({*GRID, *wrong})
+        found = []
+        for i, j in _runs([p in wrong and abs(p) > BRIDGED for p in points]):
+            low, high = points[max(i - 1, 0)], points[min(j, len(points) - 1)]
+            if low * high > 0:
+                found += bridges(self.exact, right, ONLY, low, high)
+        branches = [(b.form, sp.And(b.low < ONLY, b.high >= ONLY)) for b in found]
         return sp.Piecewise(*branches, (written, True), evaluate=False) if branches else None
 
     def holes(self) -> list[float]:
@@ -229,6 +249,17 @@ class Search:
                 edge = _bisected(test, points[int(i)], points[int(i) + 1])
                 found += [edge * (1 + s * f) for s in (-1, 1) for f in (1e-12, 1e-4, 2e-3, 0.02)]
         return found
+
+
+def _runs(flags: Sequence[bool]) -> list[tuple[int, int]]:
+    """Return where runs of true begin and end; those with up to two others between are one."""
+    runs: list[tuple[int, int]] = []
+    for i in np.flatnonzero(flags).tolist():
+        if runs and i - runs[-1][1] <= 2:
+            runs[-1] = (runs[-1][0], i + 1)
+        else:
+            runs.append((i, i + 1))
+    return runs
 
 
 def _bisected(test: Callable[[float], bool], low: float, high: float) -> float:

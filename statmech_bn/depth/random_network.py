@@ -181,23 +181,30 @@ def measure_gradients(
     gamma, beta = np.full(width, real("scale", scale)), np.full(width, real("shift", shift))
     gain = keeping_gain(g) / np.sqrt(width)
     square = np.empty((networks, depth))
-    for network in range(networks):
-        generator = stream(seed, 33, network)
-        h, weights, layers = generator.standard_normal((size, width)), [], []
-        for _ in range(depth):
-            y, cache = batch_norm_forward(h, gamma, beta, epsilon)
-            x, slope = function(y)
-            layers.append((cache, slope))
-            weights.append(gain * generator.standard_normal((width, width)))
-            h = x @ weights[-1]
-        delta = generator.standard_normal((size, width))
-        for level in reversed(range(depth)):
-            cache, slope = layers[level]
-            delta = batch_norm_backward((delta @ weights[level].T) * slope, cache)[0]
-            square[network, level] = np.mean(delta**2)
-    growth = square[:, settle:-1] / square[:, settle + 1 :]
+    with np.errstate(all="ignore"):  # what leaves the range of floats is refused below
+        for network in range(networks):
+            generator = stream(seed, 33, network)
+            h, weights, layers = generator.standard_normal((size, width)), [], []
+            for _ in range(depth):
+                y, cache = batch_norm_forward(h, gamma, beta, epsilon)
+                x, slope = function(y)
+                layers.append((cache, slope))
+                weights.append(gain * generator.standard_normal((width, width)))
+                h = x @ weights[-1]
+            delta = generator.standard_normal((size, width))
+            for level in reversed(range(depth)):
+                cache, slope = layers[level]
+                delta = batch_norm_backward((delta @ weights[level].T) * slope, cache)[0]
+                square[network, level] = np.mean(delta**2)
+        growth = square[:, settle:-1] / square[:, settle + 1 :]
+        square = square / square[:, -1:]
+    if not (np.isfinite(growth).all() and np.isfinite(square).all()):
+        raise NotConverged(
+            "Gradients or fields leave the range of floats. Lower the depth, or the size of scale, "
+            "shift and epsilon."
+        )
     data = {
-        "gradient_square": (("replica", "layer"), square / square[:, -1:]),
+        "gradient_square": (("replica", "layer"), square),
         "gradient_multiplier": ("replica", growth.mean(axis=1)),
     }
     coordinates = {"replica": np.arange(networks), "layer": np.arange(1, depth + 1)}

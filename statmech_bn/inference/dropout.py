@@ -29,6 +29,7 @@ import numpy as np
 from statmech_bn.checks import choice, integer, real
 from statmech_bn.errors import invalid
 from statmech_bn.inference.loss import training_loss
+from statmech_bn.inference.own_statistics import LARGEST_BATCH
 from statmech_bn.teacher_student import TeacherStudent
 
 PLACES = ("before", "behind")
@@ -93,7 +94,7 @@ def dropout_scale(
     >>> [round(value, 4) for value in dropout_scale("before", 0.25, 8)]
     [0.4514, 0.2257, 0.4514]
     """
-    p, size = _keep(keep), integer("batch_size", batch_size, 4)
+    p, size = _keep(keep), integer("batch_size", batch_size, 4, maximum=LARGEST_BATCH)
     share = 1 - training_loss("linear", size, 1.0)
     share *= real("overlap", overlap, -1.0, 1.0)
     if choice("place", place, PLACES) == "behind":

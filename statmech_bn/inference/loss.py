@@ -43,7 +43,7 @@ from statmech_bn.checks import integer, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.errors import invalid
-from statmech_bn.inference.own_statistics import inference_field
+from statmech_bn.inference.own_statistics import LARGEST_BATCH, inference_field
 
 LARGEST_GAMMA = 16.0
 """Scales beyond this are far from all at which students stop."""
@@ -82,7 +82,8 @@ def training_loss(
     0.097297
     """
     g, scale, cosine = _checked(activation, gamma, overlap)
-    size, rule = integer("batch_size", batch_size, 4), Quadrature.for_activation(g)
+    size = integer("batch_size", batch_size, 4, maximum=LARGEST_BATCH)
+    rule = Quadrature.for_activation(g)
     x, w = PER_SCALE
     ends = np.linspace(0.0, scale, int(np.ceil(scale)) + 1)
     half = np.diff(ends)[:, None] / 2
@@ -205,7 +206,8 @@ def running_average_excess(
     >>> round(running_average_excess("linear", 8, 0.1, 1.0), 6)  # ¾/M' with M' = 8·19
     0.004934
     """
-    size, m = integer("batch_size", batch_size, 3), real("momentum", momentum, 0.0, 1.0)
+    size = integer("batch_size", batch_size, 3, maximum=LARGEST_BATCH)
+    m = real("momentum", momentum, 0.0, 1.0)
     if m == 0:
         raise invalid("momentum", "a number in (0, 1]", momentum, "Averages must be updated.")
     return _first_order(activation, gamma, overlap, 0.75, 0.0) * m / (size * (2 - m))

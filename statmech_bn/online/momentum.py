@@ -154,9 +154,10 @@ def heavy_ball(
     diverged, square, since, k = np.full(replicas, np.nan), np.zeros(replicas), 0, 0
     for column, last in enumerate(steps.tolist()):
         while k < last:
-            turned = students.step(
-                generator, unit, growth**k, unit_gamma, beta, beta_gamma
-            )  # fmt: skip
+            with np.errstate(over="ignore", invalid="ignore"):  # a student may diverge
+                turned = students.step(
+                    generator, unit, growth**k, unit_gamma, beta, beta_gamma
+                )  # fmt: skip
             square, since, k = square + turned**2, since + 1, k + 1
             lost = ~students.alive & np.isnan(diverged)
             diverged[lost] = k / dimension

@@ -131,7 +131,7 @@ def random_rows(
     """Draw the student's rows of √N C/L for independent weights, shape (K, K* + K)."""
     rows = generator.standard_normal((units, teacher_units + units))
     rows[:, teacher_units:] = np.tril(rows[:, teacher_units:], -1)
-    freedom = dimension - teacher_units - np.arange(units)
+    freedom = float(dimension) - teacher_units - np.arange(units)
     lengths = np.sqrt(2 * generator.standard_gamma(freedom / 2))
     rows[np.arange(units), teacher_units + np.arange(units)] = lengths
     return rows

@@ -6,6 +6,7 @@ One unit has the cosine R = w·w*/(|w||w*|) and the length L = |w|/√N; several
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,7 @@ class OrderParameters:
         lengths = np.array(by_unit("length", length, units, SHORTEST, LONGEST))
         generator = np.random.default_rng(integer("seed", seed, 0))
         rows = random_rows(generator, teacher_units, units, dimension)
-        rows *= lengths[:, None] / np.sqrt(dimension)
+        rows *= lengths[:, None] / math.sqrt(dimension)
         rho = rows[:, :teacher_units] @ np.linalg.cholesky(setup.teacher_gram).T
         start = cls(
             student_teacher=rho, student_student=rows @ rows.T, gamma=gamma, readout=readout

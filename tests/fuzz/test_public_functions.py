@@ -91,6 +91,29 @@ def test_every_odd_value_at_every_place(name):
             call(name, FUNCTIONS[name], {**GOOD[name](), place: odd()})
 
 
+FOUND = [
+    ("Spectrum", "eigenvalues", "array of bools"),
+    ("depth.measure_gradients", "epsilon", "largest"),
+    ("depth.measure_gradients", "scale", "largest"),
+    ("inference.dropout_scale", "batch_size", "huge integer"),
+    ("inference.training_loss", "batch_size", "huge integer"),
+    ("measure", "weights", "longdouble"),
+    ("online.momentum.heavy_ball", "learning_rate", "largest"),
+    ("online.rates.modes", "length", "smallest"),
+    ("online.rates.plateau", "learning_rate", "huge integer"),
+    ("online.rates.table", "batch_size", "largest"),
+    ("online.rates.table", "length", "smallest"),
+    ("OrderParameters.random", "dimension", "huge integer"),
+    ("study.decide", "effect", "array of no dimension"),
+]
+"""What the long runs found once, of each function."""
+
+
+@pytest.mark.parametrize(("name", "place", "odd"), FOUND)
+def test_odd_arguments_that_once_failed(name, place, odd):
+    call(name, FUNCTIONS[name], {**GOOD[name](), place: ODD[odd]()})
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [

@@ -23,11 +23,11 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn import symbolic as s
-from statmech_bn.checks import array, instance, integer, positive, real
+from statmech_bn.checks import array, count, instance, positive, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
-from statmech_bn.online.arguments import one_unit
+from statmech_bn.online.arguments import LONGEST_START, SHORTEST_START, one_unit
 from statmech_bn.online.rates.fixed_points import (
     NO_NOISE,
     equilibrium,
@@ -237,9 +237,9 @@ def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.
         Over activation and student (see `statmech_bn.symbolic.learning_rate_table`): overlap,
         length, gamma, maximum_rate and effective_rate, the latter for η = 1.
     """
-    batch_size = integer("batch_size", batch_size, 4)
+    batch_size = count("batch_size", batch_size, 4)
     gamma_decay = real("gamma_decay", gamma_decay, minimum=0.0)
-    [length] = positive("length", real("length", length))
+    length = real("length", length, SHORTEST_START, LONGEST_START)
     values = {s.M: sp.Float(batch_size, 30), s.zeta: gamma_decay, s.L: length, s.eta: 1}
     names = ("overlap", "length", "gamma", "maximum_rate", "effective_rate")
     columns = ("overlap", "length", "gamma", "maximum", "effective")

@@ -33,11 +33,12 @@ import xarray as xr
 
 from statmech_bn.averages.field_terms import FieldTerms, field_terms_of
 from statmech_bn.averages.structured import scale_of, with_unit_teacher
-from statmech_bn.checks import instance, positive, real
+from statmech_bn.checks import instance, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.normalization import Normalization
+from statmech_bn.online.arguments import LONGEST_START, SHORTEST_START
 from statmech_bn.online.rates.fixed_points import resting_gamma
 from statmech_bn.online.rates.states import State, averages, drive_near_teacher
 from statmech_bn.spectrum import Spectrum
@@ -149,7 +150,7 @@ def modes(setup: TeacherStudent, inputs: Spectrum, length: float = 1.0) -> xr.Da
     """
     instance("setup", setup, TeacherStudent)
     instance("inputs", inputs, Spectrum)
-    [size] = positive("length", real("length", length))
+    size = real("length", length, SHORTEST_START, LONGEST_START)
     rule = setup.normalizer
     size = size if rule.has_scale else 1.0
     if setup.weight_decay > 0 or (rule.by_weights and setup.gamma_decay > 0):

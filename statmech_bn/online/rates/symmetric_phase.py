@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,8 @@ STEP, STEP_OF_POINTS = 1e-5, 1e-3
 ACCURACY = 1e-4
 """Largest rate of the symmetric state, in units of η, at which it counts as a fixed point."""
 MOST_PERMUTATIONS = 1000
+MOST_EVALUATIONS = 3000
+"""Evaluations of the symmetric flow that a fixed point may take; a few hundred are common."""
 
 
 def plateau(
@@ -187,7 +190,7 @@ class _Symmetric:
 
 def _one(problem: _Symmetric) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the fixed point, the eigenvalues of its Jacobian and the error of its averages."""
-    from statmech_bn.online.flow.lsoda import integrate_piece
+    from statmech_bn.online.flow.lsoda import Spent, integrate_piece
 
     units = problem.units[0]
     square = problem.length**2 if problem.held else 1 / (2 * units - 1)
@@ -196,18 +199,27 @@ def _one(problem: _Symmetric) -> tuple[np.ndarray, np.ndarray, float]:
         start[1] *= 1.5
     moving = problem.moving()
 
+    evaluations = 0
+
     def flow(values: np.ndarray) -> np.ndarray:
+        nonlocal evaluations
+        evaluations += 1
+        if evaluations > MOST_EVALUATIONS:  # steps of any size are too large, and none is taken
+            raise Spent
         full = start.copy()
         full[moving] = values
         return problem.reduced(full)[moving] / problem.rate
 
     grid = np.array([0.0, RELAXED])
     full, rest = start.copy(), np.inf
-    if np.isfinite(flow(start[moving])).all():
-        relaxed, _ = integrate_piece(lambda y, _: flow(y), start[moving], grid, None, (1e-6, 1e-8))
-        if np.isfinite(relaxed[:, -1]).all():
-            full[moving] = root(flow, relaxed[:, -1], tol=1e-10).x
-            rest = np.abs(flow(full[moving])).max()
+    with suppress(Spent):
+        if np.isfinite(flow(start[moving])).all():
+            relaxed, _ = integrate_piece(
+                lambda y, _: flow(y), start[moving], grid, None, (1e-6, 1e-8)
+            )
+            if np.isfinite(relaxed[:, -1]).all():
+                full[moving] = root(flow, relaxed[:, -1], tol=1e-10).x
+                rest = np.abs(flow(full[moving])).max()
     if not rest < ACCURACY or full[1] <= 0:
         raise NotConverged(
             f"The symmetric flow has no fixed point at learning rate {problem.rate:g}: its rates "
