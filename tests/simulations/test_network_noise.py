@@ -53,7 +53,7 @@ def test_a_tiny_run_over_batch_sizes(scripts, tmp_path):
         for group in script.GROUPS:
             last = tree[f"{group}/{next(iter(script.NETWORKS))}"].isel(epoch=-1)
             for panel, name in enumerate(SHOWN):
-                assert draws(figures[group].axes[panel], last[name].sel(kind="spread"))
+                assert draws(figures[group].axes[panel], last[name].sel(kind="correlated"))
         assert len(script.closures(tree, "own", "dense")) == 6
 
 
