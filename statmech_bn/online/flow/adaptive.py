@@ -44,9 +44,10 @@ BLOW_UP = 1e6
 """L is about to be infinite if log L, at its present rate, would grow by this in the time past."""
 
 inlined = numba.njit(nogil=True, error_model="numpy")
-"""Compiles what becomes part of the compiled functions that call it, and is not kept alone."""
+"""Compiles a function into those that call it; it has no file of its own in the cache."""
 merged = numba.njit(nogil=True, error_model="numpy", forceinline=True)
-"""The same of what takes functions: code that passes a function on could not be kept on disk."""
+"""Does so for a function that takes functions. Passed to a separate one they would be addresses,
+and Numba keeps no machine code with addresses."""
 
 
 @inlined
