@@ -23,8 +23,10 @@ from statmech_bn.averages.quadrature import (
     FARTHEST,
     REACH,
     STEEP,
-    error_averages,
+    Pairs,
+    conditional_moments,
     field_averages,
+    pair_averages,
 )
 from statmech_bn.codegen import numba_array_function, numba_function
 from statmech_bn.errors import NoClosedForm, NotConverged
@@ -77,13 +79,31 @@ class Quadrature:
             self.value_and_slope, self.kinks, overlap, gamma, batch_size, fineness
         )
 
-    def errors(self, overlap: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-        """Integrate ε_g for arrays of states of one dimension."""
+    def errors(
+        self, overlap: np.ndarray, gamma: np.ndarray, bias: np.ndarray | float = 0.0
+    ) -> np.ndarray:
+        """Integrate ε_g = ½E[(g(h*) − g(γu + β))²] for arrays of states of one dimension."""
         self._check(np.abs(gamma).max(initial=0.0))
-        found = np.empty(overlap.size)
-        rule = self.value_and_slope, self.kinks, overlap, gamma, self.refinement, self.growth
-        error_averages(*rule, found)
-        return found
+        return self._pairs(overlap, gamma, bias, 1.0)[1]
+
+    def products(self, correlation: Any, first: Any, second: Any) -> np.ndarray:
+        """Integrate E[g(a u) g(b v)] for u, v of a correlation, a ≥ 0 and b ≥ 0."""
+        return self._pairs(correlation, first, 0.0, second)[0]
+
+    def moments(self, centres: np.ndarray, width: float) -> np.ndarray:
+        """Integrate g, g² and g' over N(centre, width²); returns a row for each centre."""
+        activated = self.value_and_slope, self.kinks
+        return conditional_moments(*activated, centres, width, self.refinement, self.growth)
+
+    def _pairs(self, *pairs: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Integrate both averages of pairs of fields, which are broadcast."""
+        arrays = np.broadcast_arrays(*pairs)
+        fields = Pairs(*(np.asarray(x, dtype=float).flatten() for x in arrays))
+        found = np.empty((2, fields.bias.size))
+        rule = self.refinement, self.growth
+        pair_averages(self.value_and_slope, self.kinks, fields, *rule, found[0], found[1])
+        products, differences = found.reshape(2, *arrays[0].shape)
+        return products, differences
 
     def _check(self, gamma: float) -> None:
         """Refuse a scale at which the rules in u miss what the activation does."""

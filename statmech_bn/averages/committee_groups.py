@@ -46,7 +46,7 @@ from statmech_bn.averages.committee_points import (
     empty_sums,
     square_root,
 )
-from statmech_bn.averages.quadrature import SPACING, panels, teacher_moments, trapezoid
+from statmech_bn.averages.quadrature import conditional_moments
 
 POWER = 15
 """A scrambling has two to this power points."""
@@ -131,13 +131,9 @@ def fill_statistics(group, factor, h, mean, scatter, centre, moment):
 def fill_tables(value_and_slope, kinks, refinement, reaches, widths, tables):
     """Fill E[g(μ + sξ)] and its derivative for each unit of the teacher, on a grid of μ."""
     for n in range(reaches.size):
-        v, weight = trapezoid(SPACING / (refinement * max(1.0, widths[n])))
-        for i in range(ROWS):
-            mean = reaches[n] * (2.0 * i / (ROWS - 1) - 1.0)
-            if kinks.size > 0 and widths[n] > 0.0:
-                v, weight = panels((kinks - mean) / widths[n], refinement)
-            found = teacher_moments(value_and_slope, mean, widths[n], v, weight)
-            tables[n, 0, i], tables[n, 1, i] = found[0], found[2]
+        centres = reaches[n] * (2.0 * np.arange(ROWS) / (ROWS - 1) - 1.0)
+        found = conditional_moments(value_and_slope, kinks, centres, widths[n], refinement)
+        tables[n, 0], tables[n, 1] = found[:, 0], found[:, 2]
 
 
 @compiled

@@ -73,8 +73,9 @@ def field_terms_of(
         drive, pull = drive / teacher, pull / teacher
         variance = (own + noise * of_labels) / teacher**2
         unit = gamma / divisor if rule.has_scale else 1.0
+        sizes = spread, teacher, length
         a, b, turn, square_of_step = fields(
-            spread, teacher, length, cosine, unit, drive / near, pull, variance, batch_size
+            *sizes, cosine, unit, drive / near, pull, variance, batch_size
         )
         gain = pull * spread / divisor if rule.has_scale else 0.0
         return FieldTerms(a, b, turn, square_of_step, gain)

@@ -21,7 +21,6 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.averages.choice import Quadrature
-from statmech_bn.averages.quadrature import pair_averages
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm
 from statmech_bn.symbolic.gaussian import gaussian_average
@@ -116,17 +115,6 @@ def _pairs(activation: Activation) -> Pairs:
     try:
         closed = gaussian_average(product, (u, v), sp.Matrix([[1, r], [r, 1]]))
     except NoClosedForm:
-        rule = Quadrature.for_activation(activation)
-    else:
-        compiled = numpy_function([closed], [r, a, b])
-        return lambda *arguments: compiled(*arguments)[0]
-
-    def integrate(*arguments: np.ndarray) -> np.ndarray:
-        arrays = np.broadcast_arrays(*arguments)
-        correlation, first, second = (x.flatten() for x in arrays)
-        found = np.empty(correlation.size)
-        activated = rule.value_and_slope, rule.kinks
-        pair_averages(*activated, correlation, first, second, rule.refinement, found)
-        return found.reshape(arrays[0].shape)
-
-    return integrate
+        return Quadrature.for_activation(activation).products
+    compiled = numpy_function([closed], [r, a, b])
+    return lambda *arguments: compiled(*arguments)[0]

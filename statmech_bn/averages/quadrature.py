@@ -21,6 +21,8 @@ kink.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from statmech_bn.compile_cache import numba
@@ -62,12 +64,10 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement, growth=0.
     output, slope = np.empty(u.size), np.empty(u.size)
     value_and_slope(gamma * u, output, slope)
     width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
-    v, weight_v = trapezoid(SPACING / refinement, REACH + growth)
+    teacher = conditional_moments(value_and_slope, kinks, overlap * u, width, refinement, growth)
     drive, pull, noise, label_noise = 0.0, 0.0, 0.0, 0.0
     for i in range(u.size):
-        if kinks.size > 0 and width > 0.0:
-            v, weight_v = panels((kinks - overlap * u[i]) / width, refinement, REACH + growth)
-        mean, square, tilt = teacher_moments(value_and_slope, overlap * u[i], width, v, weight_v)
+        mean, square, tilt = teacher[i]
         weight = weight_u[i] * slope[i]
         drive += weight * tilt
         pull += weight * u[i] * (mean - output[i])
@@ -76,42 +76,57 @@ def field_averages(value_and_slope, kinks, overlap, gamma, refinement, growth=0.
     return width * width * drive, pull, noise, label_noise
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def error_averages(value_and_slope, kinks, overlap, gamma, refinement, growth, errors):
-    """Fill ε_g for arrays of states; the other arguments are those of `field_averages`."""
-    for state in range(overlap.size):
-        u, weight_u = student_nodes(kinks, overlap[state], gamma[state], refinement, 1.0, growth)
-        output, slope = np.empty(u.size), np.empty(u.size)
-        value_and_slope(gamma[state] * u, output, slope)
-        width = np.sqrt(max(0.0, 1.0 - overlap[state] ** 2))
-        v, weight_v = trapezoid(SPACING / refinement, REACH + growth)
-        errors[state] = 0.0
-        for i in range(u.size):
-            centre = overlap[state] * u[i]
-            if kinks.size > 0 and width > 0.0:
-                v, weight_v = panels((kinks - centre) / width, refinement, REACH + growth)
-            mean, square, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
-            errors[state] += 0.5 * weight_u[i] * (square + output[i] * (output[i] - 2.0 * mean))
+class Pairs(NamedTuple):
+    """Pairs of fields x = a u + β and y = b v, for unit Gaussian u and v; arrays of one size.
+
+    Attributes
+    ----------
+    correlation : ndarray
+        E[u v].
+    first, bias : ndarray
+        a and β.
+    second : ndarray
+        b ≥ 0.
+    """
+
+    correlation: np.ndarray
+    first: np.ndarray
+    bias: np.ndarray
+    second: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def pair_averages(value_and_slope, kinks, correlation, first, second, refinement, found):
-    """Fill E[g(a u) g(b v)] for arrays of the correlation of u and v, of a ≥ 0 and of b ≥ 0."""
-    for pair in range(correlation.size):
-        r, a, b = correlation[pair], first[pair], second[pair]
-        u, weight_u = student_nodes(kinks, r, a, refinement, b)
+def pair_averages(value_and_slope, kinks, pairs, refinement, growth, products, differences):
+    """Fill E[g(x) g(y)] and ½E[(g(x) − g(y))²]; the other arguments are as above."""
+    for pair in range(pairs.correlation.size):
+        r, a, b = pairs.correlation[pair], pairs.first[pair], pairs.second[pair]
+        bias, ends = pairs.bias[pair], kinks
+        if bias != 0.0:  # needless ends of panels, of one function's kinks at the other's, are
+            ends = np.concatenate((kinks, kinks - bias))  # harmless
+        u, weight = student_nodes(ends, r, a, refinement, b, growth)
         output, slope = np.empty(u.size), np.empty(u.size)
-        value_and_slope(a * u, output, slope)
+        value_and_slope(a * u + bias, output, slope)
         width = b * np.sqrt(max(0.0, 1.0 - r * r))
-        v, weight_v = unit_nodes(width, refinement)
-        found[pair] = 0.0
+        teacher = conditional_moments(value_and_slope, kinks, b * r * u, width, refinement, growth)
+        products[pair] = differences[pair] = 0.0
         for i in range(u.size):
-            centre = b * r * u[i]
-            if kinks.size > 0 and width > 0.0:
-                fine = refinement * min(CORE, max(1.0, width))
-                v, weight_v = panels((kinks - centre) / width, fine)
-            mean, _, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
-            found[pair] += weight_u[i] * output[i] * mean
+            mean, square, _ = teacher[i]
+            products[pair] += weight[i] * output[i] * mean
+            difference = square + output[i] * (output[i] - 2.0 * mean)
+            differences[pair] += 0.5 * weight[i] * difference
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def conditional_moments(value_and_slope, kinks, centres, width, refinement, growth=0.0):
+    """Return the means of g, g² and g' over N(centre, width²), a row for each centre."""
+    found, reach = np.empty((centres.size, 3)), REACH + growth
+    v, weight = unit_nodes(width, refinement, reach)
+    fine = refinement * min(CORE, max(1.0, width))
+    for i in range(centres.size):
+        if kinks.size > 0 and width > 0.0:
+            v, weight = panels((kinks - centres[i]) / width, fine, reach)
+        found[i] = teacher_moments(value_and_slope, centres[i], width, v, weight)
+    return found
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

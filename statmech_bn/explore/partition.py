@@ -13,12 +13,14 @@ import xarray as xr
 
 from statmech_bn.explore.state import State
 from statmech_bn.geometry import ReluNetwork, partition, point_cloud
+from statmech_bn.normalization import BatchNormalization, Unnormalized
 
 SAMPLES = 200
 """Points of the cloud."""
 WINDOW = 3.0
 """The square that is cut reaches so far from the centre of the points to each side."""
-TITLES = {"none": "without BN", "batch": "with BN"}
+PLAIN, OF_BATCH = Unnormalized.kind, BatchNormalization.kind
+TITLES = {PLAIN: "without BN", OF_BATCH: "with BN"}
 
 
 def partitions(state: State) -> dict[str, xr.Dataset]:
@@ -41,8 +43,8 @@ def partitions(state: State) -> dict[str, xr.Dataset]:
     points = generator.permutation(points) + centre
     plain = ReluNetwork.random((2, state.units, state.units), state.network)
     networks = {
-        "none": plain,
-        "batch": plain.with_batch_statistics(points[: state.data_batch]),
+        PLAIN: plain,
+        OF_BATCH: plain.with_batch_statistics(points[: state.data_batch]),
     }
     bounds = centre[:, None] + WINDOW * np.array([-1, 1])
     return {

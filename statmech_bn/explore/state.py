@@ -19,8 +19,9 @@ from statmech_bn.checks import choice, integer, real
 from statmech_bn.errors import InvalidSetup, invalid
 from statmech_bn.explore import typed
 from statmech_bn.geometry.clouds import CLOUDS
+from statmech_bn.normalization import NAMED
 
-NORMALIZATIONS = ("none", "weight", "population", "batch", "ghost(8)")
+NORMALIZATIONS = (*NAMED, "ghost(8)")
 """Students that can be shown side by side."""
 TABS = ("learning", "partition")
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from statmech_bn.errors import NotConverged
 from statmech_bn.explore.state import SLIDERS, State
+from statmech_bn.normalization import normalization
 
 LONGEST = 120.0
 """An answer takes at most so many seconds; the first of all compiles for about half a minute."""
@@ -146,5 +147,6 @@ def neighbours(state: State) -> list[State]:
     slider = SLIDERS["batch_size"]
     stop = slider.nearest(state.batch_size)
     stops = [stop + step for step in AHEAD if 0 <= stop + step < len(slider.values)]
-    return [state.changed(batch_size=slider.values[k]) for k in stops if "batch" in
-            state.normalizations]  # fmt: skip
+    if not any(normalization(name).of_batch for name in state.normalizations):
+        return []
+    return [state.changed(batch_size=slider.values[k]) for k in stops]

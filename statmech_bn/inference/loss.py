@@ -23,6 +23,7 @@ the theory of Luo et al. (2019), which holds here. At a kink at zero g'' counts 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -32,16 +33,9 @@ import sympy as sp
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.averages.choice import Quadrature
-from statmech_bn.averages.quadrature import (
-    SPACING,
-    panels,
-    student_nodes,
-    teacher_moments,
-    trapezoid,
-)
+from statmech_bn.averages.quadrature import student_nodes
 from statmech_bn.checks import integer, real
 from statmech_bn.codegen import numpy_function
-from statmech_bn.compile_cache import numba
 from statmech_bn.errors import invalid
 from statmech_bn.inference.own_statistics import LARGEST_BATCH, inference_field
 
@@ -249,9 +243,9 @@ def _population(g: Activation, gamma: float, overlap: float) -> tuple[np.ndarray
 
 
 def _targets(g: Activation, overlap: float, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rule = Quadrature.for_activation(g)
-    mean, square = np.empty(u.size), np.empty(u.size)
-    targets(rule.value_and_slope, rule.kinks, overlap, rule.refinement, u, mean, square)
+    """Return the means of g(h*) and g(h*)² at given u."""
+    width = math.sqrt(max(0.0, 1.0 - overlap * overlap))
+    mean, square, _ = Quadrature.for_activation(g).moments(overlap * u, width).T
     return mean, square
 
 
@@ -260,18 +254,3 @@ def _compiled(g: Activation) -> Callable[..., tuple[np.ndarray, ...]]:
     """Compile (g, g', g''), the last without the jumps of g'."""
     bend = g.derivative.diff(z).replace(sp.DiracDelta, lambda *_: sp.S.Zero)
     return numpy_function([g.expression, g.derivative, bend], [z])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def targets(value_and_slope, kinks, overlap, refinement, u, mean, square):
-    """Fill the means of g(h*) and g(h*)² at given u."""
-    width = np.sqrt(max(0.0, 1.0 - overlap * overlap))
-    v, weight = trapezoid(SPACING / refinement)
-    if width == 0.0:
-        v, weight = np.zeros(1), np.ones(1)
-    for i in range(u.size):
-        if kinks.size > 0 and width > 0.0:
-            v, weight = panels((kinks - overlap * u[i]) / width, refinement)
-        mean[i], square[i], _ = teacher_moments(
-            value_and_slope, overlap * u[i], width, v, weight
-        )  # fmt: skip

@@ -17,14 +17,6 @@ import numpy as np
 
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.averages.quadrature import (
-    SPACING,
-    panels,
-    student_nodes,
-    teacher_moments,
-    trapezoid,
-)
-from statmech_bn.compile_cache import numba
 from statmech_bn.teacher_student import TeacherStudent
 
 
@@ -54,29 +46,6 @@ def inference_error(
     rule = Quadrature.for_activation(setup.activation)
     errors = np.full(overlap.shape, np.inf)
     fine = np.isfinite(overlap) & np.isfinite(scale) & np.isfinite(bias)
-    found = np.empty(np.count_nonzero(fine))
-    r, kappa, beta = (values[fine] for values in (overlap, scale, bias))
-    _biased_errors(rule.value_and_slope, rule.kinks, r, kappa, beta, rule.refinement, found)
+    found = rule.errors(overlap[fine], scale[fine], bias[fine])
     errors[fine] = np.maximum(found, 0.0)
     return errors
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _biased_errors(value_and_slope, kinks, overlap, scale, bias, refinement, errors):
-    """Fill ε_g for arrays of states."""
-    for state in range(overlap.size):
-        # superfluous ends of panels (a smoothed kink of one function at those of the other) are
-        # harmless
-        ends = np.concatenate((kinks, kinks - bias[state]))
-        u, weight = student_nodes(ends, overlap[state], scale[state], refinement)
-        output, slope = np.empty(u.size), np.empty(u.size)
-        value_and_slope(scale[state] * u + bias[state], output, slope)
-        width = np.sqrt(max(0.0, 1.0 - overlap[state] ** 2))
-        v, weight_v = trapezoid(SPACING / refinement)
-        errors[state] = 0.0
-        for i in range(u.size):
-            centre = overlap[state] * u[i]
-            if kinks.size > 0 and width > 0.0:
-                v, weight_v = panels((kinks - centre) / width, refinement)
-            mean, square, _ = teacher_moments(value_and_slope, centre, width, v, weight_v)
-            errors[state] += 0.5 * weight[i] * (square + output[i] * (output[i] - 2.0 * mean))

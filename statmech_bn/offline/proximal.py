@@ -60,7 +60,7 @@ def field_moments(activation, table, label, susceptibility, centre, width, refin
         high = min(pieces[piece, 1], centre + REACH * width)
         if not low < high:
             continue
-        low_index, high_index = _grid_range(table[0], pieces, piece)
+        within = _grid_range(table[0], pieces, piece)
         panels = int(np.ceil((high - low) / (PANEL * width) * refinement))
         half = 0.5 * (high - low) / panels
         for panel in range(panels):
@@ -69,9 +69,8 @@ def field_moments(activation, table, label, susceptibility, centre, width, refin
                 omega = middle + half * nodes[j]
                 eta = (omega - centre) / width
                 z = _on_piece(
-                    activation, table, label, susceptibility,
-                    pieces[piece], low_index, high_index, omega, work,
-                )  # fmt: skip
+                    activation, table, label, susceptibility, pieces[piece], within, omega, work
+                )
                 f = (z - omega) / susceptibility
                 weight = half / width * weights[j] * np.exp(-0.5 * eta * eta) / np.sqrt(2 * np.pi)
                 mean += weight * f
@@ -91,9 +90,9 @@ def proximal(activation, table, label, susceptibility, fields):
         piece = 0
         while piece < count - 1 and fields[i] > pieces[piece, 1]:
             piece += 1
-        low, high = _grid_range(table[0], pieces, piece)
+        within = _grid_range(table[0], pieces, piece)
         found[i] = _on_piece(
-            activation, table, label, susceptibility, pieces[piece], low, high, fields[i], work
+            activation, table, label, susceptibility, pieces[piece], within, fields[i], work
         )
     return found
 
@@ -244,8 +243,9 @@ def _grid_range(z, pieces, piece):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _on_piece(activation, table, label, susceptibility, piece, below, above, omega_wanted, work):
-    """Return z(ω) on a piece: a bracket from the grid, then Newton's method."""
+def _on_piece(activation, table, label, susceptibility, piece, within, omega_wanted, work):
+    """Return z(ω) on a piece, `within` a range of the grid: a bracket, then Newton's method."""
+    below, above = within
     below_omega, above_omega, low, high = piece
     if low == high:
         return low

@@ -171,19 +171,19 @@ def train(
     factors = "epochs × load × dimension"
     check_work(replicas * sizes.size, epochs, each, held + epochs, device, factors)
     plan = _Plan(
-        xp,
-        setup,
-        start,
-        source,
-        seed,
-        epochs,
-        _check_ridge(setup, ridge),
-        np.tile(run.learning_rate, starts),
-        np.tile(run.gamma_learning_rate, starts),
-        starts,
-        _factors(schedule, epochs),
-        _records(history, epochs),
-        dtype,
+        xp=xp,
+        setup=setup,
+        start=start,
+        source=source,
+        seed=seed,
+        epochs=epochs,
+        ridge=_check_ridge(setup, ridge),
+        rates=np.tile(run.learning_rate, starts),
+        gamma_rates=np.tile(run.gamma_learning_rate, starts),
+        starts=starts,
+        factors=_factors(schedule, epochs),
+        records=_records(history, epochs),
+        dtype=dtype,
     )
     jobs = [
         (size, range(first, min(first + depth, replicas)))

@@ -25,10 +25,11 @@ from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run, check_gaussian, check_run, is_committee
 from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.flow import lsoda
+from statmech_bn.online.flow.adaptive import DIVERGED, STOPPED, UNCOVERED, Problem
 from statmech_bn.online.flow.blocks import integrate_blocks
 from statmech_bn.online.flow.committee import integrate_committee
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
-from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED, UNCOVERED, integrate
+from statmech_bn.online.flow.trajectory import Records, integrate
 from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
 from statmech_bn.online.schedules.schedule import Pieces, Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
@@ -171,28 +172,12 @@ def _integrate(
     scale = gamma if setup.normalizer.has_scale else start.length
     flow = compiled_flow(setup, scale)
     if flow is not None:
+        problem = Problem(first, *schedule, run.time, LARGEST_LOG_LENGTH)
 
         def one_chunk(begin: int, watch: Watch) -> None:
             part = slice(begin, begin + CHUNK)
-            integrate(
-                flow.derivatives,
-                flow.of_length,
-                flow.kinked,
-                flow.table,
-                flow.lengths,
-                flow.lower,
-                flow.upper,
-                flow.tail,
-                rates[part],
-                first,
-                *schedule,
-                run.time,
-                LARGEST_LOG_LENGTH,
-                states[part],
-                ended[part],
-                reached[part],
-                watch,
-            )
+            records = Records(states[part], ended[part], reached[part])
+            integrate(flow, rates[part], problem, records, watch)
 
         begins = range(0, len(rates), CHUNK)
         in_threads(one_chunk, begins, threads, float(len(rates)), progress, "macroscopic", "rates")

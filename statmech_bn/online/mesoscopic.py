@@ -188,23 +188,26 @@ def mesoscopic(
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
         size = dimension, replicas, inputs.blocks, 2 * inputs.blocks
         found = structured.simulate(
-            setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads, progress
-        )
+            setup, run, factors, chain_of, start.gamma, size, (seed, 1),
+            threads=threads, progress=progress,
+        )  # fmt: skip
         return structured_dataset(setup, inputs, run, *found, attributes)
     if several:
         check_room_for_units(setup, dimension)
         check_committee_work(setup, run, dimension, replicas, threads)
         records = simulate_committee(
-            setup, run, start, dimension, replicas, seed, factors, threads, progress
-        )
+            setup, run, start, dimension, replicas, seed, factors,
+            threads=threads, progress=progress,
+        )  # fmt: skip
         return committee_dataset(setup, run, *records, attributes)
     numbers = COST * setup.batch_size * (2 + learners)
     held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)
     if device == "cpu":
         states, diverged_at = simulate_on_processor(
-            setup, run, start, dimension, replicas, seed, factors, threads, progress
-        )
+            setup, run, start, dimension, replicas, seed, factors,
+            threads=threads, progress=progress,
+        )  # fmt: skip
     else:
         states, diverged_at = simulate_on_device(
             xp, setup, run, start, dimension, replicas, seed, factors

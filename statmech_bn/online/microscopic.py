@@ -224,8 +224,8 @@ def microscopic(
             start.gamma,
             (dimension, replicas, blocks.blocks, dimension),
             (seed, 2),
-            threads,
-            progress,
+            threads=threads,
+            progress=progress,
         )
         return structured_dataset(setup, spectrum, run, *found, attributes)
     columns = learners * setup.student_units

@@ -40,16 +40,16 @@ class Problem(NamedTuple):
         """Read a setup."""
         rule = setup.normalizer
         return cls(
-            rule.has_scale,
-            rule.of_batch,
-            rule.by_length,
-            rule.by_covariance,
-            setup.group or setup.batch_size,
-            setup.batch_size,
-            float(dimension),
-            setup.label_noise,
-            setup.gamma_decay,
-            setup.weight_decay,
+            has_scale=rule.has_scale,
+            of_batch=rule.of_batch,
+            by_length=rule.by_length,
+            by_covariance=rule.by_covariance,
+            group=setup.group or setup.batch_size,
+            batch_size=setup.batch_size,
+            dimension=float(dimension),
+            label_noise=setup.label_noise,
+            gamma_decay=setup.gamma_decay,
+            weight_decay=setup.weight_decay,
         )
 
 

@@ -10,7 +10,7 @@ import sympy as sp
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup, NotConverged
 from statmech_bn.online.flow import lsoda
-from statmech_bn.online.flow.trajectory import STOPPED
+from statmech_bn.online.flow.adaptive import STOPPED
 
 x = sp.Symbol("x")
 EXTREMES = [

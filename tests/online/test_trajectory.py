@@ -13,6 +13,7 @@ from statmech_bn.averages.choice import field_average_function
 from statmech_bn.codegen import numba_vector_function
 from statmech_bn.interrupts import Watch
 from statmech_bn.online.flow import lsoda
+from statmech_bn.online.flow.adaptive import DIVERGED, FINISHED, Problem
 from statmech_bn.online.flow.derivatives import compiled_flow, flow_function
 from statmech_bn.online.flow.rosenbrock import (
     DIAGONAL,
@@ -25,7 +26,7 @@ from statmech_bn.online.flow.rosenbrock import (
     solve_stage,
     stage_state,
 )
-from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, integrate
+from statmech_bn.online.flow.trajectory import Records, integrate
 
 START = sbn.OrderParameters(0.1, 1.3, 0.6)
 TIME = np.array([0.0, 0.5, 2.0, 10.0, 100.0])
@@ -196,13 +197,11 @@ def test_divergence_is_found_where_it_is():
 
 def test_the_kernel_reports_how_a_trajectory_ended():
     flow = compiled_flow(sbn.TeacherStudent("linear", "none", 1), 1.0)
-    ended, reached, states = np.empty(2, dtype=int), np.empty(2), np.full((2, 3, 1), np.inf)
-    integrate(
-        flow.derivatives, flow.of_length, flow.kinked, flow.table, flow.lengths, flow.lower,
-        flow.upper, flow.tail, np.array([[0.5, 0.5], [50.0, 50.0]]), np.array([0.2, 0.0, 1.0]),
-        np.array([0.0, 5.0]), np.ones((1, 1)), np.array([5.0]), 10.0, states, ended, reached,
-        Watch(np.zeros(1, bool), np.zeros(1)),
-    )  # fmt: skip
+    rates, time = np.array([[0.5, 0.5], [50.0, 50.0]]), np.array([5.0])
+    problem = Problem(np.array([0.2, 0.0, 1.0]), np.array([0.0, 5.0]), np.ones((1, 1)), time, 10.0)
+    records = Records(np.full((2, 3, 1), np.inf), np.empty(2, dtype=int), np.empty(2))
+    integrate(flow, rates, problem, records, Watch(np.zeros(1, bool), np.zeros(1)))
+    states, ended, reached = records
     assert ended.tolist() == [FINISHED, DIVERGED]
     assert reached[0] == 5.0
     assert 0 < reached[1] < 5.0

@@ -10,8 +10,10 @@ import pytest
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup, NoClosedForm
 from statmech_bn.online.flow import committee
+from statmech_bn.online.flow.adaptive import FINISHED, STOPPED, Problem
 from statmech_bn.online.flow.committee import CommitteeFlow
 from statmech_bn.online.flow.committee_rates import pack
+from statmech_bn.online.flow.committee_trajectory import Learner, integrate
 from statmech_bn.online.flow.derivatives import flow_function
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -144,6 +146,19 @@ def test_a_committee_that_diverges_is_a_result():
     assert np.isinf(run["student_student"].values[1, 1]).all()
     assert np.isinf(run["generalization_error"].values[1, 1])
     assert np.isfinite(run["student_student"].values[0]).all()
+
+
+def test_a_trajectory_ends_when_it_is_told_to():
+    setup = sbn.TeacherStudent("erf", "none", 1, student_units=2, teacher_units=2)
+    start = sbn.OrderParameters.random(setup, dimension=1000, seed=0)
+    first, time = pack(*start.matrices(setup)), np.array([1.0])
+    problem = Problem(first, np.array([0.0, 1.0]), np.ones((1, 1)), time, 100.0)
+    learner = Learner(committee.closed_system(setup), np.array([0.5, 0.0, 0.0]))
+    for told, ended in ((True, STOPPED), (False, FINISHED)):
+        states = np.full((first.size, 1), np.inf)
+        found = integrate(learner, problem, states, np.array([told]))
+        assert found == (ended, 0.0 if told else 1.0)
+        assert np.isfinite(states).all() == (not told)
 
 
 def test_what_is_not_known_is_refused():

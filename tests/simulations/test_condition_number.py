@@ -1,12 +1,16 @@
 """Learning times against closed forms, and what normalization does to them, in a tiny run."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from statmech_bn import study
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 SIZES = {
@@ -85,8 +89,9 @@ def test_figures_and_tables(script, tree):
     drawn = script.figures(tree)["learning_time"]()
     titles = [axis.get_title() for axis in drawn.axes if axis.get_title()]
     assert titles == [r"$\kappa = 1$", r"$\kappa = 30$"]
-    for axis in drawn.axes[:2]:
+    for axis, number in zip(drawn.axes[:2], SIZES["condition_numbers"], strict=True):
         assert axis.get_xscale() == axis.get_yscale() == "log"
-        lines = [line for line in axis.get_lines() if len(line.get_xdata()) == SIZES["rates"]]
-        assert lines
+        times = tree["flow"]["hundredth"].sel(condition_number=number)
+        for name in ("none", "batch"):
+            assert draws(axis, times.sel(normalization=name))
     assert "verdicts" in script.tables(tree)

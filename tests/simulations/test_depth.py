@@ -1,6 +1,7 @@
 """The scripts of deep networks measure what they say, in tiny runs, and draw it."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import xarray as xr
 
 from statmech_bn import study
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
@@ -49,13 +53,91 @@ def trees(scripts, tmp_path_factory):
     }
 
 
+def shown(tree):
+    """For each script, what the panels of its figures show: (figure, panel) → numbers."""
+    late = tree["depth_correlation"]["depth/late"].to_dataset().sel(activation="relu")
+    deep = tree["depth_correlation"]["depth/network"].sel(activation="tanh", normalization="batch")
+    steps, stable = (tree["exploding_updates"][name] for name in ("step", "largest"))
+    alignment = tree["gradient_alignment"]
+    squares = tree["initial_gain"]["gradients"].sel(activation="tanh", normalization="none")
+    fields, products = tree["residual_depth"], tree["matrix_products"]
+    return {
+        "depth_correlation": {
+            ("depth", 0): [late["late"], 1 - late["correlation"].isel(start=1)],
+            ("depth", 3): [
+                deep["theory"].isel(start=0),
+                deep["correlation"].isel(start=0, depth=slice(1, None)),
+            ],
+        },
+        "exploding_updates": {
+            ("moments", 3): [
+                np.exp(
+                    np.log(steps["channel_variance"])
+                    .sel(normalization="batch").isel(learning_rate=2).mean("replica")
+                )
+            ],
+            ("growth", 0): [
+                steps["growth"].sel(normalization=name).isel(learning_rate=slice(1, None))
+                for name in ("none", "batch")
+            ],
+            ("largest", 0): [
+                np.exp(
+                    np.log(stable["largest_step"]).sel(normalization="none").isel(factor=0)
+                    .mean("replica")
+                )
+            ],
+        },
+        "gradient_alignment": {
+            ("layers", 0): [
+                alignment["dense/none"]["gradient_alignment"].isel(gain=1),
+                alignment["dense/batch"]["alignment_behind"].isel(gain=0),
+            ],
+            ("layers", 1): [alignment["dense/batch"]["gradient_alignment"].isel(gain=0)],
+            ("axes", 1): [
+                alignment["convolution"]["alignment_channels"].sel(normalization="batch")
+            ],
+            ("coherence", 0): [
+                alignment["width"]["gradient_coherence"].sel(width=64),
+                alignment["width"]["theory"].sel(width=64),
+            ],
+        },
+        "batch_depth": {
+            ("growth", 0): [
+                tree["batch_depth"][f"size/{kind}"]["gradient_multiplier"].sel(activation="relu")
+                for kind in ("theory", "network")
+            ],
+        },
+        "residual_depth": {
+            (kind, 1): [
+                fields[level][f"{kind}_square"].sel(activation="tanh").isel(network=1)
+                for level in ("theory", "network")
+            ]
+            for kind in ("field", "gradient")
+        },
+        "matrix_products": {
+            ("conditions", 0): [
+                products["law"]["typical"]
+                .isel(dimension=0).reindex(factors=products["product"]["factors"])
+            ],
+        },
+        "initial_gain": {
+            ("gradients", 1): [
+                squares["theory"].sel(gain=2.0),
+                squares["gradient_square"].sel(gain=2.0).isel(layer=slice(None, None, 2)),
+            ],
+        },
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_figures_are_drawn_from_the_store(name, scripts, trees, tmp_path):
-    for key, draw in scripts[name].figures(trees[name]).items():
-        figure = draw()
+    figures = {key: draw() for key, draw in scripts[name].figures(trees[name]).items()}
+    for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
-        assert figure.axes[-1].get_xlabel()
         assert figure.legends
+    for (key, panel), numbers in shown(trees)[name].items():
+        for values in numbers:
+            assert draws(figures[key].axes[panel], values), (key, panel, values.name)
 
 
 def test_maps_agree_with_networks(scripts, trees):

@@ -1,12 +1,16 @@
 """The script of dropout measures what it says, in a tiny run, and draws it."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from statmech_bn import study
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -47,4 +51,9 @@ def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
     assert set(figures) == {"learning", "rest"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
-        assert all(axis.get_xlabel() for axis in figure.axes)
+    flow, theory, masks = (tree[k] for k in ("learning/flow", "rest/theory", "learning/masks"))
+    for panel, name in enumerate(("overlap", "gamma")):
+        assert draws(figures["learning"].axes[panel], flow[name].sel(keep=0.5))
+    for panel, name in enumerate(("shift", "running", "recomputed")):
+        for found in (theory, masks):
+            assert draws(figures["rest"].axes[panel], found[name].sel(place="before"))

@@ -1,12 +1,16 @@
 """The script of training and inference measures what it says, in a tiny run, and draws it."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from statmech_bn import study
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -61,4 +65,14 @@ def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
     assert set(figures) == {"mean", "gap", "loss", "running"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
-        assert all(axis.get_xlabel() for axis in figure.axes)
+    mean, gap, loss, running = (figures[k].axes for k in ("mean", "gap", "loss", "running"))
+    for found in (tree["mean/exact"]["shift"], tree["mean/batches"]["shift"]):
+        assert draws(mean[0], found.sel(batch_size=8))
+    assert draws(mean[0], tree["mean/first"]["shift"].isel(batch_size=0))
+    assert draws(gap[0], tree["gap/rest"]["gap"].sel(activation="linear"))
+    assert draws(gap[0], tree["gap/rest"]["first"].sel(activation="linear"))
+    own = tree["own/students"]["added"].isel(batch_size=0).sel(activation="linear")
+    for panel, name in enumerate(script.SCALES):
+        assert draws(loss[panel], own.sel(scaling=name))
+    for found in (tree["running/theory"]["excess"], tree["running/averages"]["excess"]):
+        assert draws(running[0], found.isel(growth=0))

@@ -1,12 +1,16 @@
 """The script of heavy balls measures what it says, in a tiny run, and draws it."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from statmech_bn import study
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -57,5 +61,15 @@ def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
     assert set(figures) == {"learning", "angle", "approach"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
-        assert all(axis.get_xlabel() for axis in figure.axes)
         assert figure.legends
+    flow, chain = tree["learning/flow"], tree["learning/chain"]
+    for panel, size in enumerate((20, 200)):
+        axis = figures["learning"].axes[panel]
+        assert draws(axis, flow["overlap"].sel(student="weight"))
+        learned = chain["overlap"].sel(student="weight", dimension=size, momentum=0.8)
+        shown = slice(None, None, max(1, learned.sizes["time"] // 14))
+        assert draws(axis, learned.isel(time=shown))
+    for level in ("theory", "chain"):
+        angle = tree[f"rest/{level}"]["angle"].sel(student="weight")
+        assert draws(figures["angle"].axes[0], angle.sel(momentum=0.8))
+    assert draws(figures["approach"].axes[0], tree["approach"]["left"].isel(rate=0))

@@ -1,6 +1,7 @@
 """Flip rates of networks beside their predictions, in tiny runs."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from statmech_bn import geometry, networks, study  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
@@ -90,6 +94,12 @@ def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
     figure.savefig(tmp_path / "rates.png", dpi=30)
     assert len(figure.axes) == 4
     assert figure.legends
+    drawn = ["own_rate", "predicted_rate"], ["flip_rate", "gaussian_rate"]
+    for epoch in (0, 1):
+        for panel, names in enumerate(drawn):
+            for name in names:
+                found = tree["flips"][name].sel(epoch=epoch).isel(layer=1)
+                assert draws(figure.axes[2 * epoch + panel], found), (epoch, name)
     found = tree["flips"].to_dataset()
     assert found["epoch"].values.tolist() == [0, 1]
     assert (found["flip_rate"] > 0).all()

@@ -1,6 +1,7 @@
 """Gains of networks: what is exact is exact, and verdicts follow the numbers."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from statmech_bn import study
 
 torch = pytest.importorskip("torch")
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
@@ -82,5 +86,16 @@ def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
     assert set(figures) == {"start", "training"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
-        assert figure.axes[-1].get_xlabel()
         assert figure.legends
+    start, run, scaled = script.opened(tree)
+    axes = figures["training"].axes
+    for panel, name in enumerate(script.NORMALIZATIONS):
+        accuracy = run["test_accuracy"].sel(normalization=name, learning_rate=0.1)
+        assert draws(axes[panel], accuracy)
+    assert draws(axes[2], scaled["test_accuracy"].isel(learning_rate=0))
+    assert draws(axes[3], run["effective_rate"].sel(normalization="batch", learning_rate=0.3))
+    for name in script.NORMALIZATIONS:
+        for panel, shown in enumerate(("relative_step", "output_change")):
+            found = start[shown].sel(normalization=name)
+            found = found if panel == 0 else found.where(found["gain"] != 1, drop=True)
+            assert draws(figures["start"].axes[panel], found)

@@ -1,5 +1,6 @@
 """Learning rates of networks: a tiny run, and verdicts of made-up ones."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import xarray as xr
 from statmech_bn import study
 
 torch = pytest.importorskip("torch")
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 RATES, DEPTHS = [0.1, 1.0, 10.0], [2, 8]
@@ -34,10 +38,14 @@ def test_a_tiny_study(script, tmp_path):
     for data in found.values():
         assert (data["stable"].sel(learning_rate=0.3) == 1).all()
         assert (data["stable"].sel(learning_rate=1e4) == 0).all()
-    for name, draw in script.figures(tree).items():
-        figure = draw()
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
+    for name, figure in figures.items():
         figure.savefig(tmp_path / f"{name}.png", dpi=30)
         assert figure.legends
+    for data in found.values():
+        at = data.sel(depth=2)
+        assert draws(figures["accuracy"].axes[1], at["test_accuracy"])
+        assert draws(figures["accuracy"].axes[3], at["diverged_at"].notnull().astype(float))
     assert script.verdicts(tree)["verdict"].notna().all()
 
 

@@ -1,6 +1,7 @@
 """The scripts on the noise of statistics in networks: tiny runs, and their verdicts."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import xarray as xr
 torch = pytest.importorskip("torch")
 
 from statmech_bn import networks, study  # noqa: E402
+from statmech_bn.plot.network_noise import SHOWN  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {"samples": 64, "epochs": 1, "replicas": 2}
@@ -41,10 +46,14 @@ def test_a_tiny_run_over_batch_sizes(scripts, tmp_path):
             np.testing.assert_allclose(last, last.sel(kind="population").broadcast_like(last), 1e-4)
             alike = ghosts["test_loss"].sel(kind="population")
             np.testing.assert_array_equal(alike.isel(batch_size=0), alike.isel(batch_size=1))
-        for name, draw in script.figures(tree).items():
-            figure = draw()
+        figures = {name: draw() for name, draw in script.figures(tree).items()}
+        for name, figure in figures.items():
             figure.savefig(tmp_path / f"{name}.png", dpi=30)
             assert figure.legends
+        for group in script.GROUPS:
+            last = tree[f"{group}/{next(iter(script.NETWORKS))}"].isel(epoch=-1)
+            for panel, name in enumerate(SHOWN):
+                assert draws(figures[group].axes[panel], last[name].sel(kind="correlated"))
         assert len(script.closures(tree, "own", "dense")) == 6
 
 
@@ -57,10 +66,17 @@ def test_a_tiny_run_over_parts(scripts, tmp_path):
             np.testing.assert_allclose(pulled["excess_loss"], 0, atol=1e-5)
             np.testing.assert_allclose(pulled["pull_correlated"], 0, atol=1e-12)
             assert len(script.pulls(tree, network)) == 6
-        for name, draw in script.figures(tree).items():
-            figure = draw()
+        figures = {name: draw() for name, draw in script.figures(tree).items()}
+        for name, figure in figures.items():
             figure.savefig(tmp_path / f"{name}.png", dpi=30)
-            assert figure.axes[-1].get_xlabel()
+        first = next(iter(script.NETWORKS))
+        last = tree[f"training/{first}"].isel(epoch=-1)
+        for panel, name in enumerate(SHOWN):
+            assert draws(figures["training"].axes[panel], last[name].sel(kind="spread"))
+        pulled = tree[f"pull/{first}"].isel(part=0)
+        for name in ("pull", "excess_loss"):
+            found = pulled[name].sel(labels="true", channels="together") * pulled["batch_size"]
+            assert draws(figures[name].axes[0], found)
         assert list(script.additivity(tree, "dense").columns[1:]) == ["mean", "spread", "sum"]
 
 

@@ -1,5 +1,6 @@
 """Sharpness of networks: a tiny run, its symmetries, and exponents of made-up laws."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import xarray as xr
 torch = pytest.importorskip("torch")
 
 from statmech_bn import networks, study  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 
@@ -30,10 +34,17 @@ def test_a_tiny_study(script, tmp_path):
     tree = study.results(script, options)
     found = script.trained(tree)["none"].isel(learning_rate=1, training_time=0)
     np.testing.assert_allclose(found["stability"], 0.2 * found["sharpness"])
-    for name, draw in script.figures(tree).items():
-        figure = draw()
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
+    for name, figure in figures.items():
         figure.savefig(tmp_path / f"{name}.png", dpi=30)
         assert figure.legends
+    for panel, kind in enumerate(script.KINDS):
+        found = script.trained(tree)[kind]
+        ends = found.isel(training_time=-1, batch_size=0)
+        assert draws(figures["end"].axes[panel], ends["sharpness"])
+        assert draws(figures["end"].axes[2 + panel], ends["scale_free_sharpness"])
+        way = found["stability"].isel(batch_size=-1, learning_rate=0)
+        assert draws(figures["descent"].axes[panel], way)
     assert script.verdicts(tree)["verdict"].notna().all()
 
 

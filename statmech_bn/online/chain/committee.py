@@ -66,6 +66,7 @@ class Committee(NamedTuple):
 
     Attributes
     ----------
+    signals : Signals
     teacher : ndarray, (K*, K*)
         The teacher's rows of C.
     teacher_readout : ndarray, (K*,)
@@ -76,6 +77,7 @@ class Committee(NamedTuple):
         The student's rows of C, γ and v at the start.
     """
 
+    signals: Signals
     teacher: np.ndarray
     teacher_readout: np.ndarray
     readout_learning_rate: np.ndarray
@@ -90,6 +92,7 @@ class Committee(NamedTuple):
         rows, units = factor(setup.teacher_gram, rho, q), setup.teacher_units
         learns = float(setup.readout == "learned")
         return cls(
+            Signals.of(setup.activation),
             np.ascontiguousarray(rows[:units, :units]),
             np.array(setup.teacher_readout),
             learns * run.readout_learning_rate,
@@ -160,15 +163,15 @@ class Student(NamedTuple):
         units, samples = setup.student_units, setup.batch_size
         groups = samples // (setup.group or samples)
         return cls(
-            np.zeros((3, units * samples)),
-            np.zeros((units, samples)),
-            np.zeros((units, samples)),
-            np.zeros(samples),
-            np.zeros(units),
-            np.ones((units, groups)),
-            np.zeros(units),
-            np.zeros((units, samples)),
-            np.zeros((units, units + min(units, samples))),
+            table=np.zeros((3, units * samples)),
+            normalized=np.zeros((units, samples)),
+            gradient=np.zeros((units, samples)),
+            error=np.zeros(samples),
+            spread=np.zeros(units),
+            narrowing=np.ones((units, groups)),
+            turn=np.zeros(units),
+            inner=np.zeros((units, samples)),
+            moved=np.zeros((units, units + min(units, samples))),
         )
 
 
@@ -235,7 +238,7 @@ def simulate_committee(
     Records
         Shapes (learners, replicas, times, …), and (learners, replicas) for `diverged_at`.
     """
-    signals, problem = Signals.of(setup.activation), Problem.of(setup, dimension)
+    problem = Problem.of(setup, dimension)
     pace = Pace(run.learning_rate, run.gamma_learning_rate, *schedule)
     committee = Committee.of(setup, start, run)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
@@ -248,7 +251,7 @@ def simulate_committee(
         for place, index in enumerate(indices.tolist()):
             generator.bit_generator.state = stream(seed, 1, index).bit_generator.state
             part = records.of_replica(place)
-            simulate(generator, signals, problem, pace, committee, steps, watch, *room, part)
+            simulate(generator, problem, pace, committee, steps, watch, room, part)
         return records
 
     found = in_shares(some_replicas, replicas, float(steps[-1]), threads, progress)

@@ -20,10 +20,9 @@ PHI, OUTPUT, SLOPE = range(3)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def simulate(
-    generator, signals, problem, pace, committee, record_steps, watch, drawn, student, records
-):
+def simulate(generator, problem, pace, committee, record_steps, watch, room, records):
     """Run one replica for all learning rates; fills the records."""
+    signals, (drawn, student) = committee.signals, room
     learners, dimension = pace.learning_rate.size, problem.dimension
     units, directions = committee.first.shape
     factors = np.empty((learners, units, directions))

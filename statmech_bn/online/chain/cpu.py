@@ -30,6 +30,13 @@ moved = numba_inline_function(s.chain_step(has_scale=False), s.WEIGHTS)
 """ρ and Q after any step."""
 
 
+class Records(NamedTuple):
+    """What is recorded of a replica, infinite from a divergence on."""
+
+    states: np.ndarray  # (3, learners, times), R, L and γ
+    diverged_at: np.ndarray  # (learners,), NaN without a divergence
+
+
 class Origin(NamedTuple):
     """R, L and γ at the start."""
 
@@ -69,7 +76,7 @@ def simulate_on_processor(
         generator = stream(seed, 1, 0)  # one for all: compiled code is slow to take a new one
         for index, *found in zip(indices, states, diverged_at, strict=True):
             generator.bit_generator.state = stream(seed, 1, index).bit_generator.state
-            simulate(generator, signal, problem, pace, origin, steps, watch, *found)
+            simulate(generator, signal, problem, pace, origin, steps, watch, Records(*found))
         return states, diverged_at
 
     found = in_shares(some_replicas, replicas, float(steps[-1]), threads, progress)
@@ -78,8 +85,9 @@ def simulate_on_processor(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def simulate(generator, signal, problem, pace, origin, record_steps, watch, states, diverged_at):
-    """Run one replica for all learning rates; fills `states` (3, learners, times)."""
+def simulate(generator, signal, problem, pace, origin, record_steps, watch, records):
+    """Run one replica for all learning rates; fills the records."""
+    states, diverged_at = records
     dimension, learners = problem.dimension, pace.learning_rate.size
     rho = np.full(learners, origin.overlap * origin.length)
     q = np.full(learners, origin.length * origin.length)

@@ -109,7 +109,7 @@ def _loop(rule: Normalization) -> Any:
         for i in range(moments.shape[1]):
             found[2 * i], found[2 * i + 1] = block(
                 state[2 * i], state[2 * i + 1], moments[1, i], moments[0, i], moments[2, i],
-                decays[0], decays[1], terms[0], terms[1], terms[2], terms[3],
+                *decays, *terms,
             )  # fmt: skip
 
     return rates

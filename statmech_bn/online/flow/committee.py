@@ -15,6 +15,7 @@ from statmech_bn.averages.committee_closed import closed_averages, make_room
 from statmech_bn.errors import NoClosedForm, NotConverged, invalid
 from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run
+from statmech_bn.online.flow.adaptive import DIVERGED, STOPPED, Problem
 from statmech_bn.online.flow.committee_rates import (
     Averages,
     Learning,
@@ -26,12 +27,13 @@ from statmech_bn.online.flow.committee_rates import (
     unpack,
 )
 from statmech_bn.online.flow.committee_trajectory import (
+    LARGEST_LOG_LENGTH,
+    Learner,
     System,
-    committee_trajectory,
     derivatives,
+    integrate,
 )
 from statmech_bn.online.flow.lsoda import integrate_state
-from statmech_bn.online.flow.trajectory import DIVERGED, STOPPED
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -141,10 +143,11 @@ def integrate_committee(
     second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
     rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
 
-    def one(learner: np.ndarray, _watch: Watch) -> tuple[np.ndarray, float, np.ndarray]:
+    def one(learner: np.ndarray, watch: Watch) -> tuple[np.ndarray, float, np.ndarray]:
         flow = CommitteeFlow(setup, largest)
         if flow.system is not None:
-            states, diverged_at = _compiled(flow.system, learner, first, run.time, schedule)
+            problem = Problem(first, *schedule, run.time, LARGEST_LOG_LENGTH)
+            states, diverged_at = _compiled(Learner(flow.system, learner), problem, watch.stop)
             return states, diverged_at, np.zeros(run.time.size)
         return _sampled(flow, learner, first, run.time, schedule)
 
@@ -155,18 +158,17 @@ def integrate_committee(
     return (rho, q, gamma, readout, diverged_at), error
 
 
-def _compiled(
-    system: System, rates: np.ndarray, first: np.ndarray, time: np.ndarray, schedule: Pieces
-) -> tuple[np.ndarray, float]:
+def _compiled(learner: Learner, problem: Problem, stop: np.ndarray) -> tuple[np.ndarray, float]:
     """Integrate closed averages; returns states (entries, times) and when they diverged or NaN."""
-    states = np.full((first.size, time.size), np.inf)
-    ended, reached = committee_trajectory(system, rates, first, *schedule, time, states)
-    states[:, time == 0] = first[:, None]
+    start, time = problem.start, problem.time
+    states = np.full((start.size, time.size), np.inf)
+    ended, reached = integrate(learner, problem, states, stop)
+    states[:, time == 0] = start[:, None]
     if ended == STOPPED:
         raise NotConverged(
-            f"The solver stopped at t = {reached:g} for learning rate {rates[0]:g}: no step is "
-            "accurate, or the bound on its work is reached. Ask for a shorter time, a smaller "
-            "learning rate or a less extreme start."
+            f"The solver stopped at t = {reached:g} for learning rate {learner.rates[0]:g}: no "
+            "step is accurate, or the bound on its work is reached. Ask for a shorter time, a "
+            "smaller learning rate or a less extreme start."
         )
     return states, reached if ended == DIVERGED else np.nan
 

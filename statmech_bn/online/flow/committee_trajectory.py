@@ -1,17 +1,17 @@
-r"""Trajectories of a committee whose averages are closed, in compiled code with Rodas5P.
+"""Trajectories of a committee whose averages are closed, in compiled code.
 
-The method is that of `statmech_bn.online.flow.trajectory`, for a state of any size: steps are
-chosen by u₈ (`statmech_bn.online.flow.rosenbrock`), requested times are interpolated, and no step
-crosses from one piece of a schedule to the next.
+The solver is `statmech_bn.online.flow.adaptive`; a trajectory is as long as its longest unit.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from statmech_bn.averages.committee_closed import Room, compiled, error_averages
+from statmech_bn.online.flow.adaptive import Equations, inlined, trajectory
 from statmech_bn.online.flow.committee_rates import (
     Averages,
     Learning,
@@ -20,31 +20,12 @@ from statmech_bn.online.flow.committee_rates import (
     gram_of,
     rates_of,
 )
-from statmech_bn.online.flow.rosenbrock import (
-    DIAGONAL,
-    NODES,
-    STAGES,
-    dense_terms,
-    factorize,
-    interpolate,
-    solve_stage,
-    stage_state,
-)
-from statmech_bn.online.flow.trajectory import (
-    DIFFERENCE,
-    DIVERGED,
-    FINISHED,
-    MOST_STEPS,
-    STOPPED,
-    TIME_DIFFERENCE,
-)
-from statmech_bn.online.schedules.pieces import value_on
 
 RELATIVE, ABSOLUTE = 1e-8, 1e-11
 """Local tolerances, the second by the largest entry of the state (or 1); trajectories keep within
 1e-6."""
-LARGEST_SQUARE = 1e100
-"""A unit with a larger Q_kk has diverged."""
+LARGEST_LOG_LENGTH = 50.0 * math.log(10.0)
+"""A longer unit has diverged: its averages are of order Q_kk²."""
 
 
 class System(NamedTuple):
@@ -68,6 +49,13 @@ class System(NamedTuple):
     averages: Averages
     gram: np.ndarray
     factors: np.ndarray
+
+
+class Learner(NamedTuple):
+    """What one trajectory is computed with."""
+
+    system: System
+    rates: np.ndarray  # η, η_γ and η_v
 
 
 @compiled
@@ -101,95 +89,44 @@ def derivatives(system, state, rates, found):
     rates_of(state, learning, system.averages, rates, found)
 
 
-@compiled
-def linearize(system, state, rates, slope, jacobian):
-    """Fill ∂(derivatives)/∂(state) by differences."""
-    probe, moved = state.copy(), np.empty(state.size)
-    for n in range(state.size):
-        probe[n] = state[n] + DIFFERENCE * (abs(state[n]) + 1e-3)
-        change = probe[n] - state[n]
-        derivatives(system, probe, rates, moved)
-        for i in range(state.size):
-            jacobian[i, n] = (moved[i] - slope[i]) / change
-        probe[n] = state[n]
+@inlined
+def at_factor(learner, state, factor, found):
+    """Fill the derivatives of a state at a factor of the learning rates."""
+    derivatives(learner.system, state, learner.rates * factor, found)
 
 
-@compiled
-def largest_square(state, students, teachers):
-    """Return the largest Q_kk."""
+@inlined
+def tolerance(learner, state, found, n):
+    """Return the tolerance of an entry."""
+    largest = max(1.0, np.abs(state).max())
+    return ABSOLUTE * largest + RELATIVE * max(abs(state[n]), abs(found[n]))
+
+
+@inlined
+def log_length(learner, state):
+    """Return the logarithm of the longest unit's length."""
+    students, d = learner.system.averages.along.shape
     largest = 0.0
     for k in range(students):
-        largest = max(largest, state[diagonal(k, students, teachers)])
+        largest = max(largest, state[diagonal(k, students, d - students)])
+    return 0.5 * np.log(largest)
+
+
+@inlined
+def growth(learner, state, slope):
+    """Return the largest d log √Q_kk/dt."""
+    students, d = learner.system.averages.along.shape
+    largest = -np.inf
+    for k in range(students):
+        own = diagonal(k, students, d - students)
+        largest = max(largest, 0.5 * slope[own] / state[own])
     return largest
 
 
+LEARNER = Equations(at_factor, tolerance, log_length, growth)
+
+
 @compiled
-def committee_trajectory(system, learning_rates, start, edges, factors, time, states):
+def integrate(learner, problem, states, stop):
     """Fill `states` (entries, times) as far as it goes; returns how it ended and when."""
-    entries = start.size
-    students, d = system.averages.along.shape
-    slope, moved, drift = np.empty(entries), np.empty(entries), np.zeros(entries)
-    found, right, terms = np.empty(entries), np.empty(entries), np.empty((3, entries))
-    state = start.copy()
-    jacobian, lower_upper = np.empty((entries, entries)), np.empty((entries, entries))
-    order, increments = np.empty(entries, np.int64), np.empty((STAGES, entries))
-    now, size, recorded = 0.0, 0.0, 0
-    steps = 0
-    for piece in range(edges.size - 1):
-        end = edges[piece + 1]
-        varies = np.any(factors[piece, 1:] != 0.0)
-        accepted = True
-        while now < end:
-            if accepted:
-                rates = learning_rates * value_on(edges, factors, piece, now)
-                derivatives(system, state, rates, slope)
-                linearize(system, state, rates, slope, jacobian)
-                drift[:] = 0.0
-                if varies:
-                    change = TIME_DIFFERENCE * (end - edges[piece])
-                    for sign in (1.0, -1.0):
-                        factor = value_on(edges, factors, piece, now + sign * change)
-                        derivatives(system, state, learning_rates * factor, moved)
-                        drift += sign * moved / (2.0 * change)
-                if size == 0.0:
-                    size = 1e-3 / max(np.abs(slope).max(), 1e-3 / end)
-            last = size >= end - now
-            if last:
-                size = end - now
-            factorize(jacobian, 1.0 / (size * DIAGONAL), lower_upper, order)
-            for stage in range(STAGES):
-                stage_state(state, increments, stage, found)
-                if stage == 0:
-                    moved[:] = slope
-                else:
-                    at = now + NODES[stage] * size if varies else now
-                    rates = learning_rates * value_on(edges, factors, piece, at)
-                    derivatives(system, found, rates, moved)
-                solve_stage(lower_upper, order, increments, stage, size, moved, drift, right)
-            error = 0.0
-            absolute = ABSOLUTE * max(1.0, np.abs(state).max())
-            for n in range(entries):
-                found[n] += increments[STAGES - 1, n]
-                scale = absolute + RELATIVE * max(abs(state[n]), abs(found[n]))
-                error += (increments[STAGES - 1, n] / scale) ** 2 / entries
-            accepted = error <= 1.0
-            growth = 0.9 * error**-0.1
-            if accepted:
-                after = end if last else now + size
-                dense_terms(increments, terms)
-                while recorded < time.size and time[recorded] <= after:
-                    part = (time[recorded] - now) / size
-                    for n in range(entries):
-                        states[n, recorded] = interpolate(state, found, terms, part, n)
-                    recorded += 1
-                now = after
-                state[:] = found
-                if largest_square(state, students, d - students) > LARGEST_SQUARE:
-                    states[:, time >= now] = np.inf
-                    return DIVERGED, now
-            size *= min(6.0, max(0.2, growth)) if growth == growth else 0.1
-            steps += 1
-            if steps > MOST_STEPS or now + size == now:
-                gone = largest_square(state, students, d - students) > np.sqrt(LARGEST_SQUARE)
-                return DIVERGED if gone else STOPPED, now
-    return FINISHED, now
+    return trajectory(LEARNER, learner, problem, states, stop)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +30,7 @@ from statmech_bn.codegen import numba_function, numba_vector_function
 from statmech_bn.errors import NoClosedForm
 from statmech_bn.normalization import Normalization
 from statmech_bn.online.arguments import LARGEST_LENGTH
+from statmech_bn.online.flow.trajectory import CompiledFlow
 from statmech_bn.online.flow.zero_scale import jumps_at_zero
 from statmech_bn.teacher_student import TeacherStudent
 
@@ -47,34 +47,6 @@ STATE = {
 }
 ARGUMENTS = (s.R, LOG_LENGTH, SCALE, s.eta, s.eta_gamma)
 CONSTANTS = (s.M, s.Delta, s.zeta, s.lamda)
-
-
-@dataclass(frozen=True)
-class CompiledFlow:
-    """Derivatives of (R, log L, γ) as compiled code takes them.
-
-    Attributes
-    ----------
-    derivatives : Numba C callback
-        ``f(x, out)`` with x = (R, log L, γ, η, η_γ, then `tail`) and out the three derivatives.
-    of_length : bool
-        Whether the averages depend on (R, L), without a scale, rather than on (R, γ).
-    kinked : bool
-        Whether the derivatives jump at γ = 0, because g has a kink at zero.
-    tail : ndarray
-        M, Δ, ζ, λ, then the coefficients of closed averages, or else room for (D, A₂, B, B_Δ).
-    table, lengths, lower, upper
-        Packed series of the averages and its range; empty where they are closed.
-    """
-
-    derivatives: Any
-    of_length: bool
-    kinked: bool
-    tail: np.ndarray
-    table: np.ndarray
-    lengths: np.ndarray
-    lower: float = 0.0
-    upper: float = 0.0
 
 
 @lru_cache(maxsize=256)

@@ -18,8 +18,9 @@ import numpy as np
 
 from statmech_bn.errors import NotConverged
 from statmech_bn.online.arguments import LARGEST_LENGTH
+from statmech_bn.online.flow.adaptive import DIVERGED, FINISHED, STOPPED
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, Flow
-from statmech_bn.online.flow.trajectory import DIVERGED, FINISHED, NEAREST, STOPPED, on_side
+from statmech_bn.online.flow.trajectory import NEAREST, on_side
 from statmech_bn.online.schedules.pieces import integral_until, value_on
 from statmech_bn.online.schedules.schedule import Pieces
 
@@ -69,7 +70,7 @@ def integrate(
     states : ndarray
         (R, log L, γ) at the times, shape (3, times), inf after the end of the trajectory.
     ended, reached : int, float
-        How it ended (`statmech_bn.online.flow.trajectory`) and when.
+        How it ended (`statmech_bn.online.flow.adaptive`) and when.
     """
     edges, factors = schedule
     states, state = np.full((3, time.size), np.inf), start

@@ -35,7 +35,6 @@ from scipy.optimize import brentq
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
 from statmech_bn.averages.choice import Quadrature
-from statmech_bn.averages.quadrature import SPACING, panels, teacher_moments, trapezoid
 from statmech_bn.checks import LARGEST_COUNT, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
@@ -212,11 +211,7 @@ def _labels(g: Activation, overlap: float, points: np.ndarray) -> _Labels:
     def mean(field: float) -> float:
         if width == 0:
             return g_at(field)
-        if rule.kinks.size > 0:
-            v, weight = panels((rule.kinks - overlap * field) / width, rule.refinement)
-        else:
-            v, weight = trapezoid(SPACING / rule.refinement)
-        return teacher_moments(rule.value_and_slope, overlap * field, width, v, weight)[0]
+        return float(rule.moments(np.array([overlap * field]), width)[0, 0])
 
     def g_at(field: float) -> float:
         return float(value(field)[0])

@@ -109,28 +109,28 @@ class Rule:
         fine = sp.And(largest < limit, sp.Abs(g.scale) < limit)
         scale = [(g.scale, 1), (1, 0), (diverged_at, sp.Min(diverged_at, now))]
         return cls(
-            setup,
-            dimension,
-            covariance,
-            LARGEST if dtype == "float64" else LARGEST_SINGLE,
-            precision,
-            array_function(
+            setup=setup,
+            dimension=dimension,
+            covariance=covariance,
+            limit=LARGEST if dtype == "float64" else LARGEST_SINGLE,
+            precision=precision,
+            error=array_function(
                 xp,
                 [g.normalized, g.error, g.error * g.normalized],
                 [s.field, s.centre, s.variance, s.scale, s.label],
             ),
-            array_function(
+            pull=array_function(
                 xp,
                 [g.gradient, sp.Abs(g.gradient)],
                 [s.normalized, s.delta, s.average, s.along, eta, s.scale, s.variance, M],
                 dtype,
             ),
-            array_function(
+            scale=array_function(
                 xp,
                 [sp.Piecewise((a, fine), (b, True)) for a, b in scale],
                 [s.scale, largest, limit, s.pull, eta_gamma, zeta, diverged_at, now],
             ),
-            array_function(
+            move=array_function(
                 xp,
                 [sp.Piecewise((g.weights, alive > 0), (1, True))],
                 [s.weight, s.change, s.spun, alive, s.pull, eta, s.decay, s.scale, s.variance],
@@ -209,8 +209,6 @@ class Rule:
         )
         # CuPy would copy a transposed x for the product X'c, and c is much smaller
         change = (c.mT @ x).mT
-        decay = setup.weight_decay / self.dimension
-        (moved,) = self.move(
-            w, change, students.spun, alive, pull, rate, decay, gamma, students.square
-        )
+        decays = rate, setup.weight_decay / self.dimension
+        (moved,) = self.move(w, change, students.spun, alive, pull, *decays, gamma, students.square)
         return self.after(students, self.students(moved, grown, diverged_at), gamma_rate, *more)
