@@ -1,17 +1,20 @@
-"""The chain of committees: a step beside its random numbers, and one unit in both forms.
+"""The chain of committees beside its random numbers and loops over N weights; their flow.
 
 A step of K and K* units draws (K* + K) M normals, M for the labels' noise, and the lower triangular
-matrix of min(K, M) rows.
+matrix of min(K, M) rows. The loops are those that a user would write (`committee_loops`). The flow
+is of erf units to t = 100 at η = 1, with averages that are closed.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 
+import committee_loops
 import numpy as np
 from floors import numba
 from structured import timed
-from timing import Row, Work, spread
+from timing import Row, Work, interleaved, repetitions, spread
 
 import statmech_bn as sbn
 
@@ -82,6 +85,34 @@ def one_unit(M: int, quick: bool) -> Row:
     }
 
 
+def beside_loops(kind: str, K: int, M: int, N: int, quick: bool) -> Row:
+    """Time the chain and the loops over N weights, one replica each."""
+    setup = sbn.TeacherStudent("erf", kind, M, label_noise=0.1, student_units=K, teacher_units=K)
+    start = sbn.OrderParameters.random(setup, 1000, 0)
+    took = timed({"ours": (partial(chain, setup, start, N), 0.1)}, 3 if quick else 5)
+    found: Row = {"student": f"erf {kind}", "K = K*": K, "M": M, "N": N}
+    found["chain µs"] = float(np.median(took["ours"])) * 1e6
+    loops = {"NumPy": committee_loops.by_numpy}
+    if find_spec("torch"):
+        loops["PyTorch"] = committee_loops.by_torch
+    for name, loop in loops.items():
+        steps = repetitions(lambda n, loop=loop: partial(loop, setup, RATE, n, N), 0.1)
+        works = [partial(loop, setup, RATE, n, N) for n in (1, 1 + steps)]
+        few, many = interleaved(works, 3 if quick else 5)
+        found[f"{name}/chain"] = spread((many - few) / steps / took["ours"])
+    return found
+
+
+def flow(kind: str, K: int, quick: bool) -> Row:
+    """Time the flow of K units to t = 100, compiled before."""
+    setup = sbn.TeacherStudent("erf", kind, 1, label_noise=0.1, student_units=K, teacher_units=K)
+    start = sbn.OrderParameters.random(setup, 1000, 0)
+    time = np.linspace(0, 100, 101)
+    work = partial(sbn.macroscopic, setup, 1.0, time, start, workers=1)
+    took = interleaved([work], 3 if quick else 9)[0]
+    return {"student": f"erf {kind}", "K = K*": K, "ms": spread(took * 1e3)}
+
+
 def tables(quick: bool, device: str) -> dict[str, list[Row]]:
     """Time all rows; on the processor only."""
     if device != "cpu":
@@ -93,4 +124,12 @@ def tables(quick: bool, device: str) -> dict[str, list[Row]]:
             row(kind, activation, K, M, N, quick) for kind, activation, M in kinds for K, N in sizes
         ],
         "One unit in both forms, per step": [one_unit(M, quick) for M in (1, 32)],
+        "Chain of committees beside loops over N weights, per step": [
+            beside_loops(kind, K, M, N, quick)
+            for kind, M in (("none", 1), ("batch", 32))
+            for K, N in ([(2, 10**3)] if quick else [(2, 10**3), (2, 10**5), (4, 10**3)])
+        ],
+        "Flow of committees to t = 100": [
+            flow(kind, K, quick) for kind in ("none", "weight") for K in (2, 3)
+        ],
     }

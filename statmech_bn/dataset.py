@@ -86,9 +86,7 @@ def order_parameter_dataset(
         coordinates["replica"] = np.arange(variables["overlap"].shape[1])
     attributes = {**attributes, "version": version("statmech_bn")}
     if spectrum is not None:
-        coordinates["block"] = np.arange(spectrum.blocks)
-        coordinates["block_eigenvalue"] = ("block", spectrum.eigenvalues)
-        coordinates["block_teacher"] = ("block", spectrum.teacher)
+        coordinates.update(spectrum.coordinates())
         attributes.update(spectrum.to_attrs())
     return describe(xr.Dataset(data, coordinates, attributes))
 

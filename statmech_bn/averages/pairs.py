@@ -37,6 +37,7 @@ def committee_error(
     student_student: np.ndarray,
     gamma: np.ndarray,
     readout: np.ndarray,
+    teacher: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return ε_g of committees on fresh Gaussian inputs, without label noise.
 
@@ -47,6 +48,8 @@ def committee_error(
         ρ and Q of the fields, infinite where a run has diverged.
     gamma, readout : ndarray, (..., K)
         γ and v.
+    teacher : ndarray, (K*, K*), optional
+        Covariance of the teacher's fields, by default T.
 
     Returns
     -------
@@ -67,20 +70,21 @@ def committee_error(
     size = max(1, TOGETHER // (units + teacher_units) ** 2)
     for first in range(0, alive.size, size):
         part = alive[first : first + size]
-        found[part] = _errors(setup, pairs, *(a[part] for a in states))
+        found[part] = _errors(setup, pairs, teacher, *(a[part] for a in states))
     return found.reshape(shape)
 
 
 def _errors(
     setup: TeacherStudent,
     pairs: Pairs,
+    teacher: np.ndarray | None,
     rho: np.ndarray,
     q: np.ndarray,
     gamma: np.ndarray,
     readout: np.ndarray,
 ) -> np.ndarray:
     """Return ε_g of some states."""
-    teacher = setup.teacher_gram
+    teacher = setup.teacher_gram if teacher is None else teacher
     spread, length = np.sqrt(np.diag(teacher)), np.sqrt(np.diagonal(q, axis1=1, axis2=2))
     size = np.abs(gamma) if setup.normalizer.has_scale else length
     sign = np.where(gamma < 0, -1.0, 1.0)

@@ -236,19 +236,14 @@ def check_work(
         )
 
 
-def check_committee_inputs(setup: TeacherStudent, spectrum: Any, dimension: int) -> None:
-    """Refuse what the simulations of committees do not know.
+def check_units(setup: TeacherStudent, dimension: int) -> None:
+    """Refuse inputs of fewer components than there are units.
 
     Raises
     ------
     InvalidSetup
-        Inputs of a spectrum, or of fewer components than there are units.
+        N < K* + K.
     """
-    if spectrum is not None:
-        raise invalid(
-            "inputs", "isotropic inputs for committees, None", spectrum,
-            "microscopic takes any others as a callable or data: sbn.Inputs(source).",
-        )  # fmt: skip
     units = setup.teacher_units + setup.student_units
     if dimension < units:
         raise invalid("dimension", f"an integer ≥ {units}, a direction for each unit", dimension)
@@ -272,7 +267,7 @@ def check_room_for_units(setup: TeacherStudent, dimension: int) -> None:
 
 
 def check_committee_work(
-    setup: TeacherStudent, run: Run, dimension: int, replicas: int, threads: int
+    setup: TeacherStudent, run: Run, dimension: int, replicas: int, threads: int, blocks: int = 1
 ) -> None:
     """Refuse chains of committees that would take more than a year, or too much memory.
 
@@ -284,10 +279,10 @@ def check_committee_work(
     units, size = setup.student_units, setup.student_units + setup.teacher_units
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     each = COST * setup.batch_size * size + learners * (
-        COST * setup.batch_size * units + units * size * (setup.batch_size + 2 * size)
+        COST * setup.batch_size * units + units * size * (setup.batch_size + 2 * size * blocks)
     )
-    held = 2.0 * replicas * learners * steps.size * (units * (size + 2) + 1)
-    held += 8.0 * size * (setup.batch_size + size) * min(threads, replicas)
+    held = 2.0 * replicas * learners * steps.size * (units * (size * blocks + 2) + 1)
+    held += 8.0 * size * (setup.batch_size + size * blocks) * min(threads, replicas)
     check_work(replicas, float(steps[-1]), float(each), held)
 
 

@@ -40,17 +40,18 @@ from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
     COST,
-    check_committee_inputs,
     check_committee_work,
     check_finite_dimension,
     check_gaussian,
     check_room_for_units,
     check_run,
+    check_units,
     check_work,
     is_committee,
 )
 from statmech_bn.online.chain import structured
 from statmech_bn.online.chain.committee import simulate_committee
+from statmech_bn.online.chain.committee_blocks import check_blocks, simulate_blocks
 from statmech_bn.online.chain.cpu import simulate_on_processor
 from statmech_bn.online.chain.cuda import simulate_on_device
 from statmech_bn.online.committee import committee_dataset
@@ -106,7 +107,9 @@ def mesoscopic(
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the chain then has a pair of order
-        parameters for each block (`statmech_bn.online.chain.blocks`). On the processor only.
+        parameters for each block (`statmech_bn.online.chain.blocks`), or matrices
+        (`statmech_bn.online.chain.committee_blocks`, at least K* components in each). On the
+        processor only.
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
@@ -169,7 +172,7 @@ def mesoscopic(
         )  # fmt: skip
         return one_by_one(alone, run, seed, setup.readout == "learned")
     if several:
-        check_committee_inputs(setup, inputs, dimension)
+        check_units(setup, dimension)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
     factors, described = prepare(schedule, run.time)
@@ -184,6 +187,13 @@ def mesoscopic(
             f"numba {numba.__version__}" if device == "cpu" else f"cupy {xp.__version__}"
         ),
     )
+    if several and inputs is not None:
+        check_blocks(setup, inputs, dimension)
+        check_committee_work(setup, run, dimension, replicas, threads, inputs.blocks)
+        records = simulate_blocks(
+            setup, inputs, run, start, dimension, replicas, seed, factors, threads, progress
+        )
+        return committee_dataset(setup, run, *records, attributes, spectrum=inputs)
     if inputs is not None:
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
         size = dimension, replicas, inputs.blocks, 2 * inputs.blocks

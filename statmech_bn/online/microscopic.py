@@ -20,7 +20,7 @@ Other inputs, float32 and GPUs take samples: all learning rates learn from the s
 which is in memory at a time, and the fields and updates of all learners are two matrix products. On
 the CPU a replica is a compiled loop in a thread (`statmech_bn.online.network.step`), on a GPU all
 replicas make their steps together (`statmech_bn.online.network.arrays`). Committees do so on both
-(`statmech_bn.online.network.committee`), with samples of all inputs.
+(`statmech_bn.online.network.committee`), with samples of all inputs, those of a spectrum too.
 """
 
 from __future__ import annotations
@@ -38,16 +38,17 @@ from statmech_bn.checks import array, choice, flag, thread_count
 from statmech_bn.dataset import order_parameter_dataset, provenance
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
-    check_committee_inputs,
     check_dtype,
     check_finite_dimension,
     check_gaussian,
     check_no_blocks,
     check_run,
+    check_units,
     check_work,
     is_committee,
 )
 from statmech_bn.online.chain import structured
+from statmech_bn.online.chain.committee_blocks import check_blocks
 from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.independent import one_by_one
 from statmech_bn.online.inputs import Draw, Inputs
@@ -187,9 +188,12 @@ def microscopic(
     else:
         check_no_blocks(start)
     if several:
-        check_committee_inputs(setup, spectrum, dimension)
-    by_sums = device == "cpu" and dtype == "float64" and given is None and not several
-    if spectrum is not None and not (by_sums and teacher is None):
+        check_units(setup, dimension)
+        if spectrum is not None:
+            check_blocks(setup, spectrum, dimension)
+    on_processor = device == "cpu" and dtype == "float64"
+    by_sums = on_processor and given is None and not several
+    if spectrum is not None and not (on_processor and teacher is None):
         raise invalid(
             "device, dtype, teacher",
             "'cpu', 'float64' and None for inputs with a covariance",
@@ -235,11 +239,11 @@ def microscopic(
         held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
     each = setup.batch_size * dimension * (setup.teacher_units + columns)
     check_work(replicas, float(steps[-1]), each, held, device)
-    world = World.prepare(setup, dimension, given, direction, seed, held_out)
+    world = World.prepare(setup, dimension, given, direction, seed, held_out, spectrum)
     plan = Plan(setup, start, run, world, factors, seed, dtype)
     if several:
         of_units = learn_committees(xp, plan, replicas)
-        return committee_dataset(setup, run, attributes=attributes, **of_units)
+        return committee_dataset(setup, run, attributes=attributes, **of_units, spectrum=spectrum)
     if device == "cpu":
         states, diverged_at = learn_in_threads(plan, replicas, threads, progress)
     else:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -288,6 +289,14 @@ class Spectrum(Blocks):
                 "Merge blocks by spectrum.merged(tolerance), or take a larger dimension.",
             )  # fmt: skip
         return largest_remainder(self.fractions, size)
+
+    def coordinates(self) -> dict[str, Any]:
+        """Return the coordinates of the blocks in a Dataset."""
+        return {
+            "block": np.arange(self.blocks),
+            "block_eigenvalue": ("block", self.eigenvalues),
+            "block_teacher": ("block", self.teacher),
+        }
 
     def field_cosine(self, student_teacher: ArrayLike, student_student: ArrayLike) -> np.ndarray:
         """Return the correlation of the two fields, ``Σλ_iρ_i/(σ_h σ_*)``.

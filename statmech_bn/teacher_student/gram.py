@@ -125,6 +125,26 @@ def lower(rows: np.ndarray) -> np.ndarray:
     return found * np.where(np.diag(found) < 0, -1.0, 1.0)
 
 
+def in_frame(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Return vectors of the products C Cᵀ, of which those of the teacher are given.
+
+    Parameters
+    ----------
+    rows : ndarray, (D, D)
+        C.
+    frame : ndarray, (D, P)
+        The teacher's vectors, or any of independent directions, then random vectors.
+
+    Returns
+    -------
+    ndarray, (D, P)
+    """
+    orthonormal, triangle = np.linalg.qr(frame.T)
+    orthonormal *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
+    found: np.ndarray = rows @ orthonormal.T
+    return found
+
+
 def random_rows(
     generator: np.random.Generator, teacher_units: int, units: int, dimension: int
 ) -> np.ndarray:

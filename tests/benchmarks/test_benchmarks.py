@@ -30,6 +30,35 @@ def test_loops_agree_with_the_levels(load, module, normalization):
         assert load("references").agreement(setup, level, loop, runs) < 4
 
 
+@pytest.mark.parametrize("normalization", ["none", "batch"])
+@pytest.mark.parametrize("loop", ["by_numpy", "by_torch"])
+def test_loops_of_committees_agree_with_the_simulation(load, loop, normalization):
+    """Means of ρ, Q and γ over 60 runs of each at N = 50, within 4.5 standard errors."""
+    if loop == "by_torch":
+        pytest.importorskip("torch")
+    loops = load("committee_loops")
+    setup = sbn.TeacherStudent(
+        "erf", normalization, 6, 0.3, student_units=2, teacher_units=2,
+        teacher_overlaps=[[1.0, 0.3], [0.3, 1.2]],
+    )  # fmt: skip
+    found = getattr(loops, loop)(setup, 0.8, 100, 50, 60)
+    teacher, w = loops.weights(setup, 50, 60)
+    for values, own, other in zip(found[:2], (w, w), (teacher, w), strict=False):
+        first = own @ other.swapaxes(1, 2) / 50
+        assert (values != first).all()
+    ours = []
+    for rho, q in zip(w @ teacher.swapaxes(1, 2) / 50, w @ w.swapaxes(1, 2) / 50, strict=True):
+        start = sbn.OrderParameters(student_teacher=rho, student_student=q)
+        run = sbn.mesoscopic(setup, 0.8, [2.0], start, 50, seed=len(ours))
+        ours.append(
+            [run[n].values.ravel() for n in ("student_teacher", "student_student", "gamma")]
+        )
+    for mine, values in zip(zip(*ours, strict=True), found, strict=True):
+        off = np.array(mine) - values.reshape(60, -1)
+        error = off.std(axis=0) / np.sqrt(60)
+        assert (np.abs(off.mean(axis=0)) <= 4.5 * error).all()
+
+
 def test_flow_by_hand(load):
     setup = sbn.TeacherStudent("relu", "weight", 32, label_noise=0.5, gamma_decay=0.05)
     start, time = sbn.OrderParameters(0.2), np.linspace(0, 5, 6)

@@ -80,7 +80,7 @@ def test_single_precision_is_near_to_double():
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [({"dimension": 4}, "dimension"), ({"start": sbn.OrderParameters()}, "start"),
-     ({"inputs": sbn.Spectrum([2, 1], fractions=[0.5, 0.5])}, "inputs")],
+     ({"inputs": sbn.Spectrum([2, 1], multiplicities=[2, 18])}, "inputs")],
     ids=str,
 )  # fmt: skip
 def test_refuses(arguments, name):

@@ -129,7 +129,7 @@ def test_chain_and_network_have_the_same_law_everywhere(
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [("others[i, j] = generator.standard_normal()", "others[i, j] = 0.0"),
-     ("freedom = problem.dimension - directions - i", "freedom = problem.dimension - directions"),
+     ("freedom = directions - i", "freedom = directions"),
      ("student.turn[k] = unit * scale[k] * pull", "student.turn[k] = 0.0 * pull")],
 )  # fmt: skip
 def test_a_slightly_wrong_chain_is_noticed(right, wrong, tmp_path, monkeypatch):

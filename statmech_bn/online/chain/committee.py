@@ -191,12 +191,14 @@ class Records(NamedTuple):
     diverged_at: np.ndarray
 
     @classmethod
-    def empty(cls, replicas: int, learners: int, times: int, units: int, teachers: int) -> Records:
-        """Make room for some replicas, which are the first axis."""
+    def empty(
+        cls, replicas: int, learners: int, times: int, units: int, teachers: int, *blocks: int
+    ) -> Records:
+        """Make room for some replicas, which are the first axis, and for blocks if there are."""
         shape = (replicas, learners, times, units)
         return cls(
-            np.full((*shape, teachers), np.inf),
-            np.full((*shape, units), np.inf),
+            np.full((*shape[:3], *blocks, units, teachers), np.inf),
+            np.full((*shape[:3], *blocks, units, units), np.inf),
             np.full(shape, np.inf),
             np.full(shape, np.inf),
             np.full(shape[:2], np.nan),

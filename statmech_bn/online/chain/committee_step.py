@@ -29,13 +29,16 @@ def simulate(generator, problem, pace, committee, record_steps, watch, room, rec
     scales, readouts = np.empty((learners, units)), np.empty((learners, units))
     for k in range(learners):
         factors[k], scales[k], readouts[k] = committee.first, committee.scale, committee.readout
+    beyond = dimension - directions
     tempo, unchanged, step = 0.0, 0.0, 0
     for recorded in range(record_steps.size):
         while step < record_steps[recorded]:
             if watch.stop[0]:
                 return
             watch.done[0] += 1.0
-            draw(generator, signals, problem, committee, drawn)
+            draw_inputs(generator, problem, drawn)
+            draw_others(generator, beyond, drawn.others)
+            label(signals, committee.teacher, committee.teacher_readout, drawn)
             if step >= unchanged:
                 factor, unchanged = value_at_step(pace.edges, pace.factors, step, dimension)
                 tempo = factor / dimension
@@ -47,6 +50,7 @@ def simulate(generator, problem, pace, committee, record_steps, watch, room, rec
                 gamma_unit = pace.gamma_learning_rate[k] * tempo
                 readout_unit = committee.readout_learning_rate[k] * tempo
                 rows, scale, readout = factors[k], scales[k], readouts[k]
+                measure(rows, student.spread)
                 respond(signals, problem, drawn, rows, scale, readout, student)
                 pull_back(problem, scale, readout, student, unit, gamma_unit, readout_unit)
                 square = move(drawn, rows, student, 1.0 - problem.weight_decay * unit)
@@ -60,9 +64,9 @@ def simulate(generator, problem, pace, committee, record_steps, watch, room, rec
 
 
 @numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
-def draw(generator, signals, problem, committee, drawn):
-    """Draw Z, A and the noise, and compute the labels."""
-    inputs, labels, others, table = drawn.inputs, drawn.labels, drawn.others, drawn.table
+def draw_inputs(generator, problem, drawn):
+    """Draw Z and the noise."""
+    inputs, labels = drawn.inputs, drawn.labels
     directions, samples = inputs.shape
     for j in range(directions):
         for m in range(samples):
@@ -71,19 +75,42 @@ def draw(generator, signals, problem, committee, drawn):
         labels[m] = 0.0
         if problem.label_noise > 0.0:
             labels[m] = problem.label_noise * generator.standard_normal()
+
+
+@numba.njit(error_model="numpy")
+def draw_others(generator, directions, others):
+    """Draw A, for as many directions outside of the units'."""
     for i in range(others.shape[0]):
         for j in range(i):
             others[i, j] = generator.standard_normal()
-        freedom = problem.dimension - directions - i
+        freedom = directions - i
         others[i, i] = np.sqrt(2.0 * generator.standard_gamma(0.5 * freedom))
-    for n in range(committee.teacher.shape[0]):
+
+
+@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+def label(signals, teacher, readout, drawn):
+    """Add what the teacher makes of Z to the noise."""
+    labels, table = drawn.labels, drawn.table
+    samples = labels.size
+    for n in range(teacher.shape[0]):
         fields = table[PHI, n * samples : (n + 1) * samples]
-        project(committee.teacher[n], inputs, n + 1, fields)
+        project(teacher[n], drawn.inputs, n + 1, fields)
     signals.value(table)
-    for n in range(committee.teacher.shape[0]):
-        weight, values = committee.teacher_readout[n], table[OUTPUT, n * samples :]
+    for n in range(teacher.shape[0]):
+        weight, values = readout[n], table[OUTPUT, n * samples :]
         for m in range(samples):
             labels[m] += weight * values[m]
+
+
+@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+def measure(rows, spread):
+    """Measure the lengths of all units."""
+    first = rows.shape[1] - rows.shape[0] + 1
+    for k in range(rows.shape[0]):
+        square = 0.0
+        for j in range(first + k):
+            square += rows[k, j] * rows[k, j]
+        spread[k] = np.sqrt(square)
 
 
 @numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
@@ -99,16 +126,13 @@ def project(row, inputs, directions, fields):
 
 @numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
 def respond(signals, problem, drawn, rows, scale, readout, student):
-    """Compute fields, û, outputs and errors of one learner."""
+    """Compute fields, û, outputs and errors of one learner, by rows of a triangle."""
     units, samples = student.normalized.shape
     first = rows.shape[1] - units + 1
     for k in range(units):
         fields = student.normalized[k]
         project(rows[k], drawn.inputs, first + k, fields)
-        size, square = 1.0, 0.0
-        for j in range(first + k):
-            square += rows[k, j] * rows[k, j]
-        student.spread[k] = np.sqrt(square)
+        size = 1.0
         if problem.of_batch:
             size = scale[k]
             for i in range(student.narrowing.shape[1]):

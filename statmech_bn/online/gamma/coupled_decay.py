@@ -128,6 +128,7 @@ def _linear(
     return first * second * (found - q)
 
 
+@lru_cache(maxsize=1024)  # units that are alike have the same
 def _first_order(
     setup: TeacherStudent, q: float, first: float, second: float, same: bool | None
 ) -> float:
@@ -152,9 +153,15 @@ def _first_order(
     return float(weight @ total) / group
 
 
+@lru_cache(maxsize=64)
+def _value_and_slope(g: Activation) -> Callable[..., Any]:
+    """Compile g and g'."""
+    return numpy_function([g.expression, g.derivative], [z])
+
+
 def _scaled(g: Activation, scale: float) -> Function:
     """Return u ↦ g(γu) and its derivative."""
-    compiled = numpy_function([g.expression, g.derivative], [z])
+    compiled = _value_and_slope(g)
 
     def evaluate(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value, slope = compiled(scale * u)
@@ -172,15 +179,13 @@ def _nodes(
     if kinks.size:
         b, weight = panels(breaks[1], refinement)
     else:
-        b, weight = trapezoid(SPACING / refinement)
+        b, weight = v, inner = trapezoid(SPACING / refinement)
     if 1 - q * q < ALIKE:
         return np.sign(q) * b, b, weight
     rows = []
     for centre, share in zip(b, weight, strict=True):
         if kinks.size:
             v, inner = panels((breaks[0] - q * centre) / width, refinement)
-        else:
-            v, inner = trapezoid(SPACING / refinement)
         rows.append((q * centre + width * v, np.full(v.size, centre), share * inner))
     a, b, weight = (np.concatenate(part) for part in zip(*rows, strict=True))
     return a, b, weight

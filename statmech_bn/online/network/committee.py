@@ -154,19 +154,23 @@ def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarr
 
 
 def _record(plan: Plan, teachers: np.ndarray, students: Any) -> tuple[np.ndarray, ...]:
-    """Return ρ, Q, γ and v, (L, R, …), and of inputs that are not Gaussian ε_g, on the host."""
+    """Return ρ and Q (by blocks of a spectrum), γ and v, (L, R, …), and ε_g on test samples."""
     world, units = plan.world, plan.setup.student_units
     weights = to_numpy(students.weights).astype(float)
     w = weights.swapaxes(1, 2).reshape(len(weights), -1, units, world.dimension)
     gamma = to_numpy(students.gamma).reshape(len(w), -1, units)
     readout = to_numpy(students.readout)[:, 0]
-    found = [
-        w @ teachers[:, None].swapaxes(-1, -2) / world.dimension,
-        w @ w.swapaxes(-1, -2) / world.dimension,
-        gamma,
-        readout,
-    ]
-    if world.inputs is not None:
+    if world.spectrum is None:
+        rho, q = w @ teachers[:, None].swapaxes(-1, -2), w @ w.swapaxes(-1, -2)
+    else:
+        ends = np.cumsum(world.spectrum.counts(world.dimension))[:-1]
+        parts = [np.split(a, ends, axis=-1) for a in (w, teachers[:, None])]
+        rho, q = (
+            np.stack([a @ b.swapaxes(-1, -2) for a, b in zip(parts[0], other, strict=True)], axis=2)
+            for other in (parts[1], parts[0])
+        )
+    found = [rho / world.dimension, q / world.dimension, gamma, readout]
+    if world.test.size:
         states = zip(teachers, w, gamma, readout, strict=True)
         found.append(np.stack([world.committee_error(plan.setup, *state) for state in states]))
     return tuple(a.swapaxes(0, 1) for a in found)

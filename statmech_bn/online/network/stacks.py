@@ -19,7 +19,7 @@ from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import array_function
 from statmech_bn.online.network.arrays import Array, Rule, Students
-from statmech_bn.online.network.world import Plan, World
+from statmech_bn.online.network.world import Plan, World, eigenvalues
 from statmech_bn.online.schedules.pieces import value_at
 from statmech_bn.random.device import LABELS, SAMPLES, DeviceNormals
 from statmech_bn.random.streams import stream
@@ -103,6 +103,9 @@ def labelled_samples(
     kind, dimension = getattr(xp, plan.dtype), world.dimension
     teacher = xp.astype(teacher, kind)
     mean = xp.asarray(world.mean, dtype=kind) if world.mean.size else None
+    root = None
+    if world.spectrum is not None:
+        root = xp.asarray(np.sqrt(eigenvalues(world.spectrum, dimension)), dtype=kind)
     shape = (len(replicas), setup.batch_size, dimension)
     longest = max(1, BLOCK_SIZE // math.prod(shape))
     draw = _drawing(xp, plan, replicas)
@@ -110,6 +113,8 @@ def labelled_samples(
         block = min(longest, steps - first)
         x, noise = draw(first, block)
         x = xp.reshape(xp.asarray(x, dtype=kind), (block, *shape))
+        if root is not None:
+            x = x * root
         noise = xp.reshape(xp.asarray(noise), (block, *shape[:2], 1))
         fields = xp.astype(x @ teacher, xp.float64, copy=False)
         labels = label(fields, noise)

@@ -16,12 +16,18 @@ from statmech_bn.online.network.step import apply
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.online.start import directions
 from statmech_bn.random.streams import stream
+from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
-from statmech_bn.teacher_student.gram import factor
+from statmech_bn.teacher_student.gram import factor, in_frame
 
 EPSILON = float(np.finfo(float).eps)
 TEST_SAMPLES = 4_000
 """Samples that measure the generalization error for inputs that are not Gaussian."""
+
+
+def eigenvalues(spectrum: Spectrum, dimension: int) -> np.ndarray:
+    """Return the eigenvalue of each of N components, block by block."""
+    return np.repeat(spectrum.eigenvalues, spectrum.counts(dimension))
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,13 @@ class World:
     teacher : ndarray or None
         (N,), or (K*, N) of a committee, if all replicas have the same.
     mean, covariance : ndarray
-        (N,) and (N, N), of inputs that "population" normalizes by; empty otherwise.
+        (N,) and (N, N), of inputs that "population" normalizes by; empty otherwise, and the mean of
+        Gaussian inputs.
     test : ndarray
         (samples, N); none for Gaussian inputs.
+    spectrum : Spectrum, optional
+        Of Gaussian inputs, which are along its eigenvectors, and of the shares of a committee's
+        teacher; by default inputs are isotropic.
     """
 
     value: Any
@@ -51,6 +61,7 @@ class World:
     mean: np.ndarray
     covariance: np.ndarray
     test: np.ndarray
+    spectrum: Spectrum | None = None
 
     @classmethod
     def prepare(
@@ -61,6 +72,7 @@ class World:
         teacher: np.ndarray | None,
         seed: int,
         test: np.ndarray | None = None,
+        spectrum: Spectrum | None = None,
     ) -> World:
         """Compile the activation, and draw what is needed of inputs that are not Gaussian."""
         g = setup.activation
@@ -74,6 +86,8 @@ class World:
             mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
             if covariance.ndim == 1:
                 covariance = np.diag(covariance)
+        if spectrum is not None and setup.normalizer.by_covariance:
+            covariance = np.diag(eigenvalues(spectrum, dimension))
         return cls(
             numba_array_function([g.expression], z),
             numba_array_function([g.expression, g.derivative], z),
@@ -83,6 +97,7 @@ class World:
             mean,
             covariance,
             test,
+            spectrum,
         )
 
     def draw(
@@ -113,12 +128,16 @@ class World:
         rho, q, _, _ = start.matrices(setup)
         units, teachers = rho.shape
         rows = factor(setup.teacher_gram, rho, q)
-        frame = generator.standard_normal((self.dimension, teachers + units))
+        frame = generator.standard_normal((self.dimension, teachers + units)).T
         if self.teacher is not None:
-            frame[:, :teachers] = self.teacher.T
-        orthonormal, triangle = np.linalg.qr(frame)
-        orthonormal *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
-        weights = np.sqrt(self.dimension) * (rows @ orthonormal.T)
+            frame[:teachers] = self.teacher
+        elif self.spectrum is not None:
+            counts = self.spectrum.counts(self.dimension)
+            above, ends = np.linalg.cholesky(setup.teacher_gram), np.cumsum(counts)
+            for share, size, end in zip(self.spectrum.teacher, counts, ends, strict=True):
+                part = frame[:teachers, end - size : end]
+                part[:] = np.sqrt(share) * in_frame(above, part)
+        weights = np.sqrt(self.dimension) * in_frame(rows, frame)
         return weights[:teachers], weights[teachers:]
 
     def test_error(

@@ -28,6 +28,7 @@ from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import LONGEST_START, SHORTEST_START, one_unit
+from statmech_bn.online.rates.committee_maximum import committee_maximum
 from statmech_bn.online.rates.fixed_points import (
     NO_NOISE,
     equilibrium,
@@ -46,7 +47,7 @@ from statmech_bn.online.rates.states import (
 from statmech_bn.online.rates.structured import late_setup, structured_maximum
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import rates as derived
-from statmech_bn.teacher_student import TeacherStudent
+from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 __all__ = ["effective", "equilibrium", "fixed_point", "late_time", "maximum", "table"]
 
@@ -59,14 +60,16 @@ def maximum(setup: TeacherStudent, state: State, inputs: Spectrum | None = None)
     setup : TeacherStudent
     state : OrderParameters, mapping or xarray.Dataset
         With ``overlap``, ``length`` and (but for "none") ``gamma``; numbers or arrays that
-        broadcast, or a result of any level. With `inputs` one OrderParameters.
+        broadcast, or a result of any level. With `inputs` one OrderParameters. Of committees the
+        matrices, as OrderParameters or a result (`statmech_bn.online.rates.committee_maximum`).
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; R is then the correlation of the fields.
 
     Returns
     -------
     float, ndarray or xarray.DataArray
-        η_max ≥ 0 of each state: dR/dt changes sign there, for "none" dε_g/dt. It is inf where
+        η_max ≥ 0 of each state: dR/dt changes sign there, for "none" dε_g/dt, and for committees
+        dε_g/dt at the state's γ and v. It is inf where
         every learning rate improves (R ≤ 0), and 0 where none does. For a state that has
         diverged it is the η at which length explodes.
 
@@ -82,6 +85,11 @@ def maximum(setup: TeacherStudent, state: State, inputs: Spectrum | None = None)
     >>> round(maximum(setup, OrderParameters(overlap=0.5, length=1.0, gamma=1.0)), 6)
     24.0
     """
+    instance("setup", setup, TeacherStudent)
+    if setup.is_committee or _has_matrices(state):
+        if inputs is not None:
+            raise invalid("inputs", "None for committees: isotropic inputs", inputs)
+        return committee_maximum(setup, state)
     if inputs is not None:
         return structured_maximum(setup, state, inputs)
     overlap, length, gamma, give_back = read_state(setup, state)
@@ -104,6 +112,13 @@ def maximum(setup: TeacherStudent, state: State, inputs: Spectrum | None = None)
         improves = scale * drive > 0
         found = np.where(improves, np.where(cosine * noise > 0, found, np.inf), 0.0)
     return give_back(np.where(diverged, limit, found), "maximum_rate")
+
+
+def _has_matrices(state: Any) -> bool:
+    """Say whether a state is of several units."""
+    if isinstance(state, xr.Dataset):
+        return "student_unit" in state.dims
+    return isinstance(state, OrderParameters) and state.is_committee
 
 
 def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
