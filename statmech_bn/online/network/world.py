@@ -41,6 +41,8 @@ class World:
         (N,) and (N, N), of inputs that "population" normalizes by; empty otherwise.
     test : ndarray
         (samples, N); none for Gaussian inputs.
+    residuals : ndarray
+        (rows of the inputs,), what their own labels are beyond the teacher's; empty without such.
     """
 
     value: Any
@@ -51,6 +53,7 @@ class World:
     mean: np.ndarray
     covariance: np.ndarray
     test: np.ndarray
+    residuals: np.ndarray
 
     @classmethod
     def prepare(
@@ -61,6 +64,7 @@ class World:
         teacher: np.ndarray | None,
         seed: int,
         test: np.ndarray | None = None,
+        residuals: np.ndarray | None = None,
     ) -> World:
         """Compile the activation, and draw what is needed of inputs that are not Gaussian."""
         g = setup.activation
@@ -83,6 +87,7 @@ class World:
             mean,
             covariance,
             test,
+            np.empty(0) if residuals is None else residuals,
         )
 
     def draw(
@@ -95,6 +100,13 @@ class World:
         return np.stack(
             [self.inputs.draw(generator, *shape, f"step {first + k}") for k in range(steps)]
         )
+
+    def draw_labelled(
+        self, inputs: Inputs, generator: np.random.Generator, steps: int, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the samples (steps, M, N) that `draw` has of an array, and their residuals."""
+        rows = np.stack([inputs.rows(generator, batch_size) for _ in range(steps)])
+        return np.asarray(inputs.source)[rows], self.residuals[rows]
 
     def teacher_and_start(
         self, generator: np.random.Generator, start: OrderParameters
