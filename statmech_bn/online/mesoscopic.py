@@ -50,6 +50,7 @@ from statmech_bn.online.arguments import (
     is_committee,
 )
 from statmech_bn.online.chain import structured
+from statmech_bn.online.chain.blocks_cuda import simulate_on_device as blocks_on_device
 from statmech_bn.online.chain.committee import simulate_committee
 from statmech_bn.online.chain.cpu import simulate_on_processor
 from statmech_bn.online.chain.cuda import simulate_on_device
@@ -104,7 +105,7 @@ def mesoscopic(
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the chain then has a pair of order
-        parameters for each block (`statmech_bn.online.chain.blocks`). On the processor only.
+        parameters for each block (`statmech_bn.online.chain.blocks`).
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
@@ -153,8 +154,8 @@ def mesoscopic(
     )
     check_gaussian(inputs, start)
     several = is_committee(setup, start)
-    if choice("device", device, DEVICES) != "cpu" and (inputs is not None or several):
-        raise invalid("device", "'cpu' for committees and inputs with a covariance", device)
+    if choice("device", device, DEVICES) != "cpu" and several:
+        raise invalid("device", "'cpu' for committees", device)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     if several:
@@ -176,9 +177,15 @@ def mesoscopic(
     if inputs is not None:
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
         size = dimension, replicas, inputs.blocks, 2 * inputs.blocks
-        found = structured.simulate(
-            setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads, progress
-        )
+        if device == "cpu":
+            found = structured.simulate(
+                setup, run, factors, chain_of, start.gamma, size, (seed, 1), threads, progress
+            )
+        else:
+            structured.check_size(setup, run, size, replicas, device)
+            found = blocks_on_device(
+                xp, setup, run, factors, inputs, chain_of, start.gamma, dimension, replicas, seed
+            )
         return structured_dataset(setup, inputs, run, *found, attributes)
     if several:
         check_room_for_units(setup, dimension)
