@@ -50,6 +50,7 @@ from statmech_bn.online.arguments import (
     is_committee,
 )
 from statmech_bn.online.chain import structured
+from statmech_bn.online.chain.blocks_cuda import simulate_on_device as blocks_on_device
 from statmech_bn.online.chain.committee import simulate_committee
 from statmech_bn.online.chain.committee_blocks import check_blocks, simulate_blocks
 from statmech_bn.online.chain.cpu import simulate_on_processor
@@ -108,8 +109,8 @@ def mesoscopic(
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the chain then has a pair of order
         parameters for each block (`statmech_bn.online.chain.blocks`), or matrices
-        (`statmech_bn.online.chain.committee_blocks`, at least K* components in each). On the
-        processor only.
+        (`statmech_bn.online.chain.committee_blocks`, at least K* components in each, on the
+        processor only).
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
@@ -161,8 +162,8 @@ def mesoscopic(
     )
     check_gaussian(inputs, start)
     several = is_committee(setup, start)
-    if choice("device", device, DEVICES) != "cpu" and (inputs is not None or several):
-        raise invalid("device", "'cpu' for committees and inputs with a covariance", device)
+    if choice("device", device, DEVICES) != "cpu" and several:
+        raise invalid("device", "'cpu' for committees", device)
     xp = namespace(device)
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     if not flag("common_random_numbers", common_random_numbers):
@@ -197,10 +198,16 @@ def mesoscopic(
     if inputs is not None:
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
         size = dimension, replicas, inputs.blocks, 2 * inputs.blocks
-        found = structured.simulate(
-            setup, run, factors, chain_of, start.gamma, size, (seed, 1),
-            threads=threads, progress=progress,
-        )  # fmt: skip
+        if device == "cpu":
+            found = structured.simulate(
+                setup, run, factors, chain_of, start.gamma, size, (seed, 1),
+                threads=threads, progress=progress,
+            )  # fmt: skip
+        else:
+            structured.check_size(setup, run, size, replicas, device)
+            found = blocks_on_device(
+                xp, setup, run, factors, inputs, chain_of, start.gamma, dimension, replicas, seed
+            )
         return structured_dataset(setup, inputs, run, *found, attributes)
     if several:
         check_room_for_units(setup, dimension)

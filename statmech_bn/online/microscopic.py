@@ -32,6 +32,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statmech_bn.activations import z
 from statmech_bn.arrays import DEVICES, library, namespace
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.checks import array, choice, flag, thread_count
@@ -59,6 +60,7 @@ from statmech_bn.online.network.world import TEST_SAMPLES, Plan, World
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
+from statmech_bn.spectrum.of_data import best_linear
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 SEEN = "rows of the inputs"
@@ -83,6 +85,7 @@ def microscopic(
     readout_learning_rate: ArrayLike | None = None,
     progress: bool | None = None,
     test_inputs: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
     common_random_numbers: bool = True,
 ) -> xr.Dataset:
     """Simulate students of N weights.
@@ -136,6 +139,11 @@ def microscopic(
     test_inputs : array_like, optional
         Rows that are held out of an array of inputs, of shape (samples, N); the error is measured
         on all of them.
+    labels : array_like, optional
+        The data's own labels, of shape (samples,), one a row of an array of inputs, for a linear
+        student on the processor. As for `Spectrum.from_data`, the teacher is the best linear one
+        and labels are in units of its field, but they are not centred; what it leaves of them goes
+        with its row. The error is measured from the teacher's field.
     common_random_numbers : bool
         Whether all learning rates share random numbers: their differences have less noise, and the
         points of one curve err together. With False each learning rate has a stream of its own.
@@ -175,7 +183,7 @@ def microscopic(
         alone = partial(
             microscopic, setup, time=time, start=start, dimension=dimension, replicas=replicas,
             device=device, inputs=inputs, teacher=teacher, workers=workers, schedule=schedule,
-            dtype=dtype, progress=progress, test_inputs=test_inputs,
+            dtype=dtype, progress=progress, test_inputs=test_inputs, labels=labels,
         )  # fmt: skip
         return one_by_one(alone, run, seed, setup.readout == "learned")
     check_dtype(dtype)
@@ -201,6 +209,14 @@ def microscopic(
             "The spectrum has the teacher: sbn.Spectrum.from_covariance(covariance, teacher).",
         )
     held_out = _held_out(test_inputs, given, dimension)
+    residuals = None
+    if labels is not None:
+        if teacher is not None or device != "cpu" or setup.activation.expression != z or several:
+            raise invalid(
+                "labels", "None, unless a linear student learns on the processor without a teacher",
+                (setup.activation.name, device, teacher), "Labels make the teacher.",
+            )  # fmt: skip
+        teacher, residuals = _best_linear_teacher(given, labels, dimension)
     xp = namespace(device)
     threads = thread_count(workers)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
@@ -239,7 +255,9 @@ def microscopic(
         held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
     each = setup.batch_size * dimension * (setup.teacher_units + columns)
     check_work(replicas, float(steps[-1]), each, held, device)
-    world = World.prepare(setup, dimension, given, direction, seed, held_out, spectrum)
+    world = World.prepare(
+        setup, dimension, given, direction, seed, held_out, spectrum=spectrum, residuals=residuals
+    )
     plan = Plan(setup, start, run, world, factors, seed, dtype)
     if several:
         of_units = learn_committees(xp, plan, replicas)
@@ -281,6 +299,20 @@ def _held_out(
     if rows.shape[1] != dimension:
         raise invalid("test_inputs", f"shape (samples, {dimension})", rows.shape)
     return np.ascontiguousarray(rows)
+
+
+def _best_linear_teacher(
+    given: Inputs | None, labels: ArrayLike, dimension: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return w* of least squares, |w*| = √N, and what it leaves of each row's label."""
+    if given is None or callable(given.source):
+        raise invalid("labels", "None, unless inputs is an array of data to go with them", given)
+    data = np.asarray(given.source)
+    if data.shape[1] != dimension:
+        raise invalid("inputs", f"shape (samples, {dimension})", data.shape)
+    y = array("labels", labels, 1)
+    teacher, _, scale = best_linear(data, y, centre=False)
+    return teacher, y / scale - data @ teacher / np.sqrt(dimension)
 
 
 def _error_samples(given: Inputs | None, held_out: np.ndarray | None) -> str | None:

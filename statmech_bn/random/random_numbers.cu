@@ -18,7 +18,7 @@ struct Stream {
 };
 
 /* Purposes, which keep the numbers of a step apart. */
-constexpr unsigned int FIELDS = 0, LABELS = 1, LENGTHS = 2;
+constexpr unsigned int FIELDS = 0, LABELS = 1, LENGTHS = 2, COMPONENTS = 3;
 
 __device__ inline Words philox(Words counter, unsigned int key0, unsigned int key1) {
     for (int round = 0; round < 10; ++round) {
@@ -56,21 +56,25 @@ __device__ inline void normals(const Words& words, double* first, double* second
     *second = radius * sine;
 }
 
-/* Gamma of scale 1. Below shape 1, that of shape + 1 times the power 1/shape of a uniform. */
-__device__ inline double standard_gamma(const Stream& stream, double shape) {
+/* Gamma of scale 1. Below shape 1, that of shape + 1 times the power 1/shape of a uniform. A place
+   below 2^26 has 64 indices, of which attempts use two each; that many have probability 1e-40. */
+__device__ inline double standard_gamma(
+    const Stream& stream, double shape, unsigned int place = 0
+) {
+    const unsigned int first = 64 * place;
     double boost = 1.0;
     if (shape < 1.0) {
-        const Words words = draw(stream, LENGTHS, 0);
+        const Words words = draw(stream, LENGTHS, first);
         boost = exp(log(uniform(words.word[0], words.word[1])) / shape);
         shape += 1.0;
     }
     const double d = shape - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
     for (unsigned int attempt = 1;; ++attempt) {
         double x, unused;
-        normals(draw(stream, LENGTHS, 2 * attempt), &x, &unused);
+        normals(draw(stream, LENGTHS, first + 2 * attempt), &x, &unused);
         const double root = 1.0 + c * x, v = root * root * root;
         if (v <= 0.0) continue;
-        const Words words = draw(stream, LENGTHS, 2 * attempt + 1);
+        const Words words = draw(stream, LENGTHS, first + 2 * attempt + 1);
         const double chance = uniform(words.word[0], words.word[1]);
         if (chance < 1.0 - 0.0331 * x * x * x * x ||
             log(chance) < 0.5 * x * x + d - d * v + d * log(v))

@@ -60,7 +60,7 @@ def of_data(
         data = data - data.mean(axis=0)
     noise, scale = 0.0, 1.0
     if labels is not None:
-        teacher, noise, scale = _best_linear(data, labels, centre)
+        teacher, noise, scale = best_linear(data, labels, centre)
     found = _decompose(data.T @ data / size, teacher, spanned=labels is not None)
     found._set(label_noise=noise, label_scale=scale)
     return found
@@ -85,7 +85,7 @@ def _complete(samples: ArrayLike) -> np.ndarray:
     return data
 
 
-def _best_linear(
+def best_linear(
     data: np.ndarray, labels: ArrayLike, centre: bool
 ) -> tuple[np.ndarray, float, float]:
     """Return w*, Δ and the labels' scale s from least squares."""

@@ -18,6 +18,9 @@ units of √N, w is (√Q, 0, 0) and w* is (R, √(1−R²), 0). With κ = 1 −
     w ← κ (√Q, 0, 0) + unit (Σ c u, Σ c v, √(X Σ c²)),     ρ = w·w*/N,     Q = |w|²/N,
 
 where Σ c u = 0 for all students with a scale, whose steps are orthogonal to w.
+
+With a covariance, `statmech_bn.online.chain.blocks` has the step of a component x in a block of
+eigenvalue λ, by Matheron's rule from n ~ N(0, 1): κ x + noise √λ n + to_u √λ p₁ + to_v √λ (sin p₂).
 """
 
 from __future__ import annotations
@@ -52,6 +55,22 @@ cu, cv = sp.symbols("cu cv", real=True)
 """Σ c u and Σ c v."""
 rest = sp.Symbol("rest", nonnegative=True)
 """X Σ c²."""
+x, tau, n, root_eigenvalue = sp.symbols("x tau n root_lambda", real=True)
+"""A component of w, that of w*, its number, and √λ of its block."""
+beyond = sp.Symbol("beyond", nonnegative=True)
+"""√χ²(N_i−2), the length of what is outside of the span of w and w*."""
+spread, spread_of_teacher, cosine = sp.symbols("sigma_h sigma_t R", real=True)
+"""σ_h, σ_* and their correlation."""
+to_u, to_v, turn, noise = sp.symbols("to_u to_v turn noise", real=True)
+"""What Matheron's rule adds along p₁ and (sin p₂), s̄ without its λ, and |c| in units of a step."""
+own, towards = sp.symbols("own towards", real=True)
+"""What multiplies λ x and λ τ."""
+REGRESSION = (to_u, to_v, cosine, spread, spread_of_teacher)
+"""What `regression` is a function of."""
+COMPONENT = (x, tau, n, root_eigenvalue, keep, turn, own, towards, noise)
+"""What a component after a step is a function of."""
+REST = (x, beyond, root_eigenvalue, noise)
+"""What a rest after a step is a function of."""
 WEIGHTS = (rho, root, sine, keep, unit, cu, cv, rest)
 """What ρ and Q after a step of the chain are functions of."""
 SCALE = (scale, gamma_unit, zeta, pull)
@@ -136,6 +155,36 @@ def chain_step(has_scale: bool) -> tuple[sp.Expr, sp.Expr]:
     weights = sp.Matrix([keep * root + unit * parallel, unit * cv, unit * sp.sqrt(rest)])
     teacher = sp.Matrix([rho / root, sine, 0])
     return sp.expand(weights.dot(teacher)), weights.dot(weights)
+
+
+def regression() -> tuple[sp.Expr, sp.Expr]:
+    """Write what multiplies λ x and λ τ in to_u √λ p₁ + to_v √λ (sin p₂), of `REGRESSION`."""
+    first = root_eigenvalue * x / spread
+    second = root_eigenvalue * tau / spread_of_teacher - cosine * first
+    added = sp.expand((to_u * first + to_v * second) / root_eigenvalue)
+    return added.coeff(x), added.coeff(tau)
+
+
+def component_step(by_covariance: bool) -> sp.Expr:
+    """Write a component x after a step, as a function of `COMPONENT`.
+
+    Parameters
+    ----------
+    by_covariance : bool
+        Whether the step is orthogonal to w in the sense of the fields: s̄ is then λ times `turn`.
+
+    Returns
+    -------
+    sympy.Expr
+    """
+    eigenvalue = root_eigenvalue**2
+    kept = keep - turn * (eigenvalue if by_covariance else 1)
+    return (kept + own * eigenvalue) * x + towards * eigenvalue * tau + noise * root_eigenvalue * n
+
+
+def rest_step() -> sp.Expr:
+    """Write the rest of a block after a step, as a function of `REST`."""
+    return sp.sqrt(x**2 + (noise * root_eigenvalue * beyond) ** 2)
 
 
 def scale_step() -> sp.Expr:

@@ -103,7 +103,7 @@ GOOD = METHODS | PLOTS | {
     "microscopic": lambda: level(
         dimension=4, replicas=1, seed=0, gamma_learning_rate=None, device="cpu", inputs=None,
         teacher=None, workers=1, schedule=None, readout_learning_rate=None,
-        progress=False, test_inputs=None, common_random_numbers=True,
+        progress=False, test_inputs=None, labels=None, common_random_numbers=True,
     ),
     "online.momentum.equilibrium_angle": lambda: {
         "learning_rate": 0.1, "weight_decay": 0.1, "momentum": 0.5, "dimension": 10,

@@ -4,92 +4,28 @@ Where there is a GPU, `pytest -m gpu` does the same on it.
 """
 
 import ctypes
-import hashlib
-import importlib
 import itertools
 import shutil
 import subprocess
 import sys
 from importlib.resources import files
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import sympy as sp
 import xarray as xr
+from host_cupy import compiled
 from scipy import stats
 
 import statmech_bn as sbn
 from statmech_bn.activations import NAMED
-from statmech_bn.arrays import namespace
 from statmech_bn.errors import InvalidSetup, NoDevice
 from statmech_bn.online.chain import cuda
 
 x = sp.Symbol("x")
-SHIM = Path(__file__).with_name("cuda_on_host.hpp")
 START = sbn.OrderParameters(0.3, 0.9, 0.8)
 SMALLEST_P = 1e-5  # over about 150 comparisons with fixed seeds
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
-
-
-def compiled(text, folder):
-    """Compile CUDA source with g++, once for each text."""
-    name = hashlib.sha256(text.encode()).hexdigest()
-    library = folder / f"{name}.so"
-    if not library.exists():
-        source = folder / f"{name}.cpp"
-        source.write_text(f'#include "{SHIM}"\n{text}')
-        command = ["g++", "-std=c++20", "-O1", "-shared", "-fPIC", "-o", library, source]
-        subprocess.run(command, check=True)
-    return ctypes.CDLL(str(library))
-
-
-class HostCuPy:
-    """Does what CuPy does for the kernel, with NumPy and a C++ compiler."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __getattr__(self, name):
-        return getattr(np, name)
-
-    def RawModule(self, code, options):  # noqa: N802
-        launcher = (
-            'extern "C" void launch(unsigned int blocks, unsigned int threads, void** pointers) '
-            "{ launch_on_host(simulate, LANES, blocks, threads, pointers); }"
-        )
-        library = compiled(code + launcher, self.folder)
-
-        def kernel(grid, block, arguments):
-            values = [
-                np.array(a.ctypes.data if isinstance(a, np.ndarray) else a) for a in arguments
-            ]
-            pointers = (ctypes.c_void_p * len(values))(*(a.ctypes.data for a in values))
-            library.launch(grid[0], block[0], pointers)
-
-        return SimpleNamespace(get_function=lambda name: kernel)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("kernels")
-
-
-@pytest.fixture(params=["host", pytest.param("gpu", marks=pytest.mark.gpu)])
-def device(request, monkeypatch, folder):
-    """Let device="cuda" run on the host, or be what it says."""
-    if request.param == "gpu":
-        try:
-            namespace("cuda")
-        except NoDevice as missing:
-            pytest.skip(str(missing))
-        return
-    if shutil.which("g++") is None:
-        pytest.skip("no C++ compiler")
-    module = importlib.import_module("statmech_bn.online.mesoscopic")
-    host = HostCuPy(folder)
-    monkeypatch.setattr(module, "namespace", lambda name: host if name == "cuda" else np)
 
 
 @pytest.fixture(scope="module")
@@ -346,12 +282,12 @@ def test_an_unknown_device_is_named():
         sbn.mesoscopic(sbn.TeacherStudent(), 1.0, [1.0], START, 10, device="tpu")
 
 
-def compile_for_the_device(setups, folder):
+def compile_for_the_device(setups, folder, blocks=False):
     """Compile kernels, each in its own namespace, with one call of nvcc."""
     text = "".join(
         f"namespace kernel{i} {{\n{source}\n}}\n".replace('extern "C" ', "")
         for i, source in enumerate(
-            cuda.kernel_source(setup, cuda.lanes(setup.batch_size)) for setup in setups
+            cuda.kernel_source(setup, cuda.lanes(setup.batch_size), blocks) for setup in setups
         )
     )
     # Code compiled at run time knows the mathematical functions but none of C's macros.
@@ -371,3 +307,8 @@ def test_kernels_compile_for_the_device(tmp_path):
         for normalization in ("none", "weight", "batch")
     ]
     compile_for_the_device(setups, tmp_path)
+    by_rule = [
+        sbn.TeacherStudent("erf", name, 5, 0.1)
+        for name in ("none", "weight", "population", "batch")
+    ]
+    compile_for_the_device(by_rule, tmp_path, blocks=True)

@@ -13,6 +13,7 @@ from statmech_bn.codegen import numba_array_function
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.online.network.step import Learners, Samples, Task, learn
 from statmech_bn.online.problem import Pace, Problem
+from statmech_bn.random.streams import stream
 
 START = sbn.OrderParameters(0.3, 1.2, 0.8)
 SETUP = sbn.TeacherStudent("relu", "batch", 5, label_noise=0.3, gamma_decay=0.02, weight_decay=0.1)
@@ -233,6 +234,50 @@ def test_real_data_are_resampled():
 def test_inputs_are_checked(inputs, words):
     with pytest.raises(InvalidSetup, match=words):
         sbn.microscopic(SETUP, 1.0, [1.0], START, 8, inputs=inputs)
+
+
+def test_own_labels_are_learned_by_gradient_descent_on_them():
+    """A loop over the same rows, and what least squares of NumPy says of the teacher."""
+    generator = np.random.default_rng(5)
+    data = generator.standard_normal((50, 6)) * np.linspace(1, 2, 6)
+    labels = np.sign(data @ [1, 0, 2, 0, 0, -1]) + 0.5 * generator.standard_normal(50)
+    solved = np.linalg.lstsq(data, labels, rcond=None)[0]
+    solved /= np.linalg.norm(solved)
+    setup, time = sbn.TeacherStudent("linear", "none", 4), np.arange(0, 11) / 6
+    given = {"dimension": 6, "inputs": data, "seed": 3}
+    found = sbn.microscopic(setup, 0.7, time, sbn.OrderParameters(0.2, 0.8), labels=labels, **given)
+    origin, samples = (stream(3, 2, 0, part) for part in (0, 1))
+    _, other = origin.standard_normal((2, 6))
+    other -= (other @ solved) * solved
+    w = 0.8 * np.sqrt(6) * (0.2 * solved + np.sqrt(0.96) * other / np.linalg.norm(other))
+    unit = np.linalg.norm(np.linalg.lstsq(data, labels, rcond=None)[0])  # |w*| = √N
+    for step in range(11):
+        assert float(found.overlap[0, 0, step]) == pytest.approx(w @ solved / np.linalg.norm(w))
+        assert float(found.length[0, 0, step]) == pytest.approx(np.linalg.norm(w) / np.sqrt(6))
+        rows = samples.integers(50, size=4)
+        error = labels[rows] / unit - data[rows] @ w / np.sqrt(6)
+        w = w + 0.7 / np.sqrt(6) * error @ data[rows] / 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"teacher": np.ones(6)}, "labels make the teacher"),
+        ({"inputs": None}, "array of data"),
+        ({"setup": sbn.TeacherStudent("relu", "none", 4)}, "linear student"),
+        ({"labels": np.ones(49)}, "50 numbers"),
+        ({"dimension": 7}, "inputs"),
+    ],
+)
+def test_own_labels_are_checked(changed, words):
+    generator = np.random.default_rng(0)
+    call = {
+        "setup": sbn.TeacherStudent("linear", "none", 4), "learning_rate": 0.1, "time": [1.0],
+        "start": sbn.OrderParameters(0.1), "dimension": 6, "labels": generator.normal(size=50),
+        "inputs": generator.normal(size=(50, 6)),
+    }  # fmt: skip
+    with pytest.raises(InvalidSetup, match=f"(?i){words}"):
+        sbn.microscopic(**call | changed)
 
 
 def test_moments_come_in_pairs():

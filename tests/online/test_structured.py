@@ -353,7 +353,7 @@ LEVELS = {
             "blocks of one component",
         ),
         (["mesoscopic", "microscopic"], {"dimension": 21}, "dimension: .*20.*got 21"),
-        (["mesoscopic", "microscopic"], {"device": "cuda"}, "device.*'cpu'"),
+        (["microscopic"], {"device": "cuda"}, "device.*'cpu'"),
         (["microscopic"], {"dtype": "float32"}, "dtype.*'float64'"),
         (["microscopic"], {"teacher": np.ones(20)}, "teacher.*from_covariance"),
         (

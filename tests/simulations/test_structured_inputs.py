@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import statmech_bn as sbn
 from statmech_bn import study
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 SIZES = {
     "exponents": (0.0, 2.0), "dimension": 300, "replicas": 4, "duration": 40.0, "repeats": 4,
-    "digits_duration": 5.0,
+    "images_duration": 5.0,
 }  # fmt: skip
 
 
@@ -23,7 +22,8 @@ def script():
         patch.syspath_prepend(FOLDER)
         module = importlib.import_module("structured_inputs")
         patch.setattr(module, "NORMALIZATIONS", ("none", "weight"))
-        patch.setattr(module, "ACTIVATIONS", {"linear": "linear", "relu": "ReLU"})
+        patch.setattr(module, "TASKS", {"relu": "ReLU", "labels": "linear, own labels"})
+        patch.setattr(module, "SETS", {"digits": "digits"})
         yield module
 
 
@@ -41,14 +41,30 @@ def test_a_first_passage_is_interpolated(script):
     assert np.isnan(script.first_passage(np.exp(-time), time, np.exp(-4)))
 
 
-def test_digits_are_centred_and_keep_the_shape_of_their_covariance(script):
-    images = script.images()
-    assert images.shape == (1797, 61)
+@pytest.mark.parametrize(
+    ("name", "samples", "components"), [("digits", 1797, 41), ("mnist", 5000, 321)]
+)
+def test_images_are_centred_and_keep_the_shape_of_their_covariance(
+    script, name, samples, components, monkeypatch
+):
+    monkeypatch.setattr(script, "SETS", {"digits": "digits", "mnist": "mnist-5000"})
+    images = script.images(name)
+    assert images.shape == (samples, components)
     np.testing.assert_allclose(images.mean(axis=0), 0.0, atol=1e-12)
     assert np.mean(images**2) == pytest.approx(1.0)
-    pixels = script.pixels()
-    given, found = np.cov(pixels[:, np.ptp(pixels, axis=0) > 0].T), np.cov(images.T)
-    np.testing.assert_allclose(found / np.trace(found), given / np.trace(given), atol=1e-12)
+    pixels = script.pixels(script.SETS[name])
+    values = np.linalg.svd(pixels - pixels.mean(axis=0), compute_uv=False) ** 2
+    assert values[: components - 1].sum() < 0.99 * values.sum() <= values[:components].sum()
+    expected = values[:components] / values[:components].sum()
+    np.testing.assert_allclose((images**2).sum(axis=0) / images.size, expected)
+
+
+def test_labels_leave_what_least_squares_leaves(script):
+    x, y = script.images("digits"), script.labels("digits")
+    fit, left = np.linalg.lstsq(x, y, rcond=None)[:2]
+    expected = np.sqrt(left[0] / len(y)) / np.linalg.norm(fit)
+    assert script.noise("labels", "digits") == pytest.approx(expected)
+    assert script.noise("relu", "digits") == script.LABEL_NOISE
 
 
 def test_isotropic_learning_has_a_closed_form(script, tree):
@@ -91,7 +107,7 @@ def test_the_chain_follows_the_flow(tree):
 
 def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
     figures = {name: draw() for name, draw in script.figures(tree).items()}
-    assert set(figures) == {"power_laws", "digits", "gap"}
+    assert set(figures) == {"power_laws", "digits", "digits_gap"}
     for key, figure in figures.items():
         figure.savefig(tmp_path / f"{key}.png", dpi=30)
         assert all(axis.get_xlabel() for axis in figure.axes)
@@ -102,25 +118,16 @@ def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
 
 @pytest.mark.slow
 def test_relu_tells_images_from_gaussian_inputs_and_a_linear_student_does_not(script):
-    spectrum = sbn.Spectrum.from_data(script.images(), teacher=script.teacher())
-    inputs = {
-        "mesoscopic": {"inputs": spectrum},
-        "microscopic": {"inputs": script.images(), "teacher": script.teacher()},
-    }
     away = {}
-    for activation in ("linear", "relu"):
+    for task in ("linear", "relu"):
         (gaussian, error), (images, more) = (
             study.mean_and_error(
                 xr.concat(
-                    [
-                        script.repeated(activation, "population", k, level, 0, time=[30.0], **given)
-                        for k in range(40)
-                    ],
-                    "replica",
+                    [run(task, "population", k, "digits", [30.0], 0) for k in range(40)], "replica"
                 )["generalization_error"].isel(time=0)
             )
-            for level, given in inputs.items()
+            for run in (script.on_gaussian, script.on_images)
         )
-        away[activation] = float((images - gaussian) / np.hypot(error, more))
+        away[task] = float((images - gaussian) / np.hypot(error, more))
     assert abs(away["linear"]) < 3
     assert away["relu"] > 3

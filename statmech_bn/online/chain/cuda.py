@@ -1,8 +1,9 @@
 """The chain of the order parameters as a CUDA kernel, for `mesoscopic(..., device="cuda")`.
 
-The kernel (``chain.cu``) is made for one activation, normalization and batch size: the activation
-is printed from its expression by `statmech_bn.codegen.cuda_source`, the rest are constants. CuPy
-compiles it at first use and keeps the machine code on disk.
+The kernel (``samples.cu`` and ``chain.cu``; ``blocks.cu`` for inputs with a covariance) is made for
+one activation, normalization and batch size: the activation is printed from its expression by
+`statmech_bn.codegen.cuda_source`, the rest are constants. CuPy compiles it at first use and keeps
+the machine code on disk.
 
 Random numbers are functions of (seed, replica, step, sample) by a counter-based generator
 (``random_numbers.cu``), so that all learning rates of a replica see the same samples and a result
@@ -19,6 +20,8 @@ fit into registers and go to the cache).
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -56,18 +59,20 @@ def lanes(batch_size: int) -> int:
     return min(32, 2 ** max(0, (-(-batch_size // SAMPLES_PER_THREAD) - 1).bit_length()))
 
 
-def kernel_source(setup: TeacherStudent, lanes: int) -> str:
+def kernel_source(setup: TeacherStudent, lanes: int, blocks: bool = False) -> str:
     """Return the CUDA source of a setup's chain; its kernel is named ``simulate``.
+
+    The chain is that of isotropic inputs, or of blocks (``blocks.cu``).
 
     Raises
     ------
     NotPrintable
         The activation has a function that CUDA does not have.
     """
-    g = setup.activation
+    g, rule = setup.activation, setup.normalizer
     flags = {
-        "SCALED": setup.normalizer.has_scale,
-        "OF_BATCH": setup.normalizer.of_batch,
+        "SCALED": rule.has_scale,
+        "OF_BATCH": rule.of_batch,
         "NOISY": setup.label_noise > 0,
     }
     sizes = {
@@ -76,6 +81,15 @@ def kernel_source(setup: TeacherStudent, lanes: int) -> str:
         "LANES": lanes,
         "THREADS": THREADS,
     }
+    if blocks:
+        flags |= {"BY_LENGTH": rule.by_length, "BY_COVARIANCE": rule.by_covariance}
+        moves = [
+            cuda_source(s.regression(), s.REGRESSION, "regressed"),
+            cuda_source([s.component_step(rule.by_covariance)], s.COMPONENT, "component"),
+            cuda_source([s.rest_step()], s.REST, "lengthened"),
+        ]
+    else:
+        moves = [cuda_source(s.chain_step(rule.has_scale), s.WEIGHTS, "moved")]
     return "\n".join(
         [
             *(f"constexpr int {name} = {size};" for name, size in sizes.items()),
@@ -84,10 +98,11 @@ def kernel_source(setup: TeacherStudent, lanes: int) -> str:
             cuda_source([g.expression], [z], "value"),
             cuda_source([g.expression, g.derivative], [z], "value_and_slope"),
             cuda_source([s.passed_back()], [s.delta, s.average, s.normalized, s.along], "passed"),
-            cuda_source(s.chain_step(setup.normalizer.has_scale), s.WEIGHTS, "moved"),
+            *moves,
             cuda_source([s.scale_step()], s.SCALE, "grown"),
             SOURCE,
-            (files(__package__) / "chain.cu").read_text(),
+            (files(__package__) / "samples.cu").read_text(),
+            (files(__package__) / ("blocks.cu" if blocks else "chain.cu")).read_text(),
         ]
     )
 
@@ -121,6 +136,24 @@ def simulate_on_device(
     InvalidSetup
         The batch is larger than `LARGEST_BATCH`.
     """
+    width, learners = lanes(setup.batch_size), run.learning_rate.size
+    kernel = compiled(xp, setup, width)
+    state = xp.empty((3, learners, replicas))
+    state[0], state[1], state[2] = start.overlap * start.length, start.length**2, start.gamma
+    diverged_at = xp.full((learners, replicas), xp.nan)
+    work = Work(setup, run, dimension, replicas, seed, schedule, width, setup.batch_size)
+    (records,) = work.launch(xp, kernel, (state, diverged_at), [state.shape])
+    return np.moveaxis(records, 0, -1), to_numpy(diverged_at)
+
+
+def compiled(xp: Any, setup: TeacherStudent, width: int, blocks: bool = False) -> Any:
+    """Compile the kernel of a setup.
+
+    Raises
+    ------
+    InvalidSetup
+        The batch is larger than `LARGEST_BATCH`.
+    """
     if setup.batch_size > LARGEST_BATCH:
         raise invalid(
             "setup.batch_size",
@@ -128,55 +161,96 @@ def simulate_on_device(
             setup.batch_size,
             "Use device='cpu'.",
         )
-    width = lanes(setup.batch_size)
-    module = xp.RawModule(code=kernel_source(setup, width), options=("--std=c++17",))
-    kernel = module.get_function("simulate")
-    key = np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(2, np.uint32)
-    learners, record_steps = run.learning_rate.size, run.record_steps(dimension)
-    together = min(learners, max(1, learners * replicas * width // THREADS_AT_ONCE))
-    threads = -(-learners // together) * replicas * width
-    longest = SAMPLES_OF_LAUNCH // (learners * replicas * setup.batch_size)
-    longest = min(STEPS_OF_LAUNCH, max(1, longest))
-    state = xp.empty((3, learners, replicas))
-    state[0], state[1], state[2] = start.overlap * start.length, start.length**2, start.gamma
-    diverged_at = xp.full((learners, replicas), xp.nan)
-    rates, gamma_rates = xp.asarray(run.learning_rate), xp.asarray(run.gamma_learning_rate)
-    found = np.empty((3, learners, replicas, record_steps.size))
-    times = max(1, NUMBERS_OF_RECORDS // state.size)
-    done = 0
-    for first in range(0, record_steps.size, times):
-        block = record_steps[first : first + times]
-        records = xp.full((block.size, *state.shape), xp.inf)
-        steps, recorded = xp.asarray(block), 0
-        while recorded < block.size:
-            last = min(done + longest, int(block[-1]))
-            factors = np.empty(last - done)
-            fill_factors(*schedule, done, dimension, factors)
-            arguments = (
-                *key,
-                float(dimension),
-                setup.label_noise,
-                setup.gamma_decay,
-                setup.weight_decay,
-                np.int64(replicas),
-                np.int32(learners),
-                np.int32(together),
-                rates,
-                gamma_rates,
-                np.int64(done),
-                np.int64(last),
-                xp.asarray(factors),
-                np.int32(recorded),
-                np.int32(block.size),
-                steps,
-                state,
-                diverged_at,
-                records,
-            )
-            kernel((-(-threads // THREADS),), (THREADS,), arguments)
-            done, recorded = last, int(np.searchsorted(block, last, side="right"))
-        found[..., first : first + times] = np.moveaxis(to_numpy(records), 0, -1)
-    return found, to_numpy(diverged_at)
+    code = kernel_source(setup, width, blocks)
+    return xp.RawModule(code=code, options=("--std=c++17",)).get_function("simulate")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Steps of all chains, in launches of a kernel.
+
+    Attributes
+    ----------
+    setup : TeacherStudent
+    run : Run
+    dimension, replicas, seed : int
+    schedule : tuple of ndarray
+    width : int
+        Threads that share a replica.
+    numbers : int
+        About so many numbers are computed in a step of a chain.
+    """
+
+    setup: TeacherStudent
+    run: Run
+    dimension: int
+    replicas: int
+    seed: int
+    schedule: Pieces
+    width: int
+    numbers: int
+
+    @property
+    def together(self) -> int:
+        """Learning rates that share a thread's draws."""
+        learners = self.run.learning_rate.size
+        return min(learners, max(1, learners * self.replicas * self.width // THREADS_AT_ONCE))
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of threads."""
+        groups = -(-self.run.learning_rate.size // self.together)
+        return -(-groups * self.replicas * self.width // THREADS)
+
+    def launch(
+        self, xp: Any, kernel: Any, held: tuple, shapes: list[tuple[int, ...]]
+    ) -> list[np.ndarray]:
+        """Take all steps; returns the records, (times, …) of each shape.
+
+        The kernel's last arguments are what it holds (the state and more), and the records.
+        """
+        setup, run, dimension = self.setup, self.run, self.dimension
+        key = np.random.SeedSequence(self.seed, spawn_key=(1,)).generate_state(2, np.uint32)
+        learners, record_steps = run.learning_rate.size, run.record_steps(dimension)
+        longest = SAMPLES_OF_LAUNCH // (learners * self.replicas * self.numbers)
+        longest = min(STEPS_OF_LAUNCH, max(1, longest))
+        rates, gamma_rates = xp.asarray(run.learning_rate), xp.asarray(run.gamma_learning_rate)
+        found = [np.empty((record_steps.size, *shape)) for shape in shapes]
+        times = max(1, NUMBERS_OF_RECORDS // sum(math.prod(shape) for shape in shapes))
+        done = 0
+        for first in range(0, record_steps.size, times):
+            block = record_steps[first : first + times]
+            records = [xp.full((block.size, *shape), xp.inf) for shape in shapes]
+            steps, recorded = xp.asarray(block), 0
+            while recorded < block.size:
+                last = min(done + longest, int(block[-1]))
+                factors = np.empty(last - done)
+                fill_factors(*self.schedule, done, dimension, factors)
+                arguments = (
+                    *key,
+                    float(dimension),
+                    setup.label_noise,
+                    setup.gamma_decay,
+                    setup.weight_decay,
+                    np.int64(self.replicas),
+                    np.int32(learners),
+                    np.int32(self.together),
+                    rates,
+                    gamma_rates,
+                    np.int64(done),
+                    np.int64(last),
+                    xp.asarray(factors),
+                    np.int32(recorded),
+                    np.int32(block.size),
+                    steps,
+                    *held,
+                    *records,
+                )
+                kernel((self.blocks,), (THREADS,), arguments)
+                done, recorded = last, int(np.searchsorted(block, last, side="right"))
+            for kept, record in zip(found, records, strict=True):
+                kept[first : first + times] = to_numpy(record)
+        return found
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -146,13 +146,7 @@ def simulate(
     """
     dimension, replicas, blocks, components = size
     steps, learners = run.record_steps(dimension), run.learning_rate.size
-    check_work(
-        replicas,
-        float(steps[-1]),
-        COST * (2 + learners) * (setup.batch_size + float(components)),
-        (4 + 2 * blocks) * float(replicas) * learners * steps.size
-        + (7 * setup.batch_size + float(components) * (5 + learners)) * min(threads, replicas),
-    )
+    check_size(setup, run, size, min(threads, replicas))
     problem, signal = Problem.of(setup, dimension), error_function(setup.activation)
     pace = Pace(run.learning_rate, run.gamma_learning_rate, *factors)
     rho = np.full((learners, replicas, steps.size, blocks), np.inf)
@@ -180,6 +174,26 @@ def simulate(
     total = float(replicas) * float(steps[-1])
     in_threads(one, range(replicas), threads, total, progress, "replicas")
     return rho, q, scale, diverged_at
+
+
+def check_size(
+    setup: TeacherStudent,
+    run: Run,
+    size: tuple[int, int, int, int],
+    at_once: int,
+    device: str = "cpu",
+) -> None:
+    """Refuse a call that takes too long or too much memory, of so many replicas at once."""
+    dimension, replicas, blocks, components = size
+    steps, learners = run.record_steps(dimension), run.learning_rate.size
+    check_work(
+        replicas,
+        float(steps[-1]),
+        COST * (2 + learners) * (setup.batch_size + float(components)),
+        (4 + 2 * blocks) * float(replicas) * learners * steps.size
+        + (7 * setup.batch_size + float(components) * (5 + learners)) * at_once,
+        device,
+    )
 
 
 def _check_lone(rest: np.ndarray, rho: np.ndarray, q: np.ndarray, lone: np.ndarray) -> None:

@@ -63,7 +63,10 @@ def _replica(plan: Plan, index: int, watch: Watch) -> tuple[np.ndarray, np.ndarr
             noise = np.zeros(shape)
             if setup.label_noise > 0:
                 noise = setup.label_noise * labels.standard_normal(shape)
-            if world.inputs is not None:
+            if world.inputs is not None and world.residuals.size:
+                block, residuals = world.draw_labelled(world.inputs, samples, *shape)
+                block, noise = block.astype(dtype), noise + residuals
+            elif world.inputs is not None:
                 block = world.draw(samples, done, *shape).astype(dtype)
             learn(samples, Samples(not gaussian, block, noise), problem, pace, task, students, done)
             watch.done[0] = done = done + shape[0]

@@ -48,6 +48,8 @@ class World:
         Gaussian inputs.
     test : ndarray
         (samples, N); none for Gaussian inputs.
+    residuals : ndarray
+        (rows of the inputs,), what their own labels are beyond the teacher's; empty without such.
     spectrum : Spectrum, optional
         Of Gaussian inputs, which are along its eigenvectors, and of the shares of a committee's
         teacher; by default inputs are isotropic.
@@ -61,6 +63,7 @@ class World:
     mean: np.ndarray
     covariance: np.ndarray
     test: np.ndarray
+    residuals: np.ndarray
     spectrum: Spectrum | None = None
 
     @classmethod
@@ -72,6 +75,7 @@ class World:
         teacher: np.ndarray | None,
         seed: int,
         test: np.ndarray | None = None,
+        residuals: np.ndarray | None = None,
         spectrum: Spectrum | None = None,
     ) -> World:
         """Compile the activation, and draw what is needed of inputs that are not Gaussian."""
@@ -97,6 +101,7 @@ class World:
             mean,
             covariance,
             test,
+            np.empty(0) if residuals is None else residuals,
             spectrum,
         )
 
@@ -110,6 +115,13 @@ class World:
         return np.stack(
             [self.inputs.draw(generator, *shape, f"step {first + k}") for k in range(steps)]
         )
+
+    def draw_labelled(
+        self, inputs: Inputs, generator: np.random.Generator, steps: int, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the samples (steps, M, N) that `draw` has of an array, and their residuals."""
+        rows = np.stack([inputs.rows(generator, batch_size) for _ in range(steps)])
+        return np.asarray(inputs.source)[rows], self.residuals[rows]
 
     def teacher_and_start(
         self, generator: np.random.Generator, start: OrderParameters
