@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
+from handwritten import pixels
 
 import statmech_bn as sbn
 from statmech_bn.study import mean_and_error
@@ -159,9 +160,7 @@ def fields() -> dict[str, Field]:
 
 def digits() -> dict[str, Field]:
     """Return the handwritten digits of scikit-learn, along principal components and summed up."""
-    from sklearn.datasets import load_digits  # not needed by the other inputs
-
-    images = load_digits().data
+    images = pixels()
     images = (images - images.mean(axis=0)) / images.std()
     axes = np.linalg.svd(images, full_matrices=False)[2]
     teachers = {"component_1": axes[0], "component_20": axes[19], "sum": np.ones(images.shape[1])}

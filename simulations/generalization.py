@@ -27,8 +27,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from gamma_decay import zeta
+from handwritten import pixels
 
 import statmech_bn as sbn
+from statmech_bn.handwriting import handwritten
 from statmech_bn.study import mean_and_error
 
 ACTIVATIONS = {"linear": "linear", "relu": "ReLU"}
@@ -138,9 +140,7 @@ def train(
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """Return the whitened components of scikit-learn's digits, and odd (1) or even (−1)."""
-    from sklearn.datasets import load_digits  # nothing else needs the extra `data`
-
-    images, digit = load_digits(return_X_y=True)
+    images, (_, digit) = pixels(), handwritten()
     left = np.linalg.svd(images - images.mean(axis=0), full_matrices=False)[0]
     labels = 2.0 * (digit % 2) - 1
     return left[:, :COMPONENTS] * np.sqrt(len(images)), labels - labels.mean()

@@ -1,24 +1,23 @@
-"""Handwritten digits of scikit-learn, in the forms in which scripts take them."""
+"""Handwritten digits, in the forms in which scripts take them."""
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import statmech_bn as sbn
+from statmech_bn.handwriting import handwritten
 
 if TYPE_CHECKING:
     from statmech_bn import networks
 
 
-@cache
-def pixels() -> np.ndarray:
-    """Return all digits, 64 pixels from 0 to 1 each."""
-    from sklearn.datasets import load_digits  # nothing else needs the extra `data`
-
-    return load_digits().data / 16
+def pixels(name: str = "digits") -> np.ndarray:
+    """Return all images of a set, one a row of pixels from 0 to 1."""
+    images, _ = handwritten(name)
+    return images.reshape(len(images), -1)
 
 
 def batch(samples: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

