@@ -4,6 +4,7 @@ from statmech_bn.depth.alignment import gradient_alignment, gradient_squares
 from statmech_bn.depth.convolution import convolution_signals
 from statmech_bn.depth.correlation import FixedPoint, Layer, fixed_point, propagate
 from statmech_bn.depth.data import digits, teacher_classes
+from statmech_bn.depth.features import relu_features
 from statmech_bn.depth.finite_batch import BatchFixedPoint, batch_fixed_point
 from statmech_bn.depth.gradient_noise import gradient_noise
 from statmech_bn.depth.kernel import kernel
@@ -63,6 +64,7 @@ __all__ = [
     "product_conditions",
     "product_spectra",
     "propagate",
+    "relu_features",
     "representation_conditions",
     "residual_growth",
     "second_moments",

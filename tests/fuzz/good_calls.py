@@ -199,6 +199,9 @@ GOOD = METHODS | PLOTS | {
         "factors": 1, "dimension": 2, "replicas": 1, "seed": 0, "normalization": "none"
     },
     "depth.product_spectra": lambda: {"factors": 1, "dimension": 2, "replicas": 1, "seed": 0},
+    "depth.relu_features": lambda: {
+        "inputs": np.eye(3), "depth": 2, "normalization": "batch", "reference": 2
+    },
     "depth.propagate": lambda: {
         "layer": sbn.depth.Layer("relu"), "correlation": [0.5], "depth": 1, "variance": 1.0
     },
