@@ -148,9 +148,9 @@ class _Layer(NamedTuple):
 def _forward(fields: np.ndarray, normalized: bool) -> _Layer:
     covariance, inverse = _matrix(fields), 0.0
     if normalized:
-        covariance, inverse = _normalized(_centred(covariance))
+        covariance, inverse = _normalized(centred(covariance))
     outputs = relu_covariance(covariance)
-    slopes = kernel("relu", _correlations(covariance), slopes=True)
+    slopes = relu_slopes(covariance)
     return _Layer(fields, outputs.reshape(fields.shape), slopes.reshape(fields.shape), inverse)
 
 
@@ -159,7 +159,7 @@ def _backward(layer: _Layer, gradients: np.ndarray) -> np.ndarray:
     behind = layer.slopes * gradients
     if layer.inverse == 0:
         return behind
-    left = _centred(_matrix(behind))
+    left = centred(_matrix(behind))
     along_fields = np.vdot(layer.outputs, gradients) / len(left)
     left *= (1 - along_fields / np.trace(left)) * layer.inverse
     return left.reshape(behind.shape)
@@ -170,7 +170,8 @@ def _matrix(values: np.ndarray) -> np.ndarray:
     return values.reshape(points, points)
 
 
-def _centred(matrix: np.ndarray) -> np.ndarray:
+def centred(matrix: np.ndarray) -> np.ndarray:
+    """Subtract the means of rows and columns."""
     rows = matrix.mean(axis=0)
     return matrix - rows - rows[:, None] + rows.mean()
 
@@ -179,6 +180,11 @@ def relu_covariance(covariance: np.ndarray) -> np.ndarray:
     """Return E[g(h_i) g(h_j)] of ReLU, which is homogeneous, for Gaussian h of a covariance."""
     spread = np.sqrt(np.diag(covariance).clip(0))
     return np.outer(spread, spread) * kernel("relu", _correlations(covariance))
+
+
+def relu_slopes(covariance: np.ndarray) -> np.ndarray:
+    """Return E[g'(h_i) g'(h_j)] of ReLU."""
+    return kernel("relu", _correlations(covariance), slopes=True)
 
 
 def _correlations(covariance: np.ndarray) -> np.ndarray:

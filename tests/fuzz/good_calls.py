@@ -182,6 +182,9 @@ GOOD = METHODS | PLOTS | {
     "depth.kernel": lambda: {
         "activation": "relu", "correlation": 0.5, "variance": 1.0, "slopes": False
     },
+    "depth.largest_fisher_eigenvalue": lambda: {
+        "inputs": np.eye(3), "depth": 2, "width": 50, "mean_subtracted": True
+    },
     "depth.largest_step": lambda: {**trained(), "factor": 2.0},
     "depth.loss_and_gradients": lambda: {
         "network": network(), "parameters": parameters(), "inputs": classes()[0],
