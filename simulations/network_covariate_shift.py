@@ -140,7 +140,7 @@ def measure(
 
 def distance(now: xr.Dataset, before: xr.Dataset) -> xr.Dataset:
     """Return Wasserstein's distance of two distributions by the spread of the first."""
-    moved = np.abs(now - before).mean("probability")
+    moved = abs(now - before).mean("probability")
     return (moved / before.std("probability")).mean("channel")
 
 
@@ -173,9 +173,9 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     rows: dict[str, tuple[float, float, str]] = {}
     rates = found["learning_rate"].values
     for claim, (name, over, under) in CLAIMS.items():
-        mean = [at[kind][name].mean("epoch") for kind in (over, under)]
+        mean = {kind: at[kind][[name]].mean("epoch").map(np.log)[name] for kind in (over, under)}
         for rate in rates:
-            ratio = np.log(mean[0] / mean[1]).sel(learning_rate=rate)
+            ratio = (mean[over] - mean[under]).sel(learning_rate=rate)
             rows[f"{claim}, η = {rate:g}"] = sbn.study.judge(ratio, ">0", len(rates))
     columns = ["mean", "standard error", "verdict"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
