@@ -4,7 +4,9 @@ from statmech_bn.depth.alignment import gradient_alignment, gradient_squares
 from statmech_bn.depth.convolution import convolution_signals
 from statmech_bn.depth.correlation import FixedPoint, Layer, fixed_point, propagate
 from statmech_bn.depth.data import digits, teacher_classes
+from statmech_bn.depth.features import relu_features
 from statmech_bn.depth.finite_batch import BatchFixedPoint, batch_fixed_point
+from statmech_bn.depth.fisher import largest_fisher_eigenvalue
 from statmech_bn.depth.gradient_noise import gradient_noise
 from statmech_bn.depth.kernel import kernel
 from statmech_bn.depth.network import DeepNetwork, Parameters, keeping_gain, stepped
@@ -55,6 +57,7 @@ __all__ = [
     "growth_per_layer",
     "keeping_gain",
     "kernel",
+    "largest_fisher_eigenvalue",
     "largest_step",
     "loss_and_gradients",
     "measure_correlation",
@@ -63,6 +66,7 @@ __all__ = [
     "product_conditions",
     "product_spectra",
     "propagate",
+    "relu_features",
     "representation_conditions",
     "residual_growth",
     "second_moments",

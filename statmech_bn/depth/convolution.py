@@ -148,12 +148,9 @@ class _Layer(NamedTuple):
 def _forward(fields: np.ndarray, normalized: bool) -> _Layer:
     covariance, inverse = _matrix(fields), 0.0
     if normalized:
-        covariance, inverse = _normalized(_centred(covariance))
-    spread = np.sqrt(np.diag(covariance))
-    sizes = np.outer(spread, spread)
-    c = np.divide(covariance, sizes, out=np.zeros_like(sizes), where=sizes > 0).clip(-1, 1)
-    outputs = sizes * kernel("relu", c)  # ReLU is homogeneous
-    slopes = kernel("relu", c, slopes=True)
+        covariance, inverse = _normalized(centred(covariance))
+    outputs = relu_covariance(covariance)
+    slopes = relu_slopes(covariance)
     return _Layer(fields, outputs.reshape(fields.shape), slopes.reshape(fields.shape), inverse)
 
 
@@ -162,7 +159,7 @@ def _backward(layer: _Layer, gradients: np.ndarray) -> np.ndarray:
     behind = layer.slopes * gradients
     if layer.inverse == 0:
         return behind
-    left = _centred(_matrix(behind))
+    left = centred(_matrix(behind))
     along_fields = np.vdot(layer.outputs, gradients) / len(left)
     left *= (1 - along_fields / np.trace(left)) * layer.inverse
     return left.reshape(behind.shape)
@@ -173,22 +170,45 @@ def _matrix(values: np.ndarray) -> np.ndarray:
     return values.reshape(points, points)
 
 
-def _centred(matrix: np.ndarray) -> np.ndarray:
+def centred(matrix: np.ndarray) -> np.ndarray:
+    """Subtract the means of rows and columns."""
     rows = matrix.mean(axis=0)
     return matrix - rows - rows[:, None] + rows.mean()
+
+
+def relu_covariance(covariance: np.ndarray) -> np.ndarray:
+    """Return E[g(h_i) g(h_j)] of ReLU, which is homogeneous, for Gaussian h of a covariance."""
+    spread = np.sqrt(np.diag(covariance).clip(0))
+    return np.outer(spread, spread) * kernel("relu", _correlations(covariance))
+
+
+def relu_slopes(covariance: np.ndarray) -> np.ndarray:
+    """Return E[g'(h_i) g'(h_j)] of ReLU."""
+    return kernel("relu", _correlations(covariance), slopes=True)
+
+
+def _correlations(covariance: np.ndarray) -> np.ndarray:
+    spread = np.sqrt(np.diag(covariance).clip(0))
+    sizes = np.outer(spread, spread)
+    return np.divide(covariance, sizes, out=np.zeros_like(sizes), where=sizes > 0).clip(-1, 1)
+
+
+def normalized_moments(eigenvalues: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return E[z_k²/σ_B²] for each k, and E[1/σ_B²], with σ_B² = Σ_k λ_k z_k²."""
+    total = eigenvalues.sum()
+    t = np.geomspace(1e-6, 1e12, 721)  # the integrals are smooth functions of ln t
+    factors = 1 + 2 * np.outer(t, eigenvalues / total)
+    weights = t * np.exp(-0.5 * np.log(factors).sum(axis=1)) * np.log(t[1] / t[0])
+    return weights @ (1 / factors) / total, float(weights.sum() / total)
 
 
 def _normalized(covariance: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the covariance of fields divided by σ_B, and E[1/σ_B²]."""
     values, vectors = np.linalg.eigh(covariance / len(covariance))
-    total = values.sum()
-    kept = values > NEGLIGIBLE * total
-    shares, vectors = values[kept] / total, vectors[:, kept]
-    t = np.geomspace(1e-6, 1e12, 721)  # the integrals are smooth functions of ln t
-    factors = 1 + 2 * np.outer(t, shares)
-    weights = t * np.exp(-0.5 * np.log(factors).sum(axis=1)) * np.log(t[1] / t[0])
-    normalized = len(covariance) * shares * (weights @ (1 / factors))
-    return (vectors * normalized) @ vectors.T, float(weights.sum() / total)
+    kept = values > NEGLIGIBLE * values.sum()
+    values, vectors = values[kept], vectors[:, kept]
+    along, inverse = normalized_moments(values)
+    return (vectors * len(covariance) * values * along) @ vectors.T, inverse
 
 
 def _moments(fields: np.ndarray) -> tuple[float, float]:

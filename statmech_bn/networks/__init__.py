@@ -13,16 +13,19 @@ except ImportError as error:
         f"statmech_bn.networks needs PyTorch, which is not installed. {_installation('torch')}"
     ) from error
 
+from statmech_bn.networks.covariate_shift import gradient_shift, unit_quantiles
 from statmech_bn.networks.data import Images, load
 from statmech_bn.networks.flips import flip_rate
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty, layer_statistics
-from statmech_bn.networks.models import plain_network, residual_network
+from statmech_bn.networks.models import dense_network, plain_network, residual_network
+from statmech_bn.networks.noise import noise_behind
 from statmech_bn.networks.normalization import Normalization
 from statmech_bn.networks.run import training_run
-from statmech_bn.networks.sharpness import sharpness
+from statmech_bn.networks.sharpness import fisher_eigenvalues, sharpness
 from statmech_bn.networks.signals import signals
 from statmech_bn.networks.steps import GammaDecay
 from statmech_bn.networks.surgery import (
+    fix_statistics,
     in_mode,
     keeping_buffers,
     normalization_layers,
@@ -36,13 +39,18 @@ __all__ = [
     "Images",
     "Normalization",
     "decay_coefficients",
+    "dense_network",
     "evaluate",
+    "fisher_eigenvalues",
+    "fix_statistics",
     "flip_rate",
     "gamma_penalty",
+    "gradient_shift",
     "in_mode",
     "keeping_buffers",
     "layer_statistics",
     "load",
+    "noise_behind",
     "normalization_layers",
     "plain_network",
     "refresh_population",
@@ -52,4 +60,5 @@ __all__ = [
     "signals",
     "train",
     "training_run",
+    "unit_quantiles",
 ]

@@ -1,13 +1,14 @@
-r"""Two classifiers of images: a plain convolutional network, and a small residual one.
+r"""Classifiers of images: a dense network, a plain convolutional one, and a small residual one.
 
+    dense      depth × [linear → normalization → ReLU] → linear
     plain      depth × [convolution 3×3 → normalization → ReLU] → mean over positions → linear
     residual   one such block, then blocks x ← ReLU(x + f(x)),
                f = convolution → normalization → ReLU → convolution → normalization
 
-Convolutions have no bias, as β is there. At a third and at two thirds of the depth the image is
-halved by a stride of 2 while it has more than two rows and columns; the number of channels is the
-same in all layers. Weights are drawn from N(0, 2/n) with n the number of inputs of a unit (He et
-al. 2015), those of the top from N(0, 1/n); γ = 1 and β = 0.
+Only the top has a bias, as β is there in the others. In convolutional networks the image is halved
+by a stride of 2, at a third and at two thirds of the depth, while it has more than two rows and
+columns; the number of channels is the same in all layers. Weights are drawn from N(0, 2/n) with n
+the number of inputs of a unit (He et al. 2015), those of the top from N(0, 1/n); γ = 1 and β = 0.
 """
 
 from __future__ import annotations
@@ -153,7 +154,53 @@ def residual_network(
     return _initialized(nn.Sequential(*stem, *blocks, *_top(channels, classes)), seed)
 
 
-NETWORKS = {"plain": plain_network, "residual": residual_network}
+def dense_network(
+    shape: tuple[int, int, int],
+    classes: int = 10,
+    depth: int = 4,
+    channels: int = 64,
+    normalization: str = "batch",
+    ghost_size: int | None = None,
+    seed: int = 0,
+) -> nn.Sequential:
+    """Make a network of dense layers of as many units as there are channels; as `plain_network`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Channels, rows and columns of the images.
+    classes : int
+    depth : int
+        Hidden layers, 1 to 32.
+    channels : int
+        Units of each hidden layer.
+    normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
+        As for `Normalization`.
+    ghost_size : int, optional
+        As for `Normalization`.
+    seed : int
+        The initial weights follow from it alone, on any device.
+
+    Returns
+    -------
+    torch.nn.Sequential
+    """
+    units = integer("channels", channels, 1, maximum=MOST_CHANNELS)
+    _channels(shape)
+    layers: list[nn.Module] = [nn.Flatten()]
+    below = math.prod(shape)
+    for _ in range(integer("depth", depth, 1, maximum=DEEPEST)):
+        layers += [
+            nn.Linear(below, units, bias=False),
+            Normalization(units, normalization, ghost_size),
+            nn.ReLU(),
+        ]
+        below = units
+    outputs = integer("classes", classes, 2, maximum=MOST_CHANNELS)
+    return _initialized(nn.Sequential(*layers, nn.Linear(units, outputs)), seed)
+
+
+NETWORKS = {"dense": dense_network, "plain": plain_network, "residual": residual_network}
 
 
 def _block(
@@ -194,7 +241,7 @@ def _initialized(model: nn.Sequential, seed: int) -> nn.Sequential:
         for module in model.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 shape = module.weight.shape
-                gain = 2.0 if isinstance(module, nn.Conv2d) else 1.0
+                gain = 1.0 if module.bias is not None else 2.0
                 deviation = math.sqrt(gain / math.prod(shape[1:]))
                 drawn = torch.from_numpy(deviation * generator.standard_normal(tuple(shape)))
                 module.weight.copy_(drawn)

@@ -52,7 +52,7 @@ def training_run(
 
     Parameters
     ----------
-    network : {"plain", "residual"}
+    network : {"dense", "plain", "residual"}
     normalization : {"none", "batch", "mean", "spread", "population", "frozen"}
         See `Normalization`.
     learning_rate : float

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from statmech_bn.checks import flag
@@ -75,6 +76,69 @@ def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = 
         layer: _replacement(name, layer, kind, ghost_size)
         for name, layer in normalization_layers(model).items()
     }
+    return exchanged(model, new)
+
+
+def fix_statistics(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """Fix the statistics of all normalization layers to what a sample has now.
+
+    What is left is an initialization by data: a network whose fields have mean 0 and variance 1 on
+    the sample with these weights, and whose statistics stay what they are when the weights change.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Changed in place.
+    inputs : torch.Tensor
+        (samples, channels, *positions), on the model's device.
+
+    Returns
+    -------
+    torch.nn.Module
+        The model, or the new layer if the model was a single one; γ and β are the same objects as
+        before.
+
+    Raises
+    ------
+    InvalidSetup
+        As `replace_normalization`.
+    """
+    _check_model(model)
+    refresh_population(model, inputs)
+    new: dict[nn.Module, nn.Module] = {
+        layer: FixedStatistics(_replacement(name, layer, "frozen", None))
+        for name, layer in normalization_layers(model).items()
+        if kind_of(layer).is_normalized
+    }
+    return exchanged(model, new)
+
+
+class FixedStatistics(nn.Module):
+    """φ = γ(h − μ)/σ + β with constants μ and σ, which no longer counts as a normalization layer.
+
+    Parameters
+    ----------
+    layer : Normalization
+        It has the parameters and the statistics.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, layer: Normalization) -> None:
+        super().__init__()
+        self.weight, self.bias, self.epsilon = layer.weight, layer.bias, layer.epsilon
+        self.register_buffer("mean", layer.running_mean)
+        self.register_buffer("variance", layer.running_var)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform x of shape (batch, channels, *positions)."""
+        fixed = self.mean, self.variance, self.weight, self.bias
+        return functional.batch_norm(x, *fixed, False, 0.0, self.epsilon)
+
+
+def exchanged(model: nn.Module, new: Mapping[nn.Module, nn.Module]) -> nn.Module:
+    """Put new modules in the places of old ones; return the model, or what takes its place."""
     if model in new:
         return new[model]
     for parent in list(model.modules()):

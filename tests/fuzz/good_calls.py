@@ -183,6 +183,9 @@ GOOD = METHODS | PLOTS | {
     "depth.kernel": lambda: {
         "activation": "relu", "correlation": 0.5, "variance": 1.0, "slopes": False
     },
+    "depth.largest_fisher_eigenvalue": lambda: {
+        "inputs": np.eye(3), "depth": 2, "width": 50, "mean_subtracted": True
+    },
     "depth.largest_step": lambda: {**trained(), "factor": 2.0},
     "depth.loss_and_gradients": lambda: {
         "network": network(), "parameters": parameters(), "inputs": classes()[0],
@@ -200,6 +203,9 @@ GOOD = METHODS | PLOTS | {
         "factors": 1, "dimension": 2, "replicas": 1, "seed": 0, "normalization": "none"
     },
     "depth.product_spectra": lambda: {"factors": 1, "dimension": 2, "replicas": 1, "seed": 0},
+    "depth.relu_features": lambda: {
+        "inputs": np.eye(3), "depth": 2, "normalization": "batch", "reference": 2
+    },
     "depth.propagate": lambda: {
         "layer": sbn.depth.Layer("relu"), "correlation": [0.5], "depth": 1, "variance": 1.0
     },

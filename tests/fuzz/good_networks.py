@@ -43,9 +43,17 @@ NETWORKS = {
         "inputs", batch_size=4, statistics="correlated", part="both", training_samples=None,
         loss="cross_entropy",
     ),
+    "networks.dense_network": lambda: dict(sizes),
     "networks.evaluate": on("inputs", "labels"),
+    "networks.fisher_eigenvalues": on(
+        "inputs", number=1, loss="cross_entropy", tolerance=1e-3, seed=0
+    ),
+    "networks.fix_statistics": on("inputs"),
     "networks.flip_rate": on("inputs", batch_size=4, reference="batch", replicas=2, seed=0),
     "networks.gamma_penalty": on(zeta=0.1),
+    "networks.gradient_shift": on(
+        "inputs", "labels", learning_rate=0.1, loss="cross_entropy"
+    ),
     "networks.in_mode": on(training=False),
     "networks.keeping_buffers": on(),
     "networks.layer_statistics": on(
@@ -54,6 +62,7 @@ NETWORKS = {
     "networks.load": lambda: {
         "name": "digits", "folder": None, "samples": 20, "test_share": 0.2, "seed": 0
     },
+    "networks.noise_behind": on(shift=0.5, stretch=0.25, jitter=0.1, seed=0),
     "networks.normalization_layers": on(),
     "networks.plain_network": lambda: dict(sizes),
     "networks.refresh_population": lambda: {
@@ -78,4 +87,5 @@ NETWORKS = {
         "exact_population": False, "schedule": "constant", "dataset": "digits", "folder": None,
         "samples": 20, "device": "cpu", "seed": 0,
     },
+    "networks.unit_quantiles": on("inputs", number=5),
 }  # fmt: skip

@@ -45,6 +45,32 @@ def test_sharpness_is_the_largest_eigenvalues_of_the_hessian(kind, training):
     np.testing.assert_allclose(found["sharpness"], expected, rtol=1e-7)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
+@pytest.mark.parametrize("kind", ["batch", "none"])
+def test_fisher_information_is_that_of_all_derivatives(kind, loss):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(4, 5, bias=False), Normalization(5, kind), nn.Tanh(), nn.Linear(5, 3)
+    ).double()
+    inputs = torch.randn(20, 4, dtype=torch.float64)
+    names, values = zip(*model.named_parameters(), strict=True)
+
+    def outputs(*parameters):
+        return torch.func.functional_call(model, dict(zip(names, parameters, strict=True)), inputs)
+
+    found = networks.fisher_eigenvalues(model, inputs, 3, loss, tolerance=1e-10)
+    parts = torch.autograd.functional.jacobian(outputs, values)
+    jacobian = torch.cat([part.flatten(2) for part in parts], dim=2).detach()
+    p = model(inputs).softmax(1).detach()
+    curvature = torch.eye(3, dtype=torch.float64).expand(20, 3, 3)
+    if loss == "cross_entropy":  # E over labels of the product of slopes
+        slopes = p[:, None] - torch.eye(3, dtype=torch.float64)
+        curvature = torch.einsum("by,byk,byl->bkl", p, slopes, slopes)
+    fisher = torch.einsum("bki,bkl,blj->ij", jacobian, curvature, jacobian) / 20
+    expected = torch.linalg.eigvalsh(fisher).flip(0)[:3]
+    np.testing.assert_allclose(found["fisher_eigenvalue"], expected, rtol=1e-7)
+
+
 def test_sharpness_of_least_squares_is_that_of_the_covariance():
     torch.manual_seed(0)
     model, x = nn.Linear(6, 1, bias=False), torch.randn(50, 6)

@@ -207,3 +207,39 @@ def test_gamma_decay_is_not_measured_behind_an_activation(x):
     model = nn.Sequential(nn.Linear(4, 4), WithActivation(4))
     with pytest.raises(InvalidSetup, match="layer '1'"):
         networks.decay_coefficients(model, x, 4)
+
+
+def test_fixed_statistics_are_those_of_the_start_for_ever():
+    x = torch.randn(60, 1, 8, 8) + 0.5
+    model = networks.plain_network((1, 8, 8), depth=2, channels=4)
+    networks.refresh_population(model, x)
+    expected = model.eval()(x)
+    layers = networks.normalization_layers(model)
+    kept = [p for layer in layers.values() for p in layer.parameters()]
+    assert networks.fix_statistics(model.train(), x) is model
+    torch.testing.assert_close(model(x), expected)
+    assert not networks.normalization_layers(model)
+    assert {id(p) for p in kept} <= {id(p) for p in model.parameters()}
+    first = model[1](model[0](x))
+    torch.testing.assert_close(first.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(first.var((0, 2, 3), correction=0), torch.ones(4), atol=1e-3, rtol=0)
+    with torch.no_grad():
+        model[0].weight *= 2
+    networks.refresh_population(model, x)
+    torch.testing.assert_close(
+        model[1](model[0](x)) - first,
+        model[0](x) / 2 / model[1].variance.add(1e-5).sqrt()[:, None, None],
+    )
+
+
+def test_dense_layers_keep_the_mean_square_of_wide_networks():
+    x = torch.randn(50, 1, 8, 8)
+    model = networks.dense_network((1, 8, 8), 10, depth=5, channels=800, normalization="none")
+    squares = [x.square().mean()]
+    for layer in model:
+        x = layer(x)
+        if isinstance(layer, torch.nn.ReLU):
+            squares.append(x.square().mean())
+    assert len(squares) == 6
+    assert [s.item() for s in squares] == pytest.approx([1.0] * 6, rel=0.15)
+    assert x.shape == (50, 10)
