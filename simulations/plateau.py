@@ -58,8 +58,8 @@ class Options(sbn.study.Options):
 
     presets: ClassVar = {
         "quick": {
-            "dimensions": (50, 500), "rates": (1.0, 4.0), "batch_sizes": (8, 32),
-            "usual_dimension": 100, "replicas": 8, "duration": 350.0,
+            "dimensions": (50, 300), "rates": (1.0, 4.0), "batch_sizes": (8, 32),
+            "usual_dimension": 60, "replicas": 5, "duration": 300.0,
         },
         "paper": {
             "dimensions": (100, 1000, 10_000), "rates": (0.5, 1.0, 2.0, 4.0, 8.0),

@@ -8,7 +8,6 @@ import pytest
 
 import statmech_bn as sbn
 from statmech_bn import study
-from statmech_bn.averages.quadrature import SPACING
 
 FOLDER = Path(__file__).parents[2] / "simulations"
 SIZES = {
@@ -21,8 +20,6 @@ SIZES = {
 def script():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
-        # twice the spacing takes a quarter of the time; integrands are smooth
-        patch.setattr("statmech_bn.online.gamma.coupled_decay.SPACING", 2 * SPACING)
         yield importlib.import_module("plateau")
 
 
