@@ -105,7 +105,8 @@ def labels(name: str) -> np.ndarray:
 @cache
 def spectrum(task: str, name: str) -> sbn.Spectrum:
     """Return the images' spectrum, with the teacher of a task."""
-    given = {"labels": labels(name)} if task == "labels" else {"teacher": teacher(name)}
+    own = task == "labels"
+    given: dict[str, Any] = {"labels": labels(name)} if own else {"teacher": teacher(name)}
     return sbn.Spectrum.from_data(images(name), **given)
 
 
@@ -180,7 +181,7 @@ def on_images(
 ) -> xr.Dataset:
     """Let one student learn from images, with labels of the teacher or with their own."""
     own = task == "labels"
-    given = {"labels": labels(name)} if own else {"teacher": teacher(name)}
+    given: dict[str, Any] = {"labels": labels(name)} if own else {"teacher": teacher(name)}
     run = sbn.microscopic(
         setup(task, normalization, 0.0 if own else LABEL_NOISE), IMAGES_RATE, time, START,
         images(name).shape[1], seed=seed + replica, inputs=images(name), workers=1, **given,
@@ -202,7 +203,7 @@ def parts(options: Options) -> dict[str, sbn.study.Part]:
         "power_laws/chain": (chain, laws),
     }
     for name in SETS:
-        given = {"name": name, "time": shown}
+        given: dict[str, Any] = {"name": name, "time": shown}
         found |= {
             f"{name}/flow": (partial(flow, **given), students),
             f"{name}/gaussian": (partial(on_gaussian, **given, seed=options.seed), repeats),
