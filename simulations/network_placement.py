@@ -1,0 +1,212 @@
+"""Where does normalization let learning rates be large? In the last layer, in the first, in all.
+
+Dense networks on digits at initialization and in gradient descent of the squared loss, normalized
+
+    none      nowhere
+    first     behind the first hidden layer
+    hidden    behind all hidden layers
+    mean      in the outputs, by their mean over samples alone
+    last      in the outputs, by mean and standard deviation
+
+all with the statistics of the whole training set. For each, over widths and replicas: the largest
+eigenvalue of the Fisher information, by Lanczos iterations, and the largest learning rate at which
+the loss stays below the initial one in the first steps. The groups of the store are `networks`, and
+`theory`, the eigenvalue of wide networks with "none" and "mean".
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from handwritten import digits
+from torch import nn
+from torch.nn import functional
+
+import statmech_bn as sbn
+from statmech_bn import networks
+
+PLACES = ("none", "first", "hidden", "mean", "last")
+KNOWN = ("none", "mean")
+"""Theory knows these."""
+STEPS = 12
+"""In so many steps of gradient descent the loss must not rise above the initial one."""
+HALVINGS = 6
+"""So often the interval from 1/16 to 16 times 2/λ_max is halved, in which the largest rate is."""
+
+
+@dataclass(frozen=True)
+class Options(sbn.study.Options):
+    """Normalization here and there."""
+
+    presets: ClassVar = {
+        "quick": {"widths": (32, 128), "replicas": 5},
+        "paper": {"widths": (32, 64, 128, 256), "replicas": 12},
+    }
+    store: Path = Path("results/network_placement.zarr")
+    depth: int = 4
+    """Number of hidden layers."""
+    samples: int = 64
+    """Digits in the training set."""
+    widths: tuple[int, ...] | None = None
+    """Units of the hidden layers. The preset chooses this and the following if not given."""
+    replicas: int | None = None
+    """Initializations, from which the error bars come."""
+
+
+def placed(place: str, images: networks.Images, depth: int, width: int, seed: int) -> nn.Sequential:
+    """Make one network, in training mode."""
+    kind = "batch" if place == "hidden" else "none"
+    model = networks.dense_network(images.shape, images.classes, depth, width, kind, seed=seed)
+    if place == "first":
+        [name, layer] = next(iter(networks.normalization_layers(model).items()))
+        setattr(model, name, networks.replace_normalization(layer, "batch"))
+    if place == "mean":
+        model.append(Centred())
+    if place == "last":
+        model.append(networks.Normalization(images.classes))
+    return model.train()
+
+
+class Centred(nn.Module):
+    """Subtract the mean over samples."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return outputs (samples, classes) without their mean."""
+        return x - x.mean(0)
+
+
+def measure(
+    place: str, width: int, replica: int, depth: int, samples: int, seed: int
+) -> xr.Dataset:
+    """Find the largest eigenvalue, and the largest learning rate."""
+    torch.set_num_threads(1)  # the sweep's points are what runs in parallel
+    images = digits(samples)
+    model = placed(place, images, depth, width, seed + replica)
+    found = networks.fisher_eigenvalues(model, images.train_inputs, loss="squared", tolerance=0.01)
+    eigenvalue = found["fisher_eigenvalue"].item()
+    low, high = math.log(2 / eigenvalue / 16), math.log(2 / eigenvalue * 16)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if descends(model, images, math.exp(middle)):
+            low = middle
+        else:
+            high = middle
+    rate = math.exp((low + high) / 2)
+    return sbn.dataset.describe(
+        xr.Dataset(
+            {
+                "fisher_eigenvalue": eigenvalue,
+                "largest_rate": rate,
+                "rate_by_bound": rate * eigenvalue / 2,
+            }
+        )
+    )
+
+
+def descends(model: nn.Module, images: networks.Images, learning_rate: float) -> bool:
+    """Say whether gradient descent keeps the squared loss below the initial one."""
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.parameters(), learning_rate)
+    targets = functional.one_hot(images.train_labels, images.classes) - 1 / images.classes
+    losses = []
+    for _ in range(STEPS + 1):
+        loss = ((model(images.train_inputs) - targets) ** 2).sum(1).mean() / 2
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return all(loss < losses[0] for loss in losses[1:])  # not so if one is NaN
+
+
+def theory(place: str, width: int, depth: int, samples: int) -> xr.Dataset:
+    """Find the eigenvalue of wide networks."""
+    x = digits(samples).train_inputs.flatten(1).double().numpy()
+    value = sbn.depth.largest_fisher_eigenvalue(x, depth, width, place == "mean")
+    return sbn.dataset.describe(xr.Dataset({"fisher_eigenvalue": value}))
+
+
+def parts(options: Options) -> dict[str, sbn.study.Part]:
+    """Say what is computed."""
+    shared: dict[str, Any] = {"depth": options.depth, "samples": options.samples}
+    widths = options.size("widths")
+    grid = {"place": list(PLACES), "width": widths, "replica": range(options.size("replicas"))}
+    return {
+        "networks": (partial(measure, seed=options.seed, **shared), grid),
+        "theory": (partial(theory, **shared), {"place": list(KNOWN), "width": widths}),
+    }
+
+
+def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return both groups."""
+    found, known = (tree[name].to_dataset().load() for name in ("networks", "theory"))
+    return found.assign_attrs(level="microscopic"), known.assign_attrs(level="macroscopic")
+
+
+def verdicts(tree: xr.DataTree) -> pd.DataFrame:
+    """Compare what the literature claims with the networks, replica by replica."""
+    found, known = opened(tree)
+    rows: dict[str, tuple[float, float, str]] = {}
+    widths = found["width"].values
+    logarithms = found[["fisher_eigenvalue", "largest_rate"]].map(np.log)
+    places = {place: logarithms.sel(place=place, drop=True) for place in PLACES}
+    at = {place: values["fisher_eigenvalue"] for place, values in places.items()}
+    largest = {place: values["largest_rate"] for place, values in places.items()}
+    claims = {
+        "the mean of the outputs makes λ_max: ln λ, none / mean": (at["none"] - at["mean"], ">0"),
+        "with all of the outputs' statistics too: ln λ, none / last": (
+            at["none"] - at["last"], ">0",
+        ),
+        "hidden layers do not do it: ln λ, hidden / mean": (at["hidden"] - at["mean"], ">0"),
+        "nor does the first: ln λ, first / mean": (at["first"] - at["mean"], ">0"),
+        "rates are larger with the last layer: ln η, last / none": (
+            largest["last"] - largest["none"], ">0",
+        ),
+        "the last is worth more than the hidden ones: ln η, last / hidden": (
+            largest["last"] - largest["hidden"], ">0",
+        ),
+    }  # fmt: skip
+    for place in KNOWN:
+        theory = np.log(known["fisher_eigenvalue"].sel(place=place, drop=True))
+        claims[f"λ_max of wide networks: ln λ less theory, {place}"] = at[place] - theory, "=0"
+    for place in PLACES:
+        bound = found["rate_by_bound"].sel(place=place, drop=True)
+        claims[f"2/λ_max is the largest rate: ηλ/2, {place}"] = bound, "=1"
+    for claim, (values, expected) in claims.items():
+        for width in widths:
+            label = f"{claim}, width {width}"
+            rows[label] = sbn.study.judge(values.sel(width=width), expected, len(widths))
+    columns = ["mean", "standard error", "verdict"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def figures(tree: xr.DataTree) -> sbn.study.Figures:
+    """Draw eigenvalues and largest learning rates over the width."""
+    found, known = opened(tree)
+    return {
+        "place": lambda: sbn.plot.curves(
+            [
+                sbn.plot.Panel("width", "fisher_eigenvalue", [found, known]),
+                sbn.plot.Panel("width", "largest_rate", [found]),
+                sbn.plot.Panel("width", "rate_by_bound", [found]),
+            ],
+            "place",
+        )
+    }
+
+
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Say what became of each claim."""
+    return {"claims": verdicts(tree)}
+
+
+if __name__ == "__main__":
+    sbn.study.main(__doc__, Options, parts, figures, tables)
