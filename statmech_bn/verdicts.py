@@ -92,8 +92,8 @@ def distances(points: xr.DataArray | Iterable[xr.DataArray]) -> np.ndarray:
     """
     try:
         arrays = [points] if isinstance(points, xr.DataArray) else list(points)
-    except TypeError as error:
-        raise invalid("points", "a DataArray or several", points) from error
+    except TypeError as refused:
+        raise invalid("points", "a DataArray or several", points) from refused
     arrays = [data_array("points", a, ()).astype(float) for a in arrays]
     total = sum(a.size // a.sizes.get("replica", 1) for a in arrays)
     if not total:
