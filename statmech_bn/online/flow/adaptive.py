@@ -195,13 +195,15 @@ def differentiate_in_time(equations, parameters, work, problem, piece, now):
 def attempt(equations, parameters, work, problem, piece, now, size, varies):
     """Fill the state at the end of a step; returns e², its squared error by the tolerances."""
     factorize(work.jacobian, 1.0 / (size * DIAGONAL), work.lower_upper, work.order)
+    factor = value_on(problem.edges, problem.factors, piece, now)
     for stage in range(STAGES):
         stage_state(work.state, work.increments, stage, work.found)
         if stage == 0:
             work.moved[:] = work.slope
         else:
-            at = now + NODES[stage] * size if varies else now
-            factor = value_on(problem.edges, problem.factors, piece, at)
+            if varies:
+                at = now + NODES[stage] * size
+                factor = value_on(problem.edges, problem.factors, piece, at)
             equations.derivatives(parameters, work.found, factor, work.moved)
         solve_stage(
             work.lower_upper, work.order, work.increments, stage, size, work.moved, work.drift,

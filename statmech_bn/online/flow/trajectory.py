@@ -14,7 +14,7 @@ import numpy as np
 
 from statmech_bn.averages.chebyshev import four_averages
 from statmech_bn.compile_cache import numba
-from statmech_bn.online.flow.adaptive import Equations, inlined, trajectory
+from statmech_bn.online.flow.adaptive import Equations, inlined, merged, trajectory
 
 RELATIVE, ABSOLUTE = 1e-8, 1e-12
 """Local tolerances of R and γ, and RELATIVE that of log L; trajectories keep within 1e-7."""
@@ -86,7 +86,7 @@ def scale_of(student, state):
     return on_side(student.crossing[SIDE], state[2])
 
 
-@inlined
+@merged
 def derivatives(student, state, factor, found):
     """Fill the derivatives of a state."""
     flow, point, known = student.flow, student.point, student.known
