@@ -1,40 +1,54 @@
-"""How long a slider of the explorer waits: what one move asks for, computed and sent back.
+"""How long a slider of the explorer waits: what one move asks for, computed and answered.
 
-The processor's time is that of the computation, the waiting time that of the question to the child
-process and its answer, as the page asks. Limits are 100 ms for averages with a closed form and
-300 ms for series. With batch normalization a batch size that was not prepared needs new averages:
-the page prepares two stops of the slider to each side while nobody moves it.
+The processor's time and that on the wall are those of the question to the thread that computes and
+of its answer, as the page asks. Limits are 100 ms for averages with a closed form
+and 300 ms for series. With batch normalization a batch size needs a series of its own: one that was
+made in an earlier session is read, and the page prepares the others while nobody moves a slider.
+Only one that nobody has waited for is made while the page says that it computes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import cycle
+from typing import NamedTuple
 
 import numpy as np
-from timing import Row, seconds, spread
+from timing import Row, spread
 
-from statmech_bn.explore import curves, partition
+from statmech_bn.averages.choice import averages_series
 from statmech_bn.explore.state import SLIDERS, State
 from statmech_bn.explore.worker import Worker
+from statmech_bn.online.flow.derivatives import compiled_flow
 
 CLOSED, SERIES = 100, 300
-MOVES: dict[str, tuple[State, str, int | None]] = {
-    "linear; none, weight, batch": (State("linear"), "learning_rate", CLOSED),
-    "relu; none, weight": (State("relu", ("none", "weight")), "batch_size", CLOSED),
-    "relu; none, weight, batch": (State("relu"), "learning_rate", SERIES),
-    "relu; none, weight, batch (prepared)": (State("relu"), "batch_size", SERIES),
-    "relu; none, weight, batch (first time)": (State("relu"), "batch_size", None),
-    "tanh; all five": (
-        State("tanh", ("none", "weight", "population", "batch", "ghost(8)")),
-        "label_noise",
-        SERIES,
-    ),
-    "two cuts of the plane": (State(tab="partition"), "data_batch", SERIES),
-}
-"""What is shown → its state, the slider that moves, and the most milliseconds."""
+MOVES, FEW = 40, 8
+"""Moves of a slider that are timed, in full, and in a quick run or where each takes long."""
+
+
+class Case(NamedTuple):
+    """What is shown, the slider that moves, and the most milliseconds."""
+
+    shown: str
+    state: State
+    slider: str
+    most: int | None
+
+
+FIVE = ("none", "weight", "population", "batch", "ghost(8)")
+UNITS = State("erf", ("none", "weight"), student_units=2, teacher_units=2)
+CASES = (
+    Case("linear; none, weight, batch", State("linear"), "learning_rate", CLOSED),
+    Case("relu; none, weight", State("relu", ("none", "weight")), "batch_size", CLOSED),
+    Case("erf, K = K* = 2; none, weight", UNITS, "learning_rate", CLOSED),
+    Case("relu; none, weight, batch", State("relu"), "learning_rate", SERIES),
+    Case("relu; none, weight, batch (prepared)", State("relu"), "batch_size", SERIES),
+    Case("tanh; all five", State("tanh", FIVE), "label_noise", SERIES),
+    Case("two cuts of the plane", State(tab="partition"), "data_batch", SERIES),
+    Case("relu, power law; weight", State("relu", ("weight",), exponent=1.0), "overlap", None),
+)
 
 
 def stops(state: State, name: str) -> Iterator[State]:
@@ -44,43 +58,48 @@ def stops(state: State, name: str) -> Iterator[State]:
     return (state.changed(**{name: value}) for value in cycle(middle))
 
 
-def tables(quick: bool, device: str) -> dict[str, list[Row]]:
+def tables(quick: bool, device: str) -> dict[str, Iterator[Row]]:
     """Time moves of sliders."""
-    if device != "cpu":
-        return {}
-    worker, rows = Worker(), []
-    for shown, (state, name, most) in MOVES.items():
-        moves, number = stops(state, name), 8 if quick else 40
-        task = "partitions" if state.tab == "partition" else "theory"
-        compute = partition.partitions if state.tab == "partition" else curves.theory
-        if most is not None:
-            for _ in range(8):
-                asked = next(moves)
-                compute(asked), worker.answer(task, asked)
-        else:  # averages of an activation that nothing else has asked for
-            state = state.changed(activation="Max(x, x/7)", batch_size=8)
-            compute(state), worker.answer(task, state)
-            moves, number = stops(state, name), 3
-            next(moves)
-        took = []
-        for _ in range(number):
-            asked = next(moves)
-            waited = seconds(partial(worker.answer, task, asked), time.perf_counter)
-            took.append((seconds(partial(compute, asked)), waited))
-        processor, waiting = np.array(took).T * 1e3
-        rows.append(
-            {
-                "shown": shown,
-                "slider": name.replace("_", " "),
+    return {"A slider's answer": rows(quick)} if device == "cpu" else {}
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Time each case, and batch sizes that were kept or that nothing has asked for."""
+    worker = Worker()
+    with asyncio.Runner() as runner:
+
+        def timed(case: Case, states: Sequence[State], forget: bool = False) -> Row:
+            """Time answers, as the page waits for them."""
+            task, took = "partitions" if case.state.tab == "partition" else "theory", []
+            for state in states:
+                if forget:
+                    averages_series.cache_clear(), compiled_flow.cache_clear()
+                begin = time.process_time(), time.perf_counter()
+                runner.run(worker.ask(task, state))
+                took.append((time.process_time() - begin[0], time.perf_counter() - begin[1]))
+            processor, waiting = np.array(took).T * 1e3
+            return {
+                "shown": case.shown,
+                "slider": case.slider.replace("_", " "),
                 "processor ms": spread(processor),
                 "waiting ms": spread(waiting),
-                "limit ms": most,
+                "limit ms": case.most,
             }
-        )
-    worker.end()
-    return {"A slider's answer": rows}
+
+        for case in CASES:
+            moves = stops(case.state, case.slider)
+            timed(case, [next(moves) for _ in range(8 if case.most else 1)])
+            number = FEW if quick or not case.most else MOVES
+            yield timed(case, [next(moves) for _ in range(number)])
+        case = Case("relu; none, weight, batch (kept)", State("relu"), "batch_size", SERIES)
+        moves = stops(case.state, case.slider)
+        yield timed(case, [next(moves) for _ in range(8)], forget=True)
+        new = State(f"Max(x, x/{10 + time.time_ns() % 10**6})", batch_size=8)
+        case = Case("a leaky relu; none, weight, batch (first time)", new, "batch_size", None)
+        timed(case, [new])  # compiles what the activation needs
+        yield timed(case, [new.changed(batch_size=size) for size in (16, 32, 64)])
 
 
 if __name__ == "__main__":
-    for row in tables(quick=True, device="cpu")["A slider's answer"]:
-        print(row)
+    for found in tables(quick=True, device="cpu")["A slider's answer"]:
+        print(found)

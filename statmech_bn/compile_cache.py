@@ -26,6 +26,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -231,9 +232,30 @@ class Notice(event.Listener):
             self.seconds += time.perf_counter() - self._began
 
 
-notice = Notice()
+class Compiling(event.Listener):
+    """Counts who compiles, or waits for it: an exception that comes into it from outside is lost.
+
+    Numba's compiler calls Python from LLVM, and what is raised there goes nowhere.
+    """
+
+    def __init__(self) -> None:
+        self.depth, self._lock = 0, threading.Lock()
+
+    def on_start(self, event: Any) -> None:
+        """Count one more."""
+        with self._lock:
+            self.depth += 1
+
+    def on_end(self, event: Any) -> None:
+        """Count one less."""
+        with self._lock:
+            self.depth -= 1
+
+
+notice, compiling = Notice(), Compiling()
 _NUMBAS = caching.IndexDataCacheFile
 event.register("numba:compile", notice)
+event.register("numba:compiler_lock", compiling)
 if Locator not in caching.CacheImpl._locator_classes:
     caching.CacheImpl._locator_classes.insert(0, Locator)
     setattr(caching, "IndexDataCacheFile", _cache_file)  # noqa: B010  (a class, to mypy)

@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -58,11 +58,29 @@ _bar = threading.Lock()
 
 def stop_all() -> None:
     """Stop what all threads compute."""
-    for thread, stop in tuple(_working.items()):
+    stop_threads(tuple(_working))
+
+
+def stop_threads(threads: Iterable[int | None]) -> None:
+    """Stop what some threads compute, and the threads that they wait for.
+
+    Parameters
+    ----------
+    threads : iterable of int or None
+        Identifiers; those of threads that compute nothing here are passed over.
+    """
+    for thread in threads:
+        if thread is None or (stop := _working.get(thread)) is None:
+            continue
         stop[0] = True
         if thread != threading.get_ident() and _working.pop(thread, None) is not None:
-            error = ctypes.py_object(KeyboardInterrupt)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
+            interrupt(thread)
+
+
+def interrupt(thread: int) -> None:
+    """Raise KeyboardInterrupt in a thread, between two instructions of its Python."""
+    error = ctypes.py_object(KeyboardInterrupt)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
 
 
 @contextmanager
@@ -153,7 +171,7 @@ def in_threads(
     except BaseException as error:
         stop[0] = True
         if isinstance(error, KeyboardInterrupt):
-            stop_all()
+            stop_threads(thread.ident for thread in crew if thread.is_alive())
             if not hasattr(error, "__notes__"):
                 error.add_note(KEPT)
         _wait(crew)

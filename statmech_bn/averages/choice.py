@@ -3,7 +3,8 @@
 Whatever the normalization, the flow needs four numbers of a state: the drive D, the pull A₂, the
 noise B at Δ = 0 and the coefficient of Δ² in it. `statmech_bn.averages.quadrature` integrates them
 for population statistics, `statmech_bn.averages.batch` for batches of finite size. As they
-depend on (R, γ) alone, a Chebyshev series stands in for the integrals where it reproduces them.
+depend on (R, γ) alone, a Chebyshev series stands in for the integrals where it reproduces them. It
+is kept between processes (`statmech_bn.averages.kept`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from statmech_bn.activations import Activation, z
 from statmech_bn.averages.batch import batch_averages
 from statmech_bn.averages.chebyshev import ChebyshevSeries, chebyshev_series
 from statmech_bn.averages.closed import SCALE, closed_averages
+from statmech_bn.averages.kept import kept
 from statmech_bn.averages.quadrature import (
     FARTHEST,
     REACH,
@@ -222,7 +224,11 @@ def averages_series(
     """
     if any(kink != 0 for kink in activation.kinks):
         return None
-    return chebyshev_series(_integral(activation, group), min(0.0, end), max(0.0, end))
+
+    def make() -> ChebyshevSeries | None:
+        return chebyshev_series(_integral(activation, group), min(0.0, end), max(0.0, end))
+
+    return kept(make, "averages", activation, group, end)
 
 
 @lru_cache(maxsize=64)
@@ -230,12 +236,16 @@ def error_series(activation: Activation, end: float) -> ChebyshevSeries | None:
     """Series of ε_g for γ between 0 and `end`; None if it does not converge."""
     if any(kink != 0 for kink in activation.kinks):
         return None
-    rule = Quadrature.for_activation(activation)
 
-    def error(overlap: float, gamma: float) -> tuple[float, ...]:
-        return (float(rule.errors(np.array([overlap]), np.array([gamma]))[0]),)
+    def make() -> ChebyshevSeries | None:
+        rule = Quadrature.for_activation(activation)
 
-    return chebyshev_series(error, 0.0, end)
+        def error(overlap: float, gamma: float) -> tuple[float, ...]:
+            return (float(rule.errors(np.array([overlap]), np.array([gamma]))[0]),)
+
+        return chebyshev_series(error, 0.0, end)
+
+    return kept(make, "error", activation, None, end)
 
 
 def _integral(activation: Activation, group: int | None) -> Averages:

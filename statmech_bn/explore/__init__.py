@@ -3,6 +3,6 @@
 What the page says is in modules that know no web framework, and are tested without one: `state`
 (what is asked, its limits and its address), `typed` (an activation that somebody types), `curves`,
 `equations` and `partition` (what is computed), `code` (the Python that makes the figure), `worker`
-(a process that computes, and is ended when it takes too long). `page` and its like draw with Bokeh
-(extra ``explore``).
+(one thread that computes, and is stopped when it takes too long). `page` and its like draw with
+Bokeh (extra ``explore``).
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from statmech_bn.explore import typed
-from statmech_bn.explore.curves import BLOCKS, REPLICAS, TIMES, gamma_decay, start
+from statmech_bn.explore.curves import BLOCKS, REPLICAS, TIMES, gamma_decay, scale, start
 from statmech_bn.explore.state import State
 
 
@@ -37,8 +37,13 @@ sbn.OrderParameters(0.05, 1.0, 1.0)) for name in ("batch",)]
     activation = f'"{g.name}"' if plain else f'sympy.sympify("{sp.sstr(g.expression)}")'
     names, zeta, gamma, rows = _names(state)
     numbers = f"{state.batch_size}, {state.label_noise}, {zeta}, {state.weight_decay}"
+    first = f"{state.overlap}, {state.length}, {gamma}"
+    if state.is_committee:
+        numbers += f", student_units={state.student_units}, teacher_units={state.teacher_units}"
+        begin = start(state, state.normalizations[0])
+        rho, q = begin.student_teacher, begin.student_student
+        first = f"student_teacher={rho}, student_student={q}, gamma={gamma}"
     made = f"sbn.TeacherStudent({activation}, name, {numbers})"
-    first = f"sbn.OrderParameters({state.overlap}, {state.length}, {gamma})"
     given = f", inputs=sbn.Spectrum.power_law({state.exponent}, {BLOCKS})" if state.exponent else ""
     call = f"setup, {state.learning_rate}, time, start"
     levels = [f"sbn.macroscopic({call}{given})"]
@@ -47,7 +52,7 @@ sbn.OrderParameters(0.05, 1.0, 1.0)) for name in ("batch",)]
     return "\n".join([
         f"import numpy as np, {'' if plain else 'sympy, '}statmech_bn as sbn",
         f"time = np.linspace(0, {state.duration}, {TIMES})",
-        f"students = [(name, {made}, {first}) for {names} in {rows}]",
+        f"students = [(name, {made}, sbn.OrderParameters({first})) for {names} in {rows}]",
         f"runs = {{name: [{', '.join(levels)}] for name, setup, start in students}}",
         "figure = sbn.plot.students(runs)",
     ])  # fmt: skip
@@ -58,7 +63,7 @@ def _names(state: State) -> tuple[str, str, str, str]:
 
     They are written once where all students have the same.
     """
-    rows = [(n, gamma_decay(state, n), start(state, n).gamma) for n in state.normalizations]
+    rows = [(n, gamma_decay(state, n), scale(state, n)) for n in state.normalizations]
     if len({row[1:] for row in rows}) == 1:
         return "name", str(rows[0][1]), str(rows[0][2]), _tuple([f'"{row[0]}"' for row in rows])
     return "name, zeta, gamma", "zeta", "gamma", _tuple([f'("{n}", {z}, {g})' for n, z, g in rows])

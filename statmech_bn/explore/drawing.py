@@ -1,18 +1,19 @@
 """The page's figures in Bokeh: curves of the students, in the colours and dashes of `plot`.
 
 Theory is a line, the chain a band (mean ± standard deviation over the replicas), a run that
-diverges a triangle on the upper edge, as in `statmech_bn.plot.trajectories`.
+diverges a triangle on the upper edge, as in `statmech_bn.plot.trajectories`. A student of several
+units has a line for each pair of them, all in one style.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from bokeh.models import (
-    Band,
     ColumnDataSource,
     Legend,
     LegendItem,
@@ -23,7 +24,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from matplotlib.colors import to_hex
 
-from statmech_bn.explore.curves import RATES, Students
+from statmech_bn.explore.curves import RATES, Students, pairs
 from statmech_bn.explore.state import NORMALIZATIONS
 from statmech_bn.plot.replicas import LARGEST
 from statmech_bn.plot.style import student_styles
@@ -33,10 +34,6 @@ WIDTH, HEIGHT = 370, 270
 LINE = 2.0
 """Lines are so many pixels wide."""
 EMPTY: dict[str, list[float]] = {"time": [], **{name: [] for name in VARIABLES}}
-BAND: dict[str, list[float]] = {
-    "time": [],
-    **{f"{name}_{side}": [] for name in VARIABLES for side in ("low", "high")},
-}
 POINTS: dict[str, list[float]] = {"x": [], "y": []}
 TITLES = {"overlap": "overlap $$R$$", "length": "length $$L$$",
           "gamma": "scale parameter $$\\gamma$$",
@@ -56,7 +53,7 @@ class Drawing:
     def __init__(self) -> None:
         places = range(len(NORMALIZATIONS))
         self.curves = {k: ColumnDataSource(EMPTY, name=f"curves{k}") for k in places}
-        self.bands = {k: ColumnDataSource(BAND, name=f"band{k}") for k in places}
+        self.bands = {k: ColumnDataSource(EMPTY, name=f"band{k}") for k in places}
         self.finals = {k: ColumnDataSource(POINTS, name=f"final{k}") for k in places}
         self.edges = {k: ColumnDataSource(POINTS, name=f"edge{k}") for k in places}
         self.present = Span(dimension="height", location=1.0, line_color="gray", line_dash="dotted",
@@ -70,13 +67,16 @@ class Drawing:
     def show_theory(self, found: Students) -> None:
         """Draw the order parameters of each student."""
         results = [d for d in found.values() if isinstance(d, xr.Dataset)]
-        ceilings = {name: ceiling(results, name) for name in VARIABLES}
+        shown = [part for d in results for part in pairs(d)]
+        ceilings = {name: ceiling(shown, name) for name in VARIABLES}
         for place, d in enumerate(_at_places(found)):
             if d is None:
                 self.curves[place].data, self.edges[place].data = dict(EMPTY), dict(POINTS)
                 continue
-            lines = {name: visible(d[name].values, ceilings[name]) for name in VARIABLES}
-            self.curves[place].data = {"time": d["time"].values, **lines}
+            lines = {name: one_after_the_other(visible(part[name].values, ceilings[name])
+                     for part in pairs(d)) for name in VARIABLES}  # fmt: skip
+            times = one_after_the_other(d["time"].values for _ in pairs(d))
+            self.curves[place].data = {"time": times, **lines}
             gone = d["diverged_at"].values[np.isfinite(d["diverged_at"].values)]
             self.edges[place].data = {"x": gone, "y": np.full(gone.size, 0.95)}
         self._style(student_styles(len(found)))
@@ -89,7 +89,8 @@ class Drawing:
     def show_chain(self, found: Students) -> None:
         """Draw the bands of the chain."""
         for place, d in enumerate(_at_places(found)):
-            self.bands[place].data = dict(BAND) if d is None else band(d)
+            bands = [] if d is None else [band(part) for part in pairs(d)]
+            self.bands[place].data = {name: [b[name] for b in bands] for name in EMPTY}
 
     def show_final(self, found: Students) -> None:
         """Draw the final error of each student at each learning rate."""
@@ -108,9 +109,8 @@ class Drawing:
         panel = _figure(scale, "linear", "time $$t$$ (steps / $$N$$)", TITLES[name], name)
         panel.extra_y_ranges = {"edge": Range1d(1e-3, 1)}
         for place, source in self.curves.items():
-            band = Band(base="time", lower=f"{name}_low", upper=f"{name}_high", fill_alpha=0.25,
-                        source=self.bands[place], level="underlay")  # fmt: skip
-            panel.add_layout(band)
+            band = panel.patches("time", name, source=self.bands[place], fill_alpha=0.25,
+                                 line_color=None, level="underlay")  # fmt: skip
             line = panel.line("time", name, source=source, line_width=LINE)
             mark = panel.add_glyph(self.edges[place], Scatter(x="x", y="y", marker="triangle",
                                    size=11), y_range_name="edge")  # fmt: skip
@@ -142,7 +142,7 @@ class Drawing:
                 continue
             colour = to_hex(styles[place]["color"])
             if kind == "band":
-                drawn.fill_color = colour
+                drawn.glyph.fill_color = colour
             elif kind == "mark":
                 drawn.glyph.fill_color = drawn.glyph.line_color = colour
             else:
@@ -151,15 +151,25 @@ class Drawing:
 
 
 def band(d: xr.Dataset) -> dict[str, np.ndarray]:
-    """Return mean ± standard deviation over the replicas of the first learning rate."""
-    columns = {"time": d["time"].values}
+    """Return the outline of mean ± standard deviation over replicas, to the right and back."""
+    columns = {"time": outline(d["time"].values, d["time"].values)}
     for name in VARIABLES:
         values = d[name].isel(learning_rate=0)
         values = values.where((abs(values) < LARGEST).all("replica"))
         mean, spread = values.mean("replica").values, values.std("replica", ddof=1).values
         low = np.maximum(mean - spread, mean / 100) if name in LOGARITHMIC else mean - spread
-        columns |= {f"{name}_low": low, f"{name}_high": mean + spread}
+        columns[name] = outline(low, mean + spread)
     return columns
+
+
+def outline(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the edges of a band as one line."""
+    return np.concatenate([low, high[::-1]])
+
+
+def one_after_the_other(curves: Iterable[np.ndarray]) -> np.ndarray:
+    """Join the curves of one student; a NaN between two of them breaks the line."""
+    return np.concatenate([part for curve in curves for part in ([np.nan], curve)][1:])
 
 
 def ceiling(results: list[xr.Dataset], name: str) -> float:

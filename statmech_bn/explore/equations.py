@@ -1,7 +1,8 @@
 """The equations of the flow that is being solved, as LaTeX, for each student that is shown.
 
 The flow in terms of the averages D, A₂ and B is that of `statmech_bn.symbolic`; below it stand the
-averages where they have a closed form. With a spectrum it is the flow of a block (ρ_i, Q_i).
+averages where they have a closed form. With a spectrum it is the flow of a block (ρ_i, Q_i), with
+several hidden units that of the matrices (ρ_kn, Q_kl).
 """
 
 from __future__ import annotations
@@ -17,11 +18,23 @@ from statmech_bn.explore import typed
 from statmech_bn.explore.state import State
 from statmech_bn.normalization import Normalization, normalization
 from statmech_bn.symbolic import order_parameter_flow
+from statmech_bn.symbolic.committee_flow import (
+    committee_rates,
+    gamma_k,
+    q_kl,
+    rho_kn,
+    s_k,
+    s_l,
+)
 from statmech_bn.symbolic.flow import average_expressions
-from statmech_bn.symbolic.structured_flow import block_rates, rho, square
+from statmech_bn.symbolic.structured_flow import block_rates, rho, square, turn
 
 WITHOUT = "The averages D, A₂ and B over the fields have no closed form and are integrated."
 OF_BLOCKS = "The coefficients a, b, s̄ and C of each block follow from the averages over the fields."
+OF_UNITS = (
+    "F, N and P are averages over the fields of a step, for each pair of units; s_k = F_kk/Q_kk is "
+    "what division by the length takes out along w_k."
+)
 LONGEST = 3000
 """LaTeX longer than this is not typeset."""
 
@@ -46,9 +59,11 @@ def equations(state: State) -> list[Equations] | str:
 
 def _of_student(name: str, g: Activation, state: State) -> Equations:
     rule = normalization(name)
-    flow = _blocks(rule) if state.exponent else latex(order_parameter_flow(rule))
     if state.exponent:
-        return Equations(name, flow, "", OF_BLOCKS)
+        return Equations(name, _blocks(rule), "", OF_BLOCKS)
+    if state.is_committee:
+        return Equations(name, _units(rule), "", OF_UNITS)
+    flow = latex(order_parameter_flow(rule))
     try:
         values = average_expressions(rule, g)
     except NoClosedForm:
@@ -61,4 +76,14 @@ def _of_student(name: str, g: Activation, state: State) -> Equations:
 
 def _blocks(rule: Normalization) -> str:
     """Typeset the flow of one block; its coefficients a, b, s̄ and C follow from the averages."""
-    return latex(dict(zip((rho, square), block_rates(rule), strict=True)))
+    rates = (rate.subs(turn, sp.Symbol(r"\bar{s}")) for rate in block_rates(rule))
+    return latex(dict(zip((rho, square), rates, strict=True)))
+
+
+def _units(rule: Normalization) -> str:
+    """Typeset the flow of the matrices; ρ_kn and Q_kl are entries of them."""
+    rho, q, gamma, _ = committee_rates()
+    if not rule.by_length:
+        rho, q = (rate.subs({s_k: 0, s_l: 0}) for rate in (rho, q))
+    flow = {rho_kn: rho, q_kl: q, **({gamma_k: gamma} if rule.has_scale else {})}
+    return latex(flow)

@@ -2,7 +2,8 @@
 
 Every change of a widget makes a new `State`. The theory is asked for at once; once the hand rests,
 the final error, the equations and the chain. A state that is newer than the one being computed
-replaces all older ones, so nothing queues up behind a slider that moves.
+replaces all older ones, so nothing queues up behind a slider that moves; a long computation for a
+state that is outdated is stopped. While nobody asks, other batch sizes are prepared.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ from statmech_bn.explore import page_texts as texts
 from statmech_bn.explore.cells import Cells
 from statmech_bn.explore.code import python
 from statmech_bn.explore.drawing import Drawing
-from statmech_bn.explore.state import NORMALIZATIONS, SLIDERS, TABS, State, from_address
+from statmech_bn.explore.state import (
+    NORMALIZATIONS,
+    ONE_OR_OTHER,
+    SLIDERS,
+    TABS,
+    State,
+    from_address,
+)
 from statmech_bn.explore.worker import Worker
 from statmech_bn.geometry.clouds import CLOUDS
 
@@ -42,8 +50,10 @@ REST = 0.15
 """A hand that has not moved for so many seconds rests."""
 CONNECTED = 60.0
 """A browser that shows the page is connected within so many seconds."""
-LEFT = ("learning_rate", "batch_size", "label_noise", "gamma_decay", "weight_decay", "exponent",
-        "overlap", "length", "gamma", "duration")  # fmt: skip
+OUTDATED = 1.0
+"""An answer for a state that is not the newest may take so many seconds more."""
+LEFT = ("learning_rate", "batch_size", "label_noise", "gamma_decay", "weight_decay", "overlap",
+        "length", "gamma", "duration", "student_units", "teacher_units", "exponent")  # fmt: skip
 SECOND = ("data_batch", "units", "shift", "network")
 
 
@@ -64,6 +74,7 @@ class Page:
         self._wanted: State | None = None
         self._busy = False
         self._answering: asyncio.Future[None] | None = None
+        self._question: asyncio.Future[Any] | None = None
         self._shown: dict[str, str] = {"address": "\n".join(complaints)}
         self._build()
         self._read_only()
@@ -75,7 +86,7 @@ class Page:
             await asyncio.sleep(REST)
             context = self.document.session_context
             if context and context.session and context.session.connection_count:
-                self.ask()
+                self._next(self.ask)
                 return
 
     def moved(self, attribute: str, old: Any, new: Any) -> None:
@@ -97,6 +108,8 @@ class Page:
         if not self._busy:
             self._busy = True
             self._answering = asyncio.ensure_future(self._answer())
+        elif self._question is not None:
+            asyncio.get_running_loop().call_later(OUTDATED, self._question.cancel)
 
     async def _answer(self) -> None:
         """Compute and draw the newest state until there is none newer."""
@@ -111,15 +124,20 @@ class Page:
                         break
                     await self._show(task, state)
             self._next(partial(self.status.update, text=texts.READY))
+            if self.state.tab == "learning":
+                self.worker.prepare(self.state)
         finally:
             self._busy = False
 
     async def _show(self, task: str, state: State) -> None:
         self._next(partial(self.status.update, text=texts.WAITING.format(task=texts.NAMES[task])))
+        self._question = asyncio.ensure_future(self.worker.ask(task, state))
         try:
-            found: Any = await self.worker.ask(task, state)
+            found: Any = await self._question
         except StatmechError as error:
             found = str(error)
+        except asyncio.CancelledError:  # the state is outdated
+            return
         self._next(partial(self._draw, task, state, found))
 
     def _next(self, change: Any) -> None:
@@ -160,6 +178,10 @@ class Page:
         self.address.text = "?" + self.state.address()
         self.code.text = python(self.state)
         self.links.text = texts.links(self.state)
+        self.sliders["exponent"].disabled = self.state.is_committee
+        for name in ("student_units", "teacher_units"):
+            self.sliders[name].disabled = self.state.exponent > 0
+        self.either.visible = self.state.is_committee or self.state.exponent > 0
 
     def _build(self) -> None:
         state = self.state
@@ -180,15 +202,17 @@ class Page:
         for slider in self.sliders.values():
             slider.on_change("value", self.moved)
         self.message = Div(name="message", styles=texts.ALERT, visible=False, disable_math=True)
+        self.either = Div(text=ONE_OR_OTHER, visible=False, width=310, name="either")
         self.status = Div(text=texts.STARTING, name="status")
         self.equations = Div(text="$$t$$", name="equations", width=1100)
-        self.code = PreText(name="code")
+        self.code = PreText(name="code", width=1100, styles={"white-space": "pre-wrap"})
         self.links = Div(name="links", width=330, disable_math=True)
         self.address = Div(visible=False, name="address")
         self.address.js_on_change("text", CustomJS(code=texts.REPLACE_ADDRESS))
         copy = Button(label="Copy as Python", button_type="primary", name="copy")
         copy.js_on_event("button_click", CustomJS(args={"code": self.code}, code=texts.COPY))
-        controls = column(self.activation, self.normalizations, *(self.sliders[n] for n in LEFT),
+        numbers = (self.sliders[name] for name in LEFT)
+        controls = column(self.activation, self.normalizations, *numbers, self.either,
                           self.chain, self.sliders["dimension"], width=330)  # fmt: skip
         panels = self.drawing.panels
         curves = column(row(*panels[:2]), row(*panels[2:]), self.drawing.final)
@@ -211,7 +235,8 @@ def _slider(name: str, stops: tuple[float, ...], value: float) -> BokehSlider:
     shown = CustomJSTickFormatter(args={"stops": list(stops)},
                                   code="return String(stops[Math.round(tick)])")  # fmt: skip
     return BokehSlider(start=0, end=len(stops) - 1, step=1, value=stops.index(value),
-                       title=SLIDERS[name].title, format=shown, name=name)  # fmt: skip
+                       title=SLIDERS[name].title, format=shown, name=name,
+                       margin=(5, 12, 5, 12))  # fmt: skip
 
 
 TASKS = {"learning": ("theory", "equations", "final_error", "chain"), "partition": ("partitions",)}

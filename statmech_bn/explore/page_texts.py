@@ -25,7 +25,7 @@ LIMITS = (
     + f". Curves have {TIMES} times, the final error {len(RATES)} learning rates, a power law "
     f"{BLOCKS} blocks, the chain {REPLICAS} replicas and at most {MOST_SAMPLES:.0e} samples a "
     f"student. An activation has at most {LONGEST_ACTIVATION} characters. What takes longer than "
-    f"{LONGEST:g} s is ended."
+    f"{LONGEST:g} s is stopped."
 )
 
 
@@ -50,4 +50,4 @@ def equations(found: list[Equations]) -> str:
 
 def _display(lines: str) -> str:
     lines = lines.replace("\\\\\n", "\\\\[6pt]\n")
-    return rf"<p>$$\begin{{aligned}} {lines} \end{{aligned}}$$</p>"
+    return rf'<div style="margin: 1em 0">$$\begin{{aligned}} {lines} \end{{aligned}}$$</div>'

@@ -1,4 +1,4 @@
-"""The server of the page: this machine alone, one process and the child that computes.
+"""The server of the page: this machine alone, one process.
 
 It listens on 127.0.0.1. A page of somebody else's that the same browser has open must not use it:
 a request whose Host is another name (a name that was made to point to 127.0.0.1) is refused, a
@@ -122,7 +122,6 @@ def serve(port: int, browser: bool) -> None:
             await asyncio.Event().wait()
         finally:
             running.stop()
-            worker.end()
 
     try:
         asyncio.run(main())

@@ -62,10 +62,12 @@ SLIDERS = {
     "gamma_decay": Slider("gamma decay ζ", _even(0, 1, 0.01)),
     "weight_decay": Slider("weight decay λ", _even(0, 1, 0.01)),
     "exponent": Slider("power law a of the inputs' spectrum", _even(0, 2, 0.25)),
+    "student_units": Slider("hidden units K of the student", (1, 2, 3)),
+    "teacher_units": Slider("hidden units K* of the teacher", (1, 2, 3)),
     "overlap": Slider("overlap R at the start", _even(-0.95, 0.95, 0.05)),
     "length": Slider("length L at the start", _decades(0.1, 10, 20)),
     "gamma": Slider("scale γ at the start", _even(0.05, 3, 0.05)),
-    "duration": Slider("time t until", (1, 2, 5, 10, 20, 30, 50, 75, 100)),
+    "duration": Slider("time t until", (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200)),
     "dimension": Slider("dimension N of the chain", (10, 30, 100, 300, 1000, 3000, 10000)),
     "data_batch": Slider("batch size M", (*range(2, 21), 25, 30, 40, 50, 75, 100, 150, 200)),
     "units": Slider("units of each layer", (4, 8, 12, 16, 20, 24)),
@@ -73,7 +75,11 @@ SLIDERS = {
     "network": Slider("network", tuple(range(50))),
 }
 """Numbers of a state, by the name of the field."""
-INTEGERS = {"batch_size", "dimension", "data_batch", "units", "network"}
+ONE_OR_OTHER = "Theory knows several hidden units for isotropic inputs alone."
+"""Why a power law and several units exclude each other."""
+INTEGERS = {
+    "batch_size", "student_units", "teacher_units", "dimension", "data_batch", "units", "network"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,8 @@ class State:
     gamma_decay: float = 0.0
     weight_decay: float = 0.0
     exponent: float = 0.0
+    student_units: int = 1
+    teacher_units: int = 1
     overlap: float = 0.05
     length: float = 1.0
     gamma: float = 1.0
@@ -123,6 +131,13 @@ class State:
             else:
                 value = real(name, value, low, high)
             object.__setattr__(self, name, value)
+        if self.is_committee and self.exponent:
+            raise invalid("exponent", "0 with several hidden units", self.exponent, ONE_OR_OTHER)
+
+    @property
+    def is_committee(self) -> bool:
+        """Whether student or teacher has several hidden units."""
+        return (self.student_units, self.teacher_units) != (1, 1)
 
     def address(self) -> str:
         """Return the part of the address behind the question mark."""

@@ -1,152 +1,150 @@
-"""A process that computes what the page shows, and is ended when it takes too long.
+"""Computes what the page shows: one question at a time, in a thread that can be stopped.
 
-SymPy may think about what somebody typed for as long as it likes, and a thread cannot be stopped.
-The page therefore asks a child process. It is given the name of a task and a state, nothing else,
-and answers with the result. A question that takes longer than `LONGEST` ends the child; the next
-question starts another one.
+SymPy may think about what somebody typed for as long as it likes. A question that takes longer than
+`LONGEST`, or that nobody waits for any more, is stopped as Ctrl-C stops it
+(`statmech_bn.interrupts`): compiled loops look at a flag, and Python's code gets an exception, once
+more if it is lost, until it ends. Only Numba's compiler, which loses them, is let finish. Other
+questions wait until what was stopped has ended, so that one at most is ever on its way.
 
 The averages of batch normalization depend on the batch size, and a new one takes about a second.
-The child prepares the next stops of the slider while nobody asks (`_Ahead`).
+`Worker.prepare` makes those of the slider's other stops while nobody asks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import math
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from multiprocessing.connection import Connection
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from statmech_bn.errors import NotConverged
-from statmech_bn.explore.state import SLIDERS, State
-from statmech_bn.normalization import normalization
+import numpy as np
+
+from statmech_bn.compile_cache import compiling
+from statmech_bn.errors import NotConverged, StatmechError
+from statmech_bn.explore import curves, equations, files, partition
+from statmech_bn.explore.state import State
+from statmech_bn.interrupts import interrupt, working
 
 LONGEST = 120.0
 """An answer takes at most so many seconds; the first of all compiles for about half a minute."""
-TASKS = {
-    "theory": "curves:theory",
-    "final_error": "curves:final_error",
-    "chain": "curves:chain",
-    "equations": "equations:equations",
-    "partitions": "partition:partitions",
-    "netcdf": "files:netcdf",
-    "zarr": "files:zarr",
-    "pdf": "files:pdf",
+POLL = 0.05
+"""What is stopped is looked at every so many seconds."""
+TASKS: dict[str, Callable[[State], Any]] = {
+    "theory": curves.theory,
+    "final_error": curves.final_error,
+    "chain": curves.chain,
+    "equations": equations.equations,
+    "partitions": partition.partitions,
+    "netcdf": files.netcdf,
+    "zarr": files.zarr,
+    "pdf": files.pdf,
 }
-"""Task → module of this folder, and the function in it that takes a state."""
-AHEAD = (1, -1, 2, -2)
-"""Stops of the slider of the batch size, from the present one, that are prepared."""
+
+
+class Computation:
+    """A function that computes in a thread of its own, begun in the running event loop.
+
+    Attributes
+    ----------
+    found : asyncio.Future
+        What it returns or raises; nothing once it is stopped.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), np.zeros(1, bool)
+        self.found: asyncio.Future[Any] = self._loop.create_future()
+        self._over = False
+        self._thread = threading.Thread(target=self._compute, args=(function,), daemon=True)
+        self._thread.start()
+
+    async def stop(self, patience: float = math.inf) -> bool:
+        """Stop it; returns whether it has ended in so many seconds."""
+        self._stop[0], end = True, time.monotonic() + patience
+        while self._thread.is_alive() and time.monotonic() < end:
+            if not (self._over or compiling.depth) and self._thread.ident is not None:
+                interrupt(self._thread.ident)
+            await asyncio.sleep(POLL)
+        return not self._thread.is_alive()
+
+    def _compute(self, function: Callable[[], Any]) -> None:
+        found: tuple[Any, Exception | None]
+        with suppress(KeyboardInterrupt, RuntimeError):  # nobody waits, or the loop is closed
+            try:
+                with working(self._stop):
+                    found = function(), None
+            except Exception as error:  # it is the page's to say
+                found = None, error
+            self._over = True
+            self._loop.call_soon_threadsafe(self._tell, *found)
+
+    def _tell(self, result: Any, error: Exception | None) -> None:
+        if self.found.done():  # nobody waits any more
+            return
+        if error is None:
+            self.found.set_result(result)
+        else:
+            self.found.set_exception(error)
 
 
 class Worker:
-    """A child process and the questions that wait for it, one after the other."""
+    """Answers the questions of all pages, one after the other.
+
+    Parameters
+    ----------
+    longest : float
+        An answer takes at most so many seconds.
+    """
 
     def __init__(self, longest: float = LONGEST) -> None:
         self.longest = longest
-        self._process: Any = None
-        self._pipe: Any = None
-        self._thread = ThreadPoolExecutor(1)
+        self._turn = asyncio.Lock()
+        self._last: Computation | None = None
+        self._preparing: asyncio.Future[None] | None = None
 
     async def ask(self, task: str, state: State) -> Any:
-        """Return what a task makes of a state.
+        """Return what a task makes of a state; to cancel it stops the computation.
 
         Raises
         ------
         NotConverged
-            It took too long, or the process ended.
+            It took too long, or what was stopped before has not ended yet.
         StatmechError
             Whatever the task raises.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self.answer, task, state
-        )
-
-    def answer(self, task: str, state: State) -> Any:
-        """Do as `ask` does, and wait."""
-        if self._process is None or not self._process.is_alive():
-            self._begin()
-        try:
-            self._pipe.send((task, state))
-            if not self._pipe.poll(self.longest):
-                self.end()
+        async with self._turn:
+            if self._preparing is not None:
+                self._preparing.cancel()
+            if self._last is not None and not await self._last.stop(self.longest):
+                raise NotConverged(
+                    f"{task}: expected that what was stopped has ended, but it has not. Wait, or "
+                    "start the explorer again."
+                )
+            self._last = Computation(partial(TASKS[task], state))
+            try:
+                return await asyncio.wait_for(self._last.found, self.longest)
+            except TimeoutError as error:
                 raise NotConverged(
                     f"{task}: expected an answer within {self.longest:g} s, got none; the "
-                    "computation was ended. Ask for less, or for a simpler activation."
-                )
-            found = self._pipe.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            self.end()
-            raise NotConverged(f"{task}: the computation ended without an answer.") from error
-        if isinstance(found, BaseException):
-            raise found
-        return found
+                    "computation is stopped. Ask for less, or for a simpler activation."
+                ) from error
+            finally:
+                self._stopping = asyncio.ensure_future(self._last.stop())
 
-    def end(self) -> None:
-        """End the child process, if there is one."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._pipe.close()
-            self._process = None
+    def prepare(self, state: State) -> None:
+        """Prepare the other batch sizes of a state, the nearest first, until somebody asks."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._preparing = asyncio.ensure_future(self._prepare(curves.other_batches(state)))
 
-    def _begin(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other,), daemon=True)
-        self._process.start()
-        other.close()
-
-
-def _serve(pipe: Connection) -> None:
-    """Answer questions until the other end is closed."""
-    ahead = _Ahead()
-    while True:
-        try:
-            task, state = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        module, _, name = TASKS[task].partition(":")
-        try:
-            found = getattr(import_module(f"statmech_bn.explore.{module}"), name)(state)
-        except Exception as error:  # it is the page's to say
-            found = error
-        pipe.send(found)
-        if task == "final_error":  # the last that a slider asks for
-            ahead.of(state)
-
-
-class _Ahead:
-    """A thread that computes what may be asked next, for the newest state alone."""
-
-    def __init__(self) -> None:
-        self._state = State()
-        self._new = threading.Event()
-        threading.Thread(target=self._work, daemon=True).start()
-
-    def of(self, state: State) -> None:
-        """Prepare the neighbours of a state."""
-        self._state = state
-        self._new.set()
-
-    def _work(self) -> None:
-        from statmech_bn.explore.curves import theory
-
-        while self._new.wait():
-            self._new.clear()
-            state = self._state
-            for neighbour in neighbours(state):
-                theory(neighbour)
-                if self._new.is_set():
-                    break
-
-
-def neighbours(state: State) -> list[State]:
-    """Return the states that are one or two stops of the batch size away."""
-    slider = SLIDERS["batch_size"]
-    stop = slider.nearest(state.batch_size)
-    stops = [stop + step for step in AHEAD if 0 <= stop + step < len(slider.values)]
-    if not any(normalization(name).of_batch for name in state.normalizations):
-        return []
-    return [state.changed(batch_size=slider.values[k]) for k in stops]
+    async def _prepare(self, states: list[State]) -> None:
+        for state in states:
+            ahead = Computation(partial(curves.prepare, state))
+            try:
+                with suppress(StatmechError):  # said when it is asked for
+                    await ahead.found
+            finally:
+                self._stopping_ahead = asyncio.ensure_future(ahead.stop())

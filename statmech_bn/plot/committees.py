@@ -160,6 +160,15 @@ def matching(cosines: np.ndarray) -> np.ndarray:
     return np.concatenate([matched, np.setdiff1d(np.arange(len(cosines)), matched)])
 
 
+def unit_curves(result: xr.Dataset, variable: str) -> list[xr.Dataset]:
+    """Return the result of each unit, or pair of units, that a variable has, without their dims."""
+    dims = [dim for dim in (STUDENT, *OTHERS) if dim in result[variable].dims]
+    shown = result[[variable, "diverged_at"]]
+    return [shown.isel(dict(zip(dims, place, strict=True)))
+            for place in np.ndindex(*(result.sizes[dim] for dim in dims))
+            if "other_student_unit" not in dims or place[0] <= place[1]]  # fmt: skip
+
+
 def _of_one_rate(result: xr.Dataset, name: str) -> xr.Dataset:
     """Leave out the learning rate, of which there must be one."""
     if not is_committee(result):

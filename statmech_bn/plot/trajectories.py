@@ -17,7 +17,7 @@ import xarray as xr
 
 from statmech_bn.checks import count, dataset
 from statmech_bn.errors import invalid
-from statmech_bn.plot.committees import COMMITTEE, is_committee, unit_trajectories
+from statmech_bn.plot.committees import COMMITTEE, is_committee, unit_curves, unit_trajectories
 from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
@@ -128,16 +128,19 @@ def trajectories(
 
 def students(
     results: Mapping[str, Sequence[xr.Dataset]],
-    variables: Sequence[str] = VARIABLES,
+    variables: Sequence[str] | None = None,
     points: int = 14,
 ) -> Figure:
     """Draw order parameters of several students against time, one panel each.
+
+    Committees have a curve for each unit or pair of units, all in the style of their student.
 
     Parameters
     ----------
     results : mapping
         Label of a student → its results, of any levels and learning rates.
-    variables : sequence of str
+    variables : sequence of str, optional
+        By default overlap, length, γ and the error; for committees ρ, Q, γ and the error.
     points : int
         How many times of a simulation are drawn.
 
@@ -163,6 +166,8 @@ def students(
     """
     check_nesting("results", results, (Mapping, Sequence), {"learning_rate": (), "diverged_at": ()})
     drawn = [(label, _with_rates(d)) for label, found in results.items() for d in found]
+    if variables is None:
+        variables = COMMITTEE if any(is_committee(d) for _, d in drawn) else VARIABLES
     check_results([d for _, d in drawn], variables)
     for _, d in drawn:
         dataset("results", d, dict.fromkeys(variables, ("time",)))
@@ -172,10 +177,13 @@ def students(
         styles = dict(zip(results, student_styles(len(results)), strict=True))
         figure, axes = make_panels(len(variables), columns, (3.2, 2.5))
         for axis, variable in zip(axes, variables, strict=True):
+            curves = []
             for place, (label, d) in enumerate(drawn):
                 style = dict.fromkeys(d["learning_rate"].values, styles[label])
-                _draw_curves(axis, d, variable, style, points, place / len(drawn))
-            _finish_time_panel(axis, [d for _, d in drawn], variable)
+                for curve in unit_curves(d, variable):
+                    _draw_curves(axis, curve, variable, style, points, place / len(drawn))
+                    curves.append(curve)
+            _finish_time_panel(axis, curves, variable)
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
         space = legend_handle(linestyle="", label="")
         figure.legend(

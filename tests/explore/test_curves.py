@@ -59,6 +59,49 @@ def test_inputs_have_a_spectrum():
     assert found["weight"].sizes["block"] == curves.BLOCKS
 
 
+UNITS = State("erf", ("none", "weight"), 0.8, 8, 0.3, student_units=3, teacher_units=2)
+
+
+def test_units_start_at_their_overlap_and_learn_as_the_library_says():
+    """The start has the products of weights that are written out."""
+    setup = sbn.TeacherStudent("erf", "weight", 8, 0.3, student_units=3, teacher_units=2)
+    across = 2 * np.sqrt(1 - 0.05**2) * np.eye(3)
+    along = 2 * 0.05 * np.array([[1, 0], [0, 1], [1, 0]])
+    weights = np.concatenate([along, across], axis=1)  # of the student, in w*_1, w*_2 and others
+    start = sbn.OrderParameters(student_teacher=along, student_student=weights @ weights.T)
+    found = curves.theory(UNITS.changed(length=2.0))["weight"]
+    expected = sbn.macroscopic(setup, 0.8, curves.times(UNITS), start)
+    np.testing.assert_allclose(found["student_teacher"], expected["student_teacher"], 1e-9, 1e-9)
+    first = [part.isel(time=0, learning_rate=0) for part in curves.pairs(found)]
+    cosines = [round(float(part["overlap"]), 9) for part in first]
+    assert cosines == [0.05, 0, 0, 0.05, 0.05, 0]
+    assert {round(float(part["length"]), 9) for part in first} == {2.0}
+
+
+def test_units_whose_flow_takes_minutes_are_not_drawn():
+    for state in (UNITS.changed(activation="tanh"), UNITS.changed(normalizations=("batch",))):
+        found = curves.theory(state)
+        assert all("take minutes" in text for text in found.values())
+        assert all("take minutes" in text for text in curves.final_error(state).values())
+    band = curves.chain(UNITS.changed(normalizations=("batch",), chain=True, dimension=10,
+                                      duration=1.0))  # fmt: skip
+    assert band["batch"].sizes["replica"] == curves.REPLICAS
+
+
+def test_one_unit_has_one_pair():
+    [pair] = curves.pairs(curves.theory(STATE)["batch"])
+    xr.testing.assert_identical(pair, curves.theory(STATE)["batch"])
+
+
+def test_prepared_averages_are_those_of_the_flow(monkeypatch):
+    """After them, no integral over batches is left to be done."""
+    monkeypatch.setattr("statmech_bn.averages.kept.cache_folder", lambda: None)
+    state = State("softplus", ("batch",), batch_size=9, gamma=2.5, duration=1.0)
+    curves.prepare(state)
+    monkeypatch.setattr("statmech_bn.averages.choice.Quadrature.batch_averages", None)
+    assert isinstance(curves.theory(state)["batch"], xr.Dataset)
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -66,8 +109,9 @@ def test_inputs_have_a_spectrum():
         STATE.changed(normalizations=("batch",)),
         STATE.changed(activation="Max(x, x/10)", normalizations=("none", "weight")),
         STATE.changed(chain=True, dimension=10, exponent=0.5, duration=1.0),
+        UNITS.changed(chain=True, dimension=10, duration=1.0, gamma=0.7),
     ],
-    ids=["usual", "one", "typed", "chain"],
+    ids=["usual", "one", "typed", "chain", "units"],
 )
 def test_the_copied_lines_make_the_figure(state):
     lines = python(state)
@@ -91,6 +135,11 @@ def test_equations_are_those_of_the_flow():
     assert "no closed form" in batch.note
     [block] = equations(STATE.changed(exponent=1.0, normalizations=("weight",)))
     assert r"\rho_{i}" in block.flow
+    assert r"\bar{s}" in block.flow
+    [units] = equations(UNITS.changed(normalizations=("weight",)))
+    assert r"\frac{d\rho_{kn}}{dt}" in units.flow
+    assert "s_{k}" in units.flow
+    assert "s_{k}" not in equations(UNITS)[0].flow
     assert "continuous" in equations(STATE.changed(activation="Heaviside(x)"))
 
 
@@ -107,6 +156,11 @@ def test_downloads_can_be_opened(tmp_path):
         archive.extractall(tmp_path)
     assert set(sbn.open(tmp_path / "explorer.zarr").children) == {"none", "batch"}
     assert files.pdf(small).startswith(b"%PDF")
+    assert files.pdf(UNITS).startswith(b"%PDF")
+    (tmp_path / "units.nc").write_bytes(files.netcdf(UNITS))
+    with sbn.open(tmp_path / "units.nc") as units:
+        kept = units["weight/macroscopic"].to_dataset().load()
+    xr.testing.assert_identical(kept, curves.theory(UNITS)["weight"])
     cut = small.changed(tab="partition", units=4)
     assert files.pdf(cut).startswith(b"%PDF")
     (tmp_path / "cut.nc").write_bytes(files.netcdf(cut))

@@ -11,23 +11,35 @@ from statmech_bn.errors import InvalidSetup
 from statmech_bn.explore import typed
 from statmech_bn.explore.state import INTEGERS, SLIDERS, State, from_address
 
+UNITS = {"student_units", "teacher_units"}
 OTHER = State(
     activation="Piecewise((x, x > 0), (exp(x) - 1, True))",
     normalizations=("population", "ghost(8)"),
     chain=True, data="ring", tab="partition",
-    **{name: slider.values[2] for name, slider in SLIDERS.items()},
+    **{name: slider.values[2] for name, slider in SLIDERS.items() if name not in UNITS},
 )  # fmt: skip
+SEVERAL = State(student_units=2, teacher_units=3)
 
 
-@pytest.mark.parametrize("state", [State(), OTHER], ids=["usual", "other"])
+@pytest.mark.parametrize("state", [State(), OTHER, SEVERAL], ids=["usual", "other", "several"])
 def test_the_address_holds_the_whole_state(state):
     arguments = parse_qs(state.address())
     assert set(arguments) == {field.name for field in fields(State)}
     assert from_address(arguments) == (state, ())
 
 
-def test_every_field_of_the_other_state_is_another():
-    assert all(getattr(OTHER, f.name) != getattr(State(), f.name) for f in fields(State))
+def test_every_field_of_the_other_states_is_another():
+    for f in fields(State):
+        other = SEVERAL if f.name in UNITS else OTHER
+        assert getattr(other, f.name) != getattr(State(), f.name)
+
+
+def test_several_units_have_isotropic_inputs():
+    with pytest.raises(InvalidSetup, match="exponent: expected 0 with several hidden units"):
+        State(student_units=2, exponent=1.0)
+    state, [message] = from_address({"exponent": ["1"], "teacher_units": ["2"]})
+    assert (state.exponent, state.teacher_units) == (1.0, 1)
+    assert message.startswith("exponent")
 
 
 def test_an_address_of_bytes_is_read():
