@@ -144,7 +144,7 @@ def power_law(
     for name, share in SHARES.items():
         passage = partial(first_passage, time=run["time"].values, share=share)
         found[name] = xr.apply_ufunc(passage, error, input_core_dims=[["time"]], vectorize=True)
-        found[name].attrs.update(long_name=f"time to a {name}", units="steps / N")
+        found[name].attrs = {"long_name": f"time to a {name}", "units": "steps / N"}
     result = xr.Dataset(found, attrs=run.attrs)
     result["last_error"].attrs.update(long_name="last error", symbol=r"$\varepsilon_g$")
     return result
