@@ -205,7 +205,7 @@ class Page:
         self.either = Div(text=ONE_OR_OTHER, visible=False, width=310, name="either")
         self.status = Div(text=texts.STARTING, name="status")
         self.equations = Div(text="$$t$$", name="equations", width=1100)
-        self.code = PreText(name="code", width=1100, styles={"white-space": "pre-wrap"})
+        self.code = PreText(name="code", width=1100, stylesheets=["pre { white-space: pre-wrap }"])
         self.links = Div(name="links", width=330, disable_math=True)
         self.address = Div(visible=False, name="address")
         self.address.js_on_change("text", CustomJS(code=texts.REPLACE_ADDRESS))
