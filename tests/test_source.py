@@ -16,6 +16,7 @@ OTHER_MEANINGS = {
     ("descriptions.py", "weight"): "a variable of results",
     ("depth/residual.py", "none"): "a place in a residual block",
     ("explore/cells.py", "batch"): "an attribute of results, the size of a batch",
+    ("networks/covariate_shift.py", "weight"): "a dimension of results",
     ("networks/surgery.py", "weight"): "a parameter of PyTorch's layers",
 }
 

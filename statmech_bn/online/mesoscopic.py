@@ -192,8 +192,9 @@ def mesoscopic(
         check_blocks(setup, inputs, dimension)
         check_committee_work(setup, run, dimension, replicas, threads, inputs.blocks)
         records = simulate_blocks(
-            setup, inputs, run, start, dimension, replicas, seed, factors, threads, progress
-        )
+            setup, inputs, run, start, dimension, replicas, seed, factors,
+            threads=threads, progress=progress,
+        )  # fmt: skip
         return committee_dataset(setup, run, *records, attributes, spectrum=inputs)
     if inputs is not None:
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
@@ -206,8 +207,9 @@ def mesoscopic(
         else:
             structured.check_size(setup, run, size, replicas, device)
             found = blocks_on_device(
-                xp, setup, run, factors, inputs, chain_of, start.gamma, dimension, replicas, seed
-            )
+                xp, setup, run, factors, inputs, chain_of, start.gamma,
+                dimension=dimension, replicas=replicas, seed=seed,
+            )  # fmt: skip
         return structured_dataset(setup, inputs, run, *found, attributes)
     if several:
         check_room_for_units(setup, dimension)

@@ -35,7 +35,7 @@ import numpy as np
 from statmech_bn.errors import invalid
 from statmech_bn.interrupts import Watch
 from statmech_bn.online.arguments import Run
-from statmech_bn.online.chain.committee import Committee, Drawn, Records, Signals, Student
+from statmech_bn.online.chain.committee import Committee, Drawn, Records, Student
 from statmech_bn.online.chain.committee_blocks_step import simulate
 from statmech_bn.online.chain.shares import in_shares
 from statmech_bn.online.problem import Pace, Problem
@@ -183,7 +183,7 @@ def simulate_blocks(
         As of `statmech_bn.online.chain.committee.simulate_committee`, with an axis of blocks before
         the units in ρ and Q.
     """
-    signals, problem = Signals.of(setup.activation), Problem.of(setup, dimension)
+    problem = Problem.of(setup, dimension)
     pace = Pace(run.learning_rate, run.gamma_learning_rate, *schedule)
     blocks = Blocks.of(setup, spectrum, dimension)
     steps, learners = run.record_steps(dimension), run.learning_rate.size
@@ -198,7 +198,7 @@ def simulate_blocks(
             own = common._replace(first=blocks.students(setup, start, stream(seed, 1, index, 0)))
             generator.bit_generator.state = stream(seed, 1, index, 1).bit_generator.state
             part = records.of_replica(place)
-            simulate(generator, signals, problem, pace, own, blocks, steps, watch, *room, part)
+            simulate(generator, problem, pace, own, blocks, steps, watch, room=room, records=part)
         return records
 
     found = in_shares(some_replicas, replicas, float(steps[-1]), threads, progress)

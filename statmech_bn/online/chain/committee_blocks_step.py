@@ -24,11 +24,9 @@ DEPENDENT = 1e-13
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def simulate(
-    generator, signals, problem, pace, committee, blocks, record_steps, watch, drawn, student,
-    numbers, records,
-):  # fmt: skip
+def simulate(generator, problem, pace, committee, blocks, record_steps, watch, room, records):
     """Run one replica for all learning rates; fills the records."""
+    signals, (drawn, student, numbers) = committee.signals, room
     learners, dimension = pace.learning_rate.size, problem.dimension
     units, components = committee.first.shape
     teachers = blocks.teacher.shape[0]

@@ -98,11 +98,11 @@ class World:
             dimension,
             inputs,
             teacher,
-            mean,
-            covariance,
-            test,
-            np.empty(0) if residuals is None else residuals,
-            spectrum,
+            mean=mean,
+            covariance=covariance,
+            test=test,
+            residuals=np.empty(0) if residuals is None else residuals,
+            spectrum=spectrum,
         )
 
     def draw(
