@@ -194,10 +194,8 @@ def batch_normalized(
         )
     if not flag("uneven_weights", uneven_weights):
         return error
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # the residuals of least squares are those of α/f_+ samples for each direction that varies
-        variance = _weight_variance(size)
-        more = _uneven_weights_error()(alpha / full, shrinkage, noise, variance)[0]
+    # the residuals of least squares are those of α/f_+ samples for each direction that varies
+    more = _uneven_weights_error()(alpha / full, shrinkage, noise, _weight_variance(size))[0]
     return error + np.where(alpha > full, more, 0.0)
 
 
@@ -315,8 +313,7 @@ def _on_both_sides(
     limits: tuple[ArrayLike, ArrayLike],
     *arguments: np.ndarray,
 ) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        below, above = (side(*arguments)[0] for side in sides)
+    below, above = (side(*arguments)[0] for side in sides)
     return _at_peak(np.where(alpha < 1, below, above), alpha == 1, noise, limits)
 
 

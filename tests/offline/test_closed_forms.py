@@ -122,22 +122,33 @@ def test_best_batch_size_at_the_ends():
     assert best_batch_size(1.0, 0.5) == 3
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: ridge(0.0, 1.0, 1.0), "load"),
-        (lambda: ridge(1.0, -1.0, 1.0), "ridge"),
-        (lambda: ridge(1.0, 1.0, np.nan), "label_noise"),
-        (lambda: ridge([1.0, 2.0], [1.0, 2.0, 3.0], 0.5), "broadcast"),
-        (lambda: least_squares("many", 0.5), "load"),
-        (lambda: batch_normalized(2.0, 2, 0.5), "batch_size"),
-        (lambda: batch_normalized(2.0, 8, 0.5, 0.9), "growth"),
-        (lambda: best_batch_size(np.inf, 0.5), "load"),
-    ],
-)
-def test_refused(call, message):
-    with pytest.raises(InvalidSetup, match=message):
-        call()
+GOOD = {"load": 2.0, "ridge": 1.0, "batch_size": 8, "label_noise": 0.5, "growth": 1.5}
+BAD = {"load": 0.0, "ridge": -1.0, "batch_size": 2, "label_noise": np.nan, "growth": 0.9}
+TAKES = {
+    ridge: ["load", "ridge", "label_noise"],
+    least_squares: ["load", "label_noise"],
+    batch_normalized: ["load", "batch_size", "label_noise", "growth"],
+    best_batch_size: ["load", "label_noise", "growth"],
+}
+
+
+@pytest.mark.parametrize(("function", "name"), [(f, name) for f in TAKES for name in TAKES[f]])
+@pytest.mark.parametrize("value", ["below", "many", 1e101])
+def test_refused(function, name, value):
+    """Every argument by its own name; only a batch and a growth may be infinite, not 10¹⁰¹."""
+    given = {k: GOOD[k] for k in TAKES[function]}
+    with pytest.raises(InvalidSetup, match=f"^{name}: expected numbers"):
+        function(**given | {name: BAD[name] if value == "below" else value})
+    assert np.isfinite(function(**given))
+
+
+def test_other_arguments_are_named():
+    with pytest.raises(InvalidSetup, match=r"^load, ridge, label_noise: expected shapes"):
+        ridge([1.0, 2.0], [1.0, 2.0, 3.0], 0.5)
+    with pytest.raises(InvalidSetup, match=r"^uneven_weights: "):
+        batch_normalized(2.0, 8, 0.5, uneven_weights="yes")
+    with pytest.raises(InvalidSetup, match=r"^load: "):
+        best_batch_size(np.inf, 0.5)
 
 
 def test_public_names():
