@@ -83,7 +83,7 @@ def ridge(
     gap = 1.0 - alpha
     root = np.hypot(np.hypot(gap, penalty), np.sqrt(2.0 * penalty * (1.0 + alpha)))
     larger = 0.5 * (root + np.abs(gap + penalty))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # 0/0 at the peak
         # αλ_e is the larger of the two roots, or αλ_r (their product) by it
         effective = np.where(gap + penalty >= 0, larger / alpha, penalty / larger)
         error = _ridge_error()(alpha, effective, noise, root)[0]

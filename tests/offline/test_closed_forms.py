@@ -1,5 +1,7 @@
 """The numeric functions against the derived expressions in many digits, and at their limits."""
 
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -149,6 +151,25 @@ def test_other_arguments_are_named():
         batch_normalized(2.0, 8, 0.5, uneven_weights="yes")
     with pytest.raises(InvalidSetup, match=r"^load: "):
         best_batch_size(np.inf, 0.5)
+
+
+@pytest.mark.parametrize(
+    "value", [1j, [[1.0], [2.0, 3.0]], 10**400, np.longdouble("1e4000"), None, b"1"], ids=repr
+)
+def test_what_is_no_float_is_refused(value):
+    with pytest.raises(InvalidSetup, match=r"^load: expected numbers.*, got ") as refused:
+        least_squares(value, 0.5)
+    assert "got None" not in str(refused.value) or value is None
+
+
+def test_other_kinds_of_numbers_are_read():
+    assert least_squares(sp.Rational(2), Fraction(1, 2)) == least_squares(2, 0.5) == 0.125
+    assert least_squares(10**30, 0.5) == pytest.approx(0.125e-30)
+
+
+def test_a_spectrum_is_one():
+    with pytest.raises(InvalidSetup, match=r"^spectrum: expected .*sbn\.Spectrum\("):
+        ridge(1.0, 1.0, 0.5, [1.0, 2.0])
 
 
 def test_public_names():
