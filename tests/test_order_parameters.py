@@ -94,7 +94,6 @@ def test_a_start_of_one_unit_is_refused_for_several():
 
 
 ONE_UNIT = {
-    "rates.maximum": lambda setup, start: sbn.rates.maximum(setup, start),
     "rates.effective": lambda setup, start: sbn.rates.effective(setup, start, 1.0),
     "offline.train": lambda setup, start: sbn.offline.train(
         setup, 2.0, 0.1, dimension=8, epochs=1, start=start

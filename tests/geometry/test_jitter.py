@@ -59,7 +59,7 @@ WRONG = {
     "fields": lambda: boundary_jitter((2,), np.ones(9)),
     "replicas": lambda: boundary_jitter((2,), replicas=1),
     "numbers ≥ 2": lambda: flip_rate(1),
-    "'inside'": lambda: flip_rate(2, "beside"),
+    "'inside'": lambda: flip_rate(2, "insied"),
 }
 
 

@@ -164,7 +164,7 @@ def test_what_the_dataset_carries():
         (("erf", "one", 0.1, 0.3), "load"),
         (("erf", 1.0, -0.1, 0.3), "ridge"),
         (("erf", 1.0, 0.1, -0.3), "label_noise"),
-        (("gelu", 1.0, 0.1, 0.3), "activation"),
+        (("snake", 1.0, 0.1, 0.3), "activation"),
         (("erf", 1.0, 0.1, 0.3, sbn.OrderParameters(1.0)), "start"),
     ],
 )
