@@ -224,10 +224,12 @@ def test_named_activations_need_no_branches(name):
 
 
 def test_what_no_form_is_found_for_is_refused_with_the_place():
-    """Half at large z, where floats have 0 or noise; e^(e^z) over itself, where no bridge reaches."""
+    """Half at large z, where floats have 0 or noise; e^(e^z) over itself, beyond any bridge."""
     with pytest.raises(sbn.errors.InvalidSetup, match=r"At z = .* it is 0\.5, which would be"):
         sbn.activation(z**3 * (sp.sqrt(1 + z**6) - z**3))
-    with pytest.raises(sbn.errors.InvalidSetup, match=r"At z = \d{3}\.\d+ it is .* computed as nan"):
+    with pytest.raises(
+        sbn.errors.InvalidSetup, match=r"At z = \d{3}\.\d+ it is .* computed as nan"
+    ):
         sbn.activation(z / (1 + E(E(z))) * E(E(z) - z) * sp.tanh(z))
 
 
