@@ -158,12 +158,11 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
     if isinstance(description, str):
         description = ALIASES.get(description, description)
         if description not in NAMED:
-            known = {*NAMED, *ALIASES} if description.lower() not in OTHERS else ()
             raise invalid(
                 "activation",
                 f"one of {', '.join(NAMED)} or a SymPy expression",
                 description,
-                closest(description, known) or "Write your own: sympy.Max(x, x/10).",
+                suggestion(description) or "Write your own: sympy.Max(x, x/10).",
             )
         return Activation(NAMED[description])
     if not isinstance(description, sp.Expr):
@@ -185,6 +184,11 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
     found = Activation(filled(written, z))
     _check_values(found)
     return found
+
+
+def suggestion(name: str) -> str:
+    """Return the fix for a name that is not known, if it is one of ours misspelled."""
+    return "" if name.lower() in OTHERS else closest(name, [*NAMED, *ALIASES])
 
 
 def _check_values(found: Activation) -> None:

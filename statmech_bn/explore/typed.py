@@ -14,8 +14,8 @@ import ast
 import re
 
 from statmech_bn import activation_text
-from statmech_bn.activations import ALIASES, NAMED, Activation, activation
-from statmech_bn.errors import InvalidStore, closest, invalid
+from statmech_bn.activations import ALIASES, NAMED, Activation, activation, suggestion
+from statmech_bn.errors import InvalidStore, invalid
 
 LONGEST = 120
 """A typed activation has at most so many characters."""
@@ -64,7 +64,7 @@ def read(text: str) -> Activation:
         raise invalid("activation", "an expression in one symbol", text, str(error)) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         expected = "an expression that can be read"
-        fix = closest(text, [*NAMED, *ALIASES]) or EXAMPLE
+        fix = suggestion(text) or EXAMPLE
         raise invalid("activation", expected, text, fix) from error
 
 
