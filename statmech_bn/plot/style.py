@@ -72,7 +72,14 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     png.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(png, dpi=200)
-        figure.savefig(pdf, metadata={"CreationDate": None})
+        layout = figure.get_layout_engine()
+        if layout is not None:  # panels stay where they are: laying them out takes half of the time
+            figure.set_layout_engine("none")
+        try:
+            figure.savefig(pdf, metadata={"CreationDate": None})
+        finally:
+            if layout is not None:
+                figure.set_layout_engine(layout)
     return png, pdf
 
 

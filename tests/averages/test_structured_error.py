@@ -16,10 +16,10 @@ x = sp.Symbol("x")
     "activation", ["linear", "relu", "leaky_relu", abs(x), sp.Max(2 * x, x / 3)], ids=str
 )
 def test_the_error_of_a_homogeneous_activation_is_the_integral(activation, normalization):
-    spectrum = sbn.Spectrum.power_law(1.0, 5)
+    spectrum = sbn.Spectrum([3.0, 1.0, 0.2], [0.2, 0.5, 0.3], teacher=[0.6, 0.1, 0.3])
     setup = sbn.TeacherStudent(activation, normalization=normalization, batch_size=8)
     random = np.random.default_rng(1)
-    teacher, own = np.sqrt(spectrum.teacher), random.normal(size=(20, 5)) / np.sqrt(5)
+    teacher, own = np.sqrt(spectrum.teacher), random.normal(size=(20, 3)) / np.sqrt(3)
     rho, q = own * teacher, own**2
     gamma = random.uniform(-2, 2, 20) if normalization != "none" else np.ones(20)
     spread = np.sqrt(q @ spectrum.eigenvalues)

@@ -6,7 +6,7 @@ import pytest
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.plot.style import palette
+from statmech_bn.plot.style import make_panels, palette
 
 DEUTERANOPIA = [
     [0.367322, 0.860646, -0.227968],
@@ -102,3 +102,15 @@ def test_lightness_orders_the_colours(number, seen):
     luminance = np.clip(linear @ np.transpose(seen), 0, 1) @ [0.2126, 0.7152, 0.0722]
     lightness = 116 * np.cbrt(luminance) - 16  # CIE L*, of which 2.3 is just noticeable
     assert (np.diff(lightness) < -4.6).all()
+
+
+def test_a_saved_figure_keeps_its_layout_and_its_panels(tmp_path):
+    made, (axis,) = make_panels(1, 1, (3.0, 2.0))
+    axis.set_ylabel("a label\nof two lines")
+    layout = made.get_layout_engine()
+    sbn.plot.save_figure(made, tmp_path / "figure")
+    assert made.get_layout_engine() is layout
+    place = axis.get_position().bounds
+    made.savefig(tmp_path / "again.pdf", dpi=200)
+    np.testing.assert_allclose(axis.get_position().bounds, place, atol=2e-3)
+    assert place != (0.125, 0.11, 0.775, 0.77), "it was laid out"
