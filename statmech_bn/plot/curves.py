@@ -133,8 +133,9 @@ def curves(
                 axis.label_outer(remove_inner_ticks=False)
                 axis.xaxis.label.set_visible(True)
                 axis.tick_params(labelbottom=True)
+        solved = {result_level(result) == "macroscopic" for result in results}
         handles = [
-            legend_handle(label=v if isinstance(v, str) else f"{v:.3g}", **_line(style))
+            legend_handle(label=v if isinstance(v, str) else f"{v:.3g}", **_entry(style, solved))
             for v, style in drawn.items()
         ]
         extra = [legend_handle(linestyle="", label=""), *level_handles(results)]
@@ -210,3 +211,9 @@ def _curve_styles(number: int) -> list[dict[str, Any]]:
 
 def _line(style: dict[str, Any]) -> dict[str, Any]:
     return {"color": style["color"], "linestyle": style["linestyle"]}
+
+
+def _entry(style: dict[str, Any], solved: set[bool]) -> dict[str, Any]:
+    """Return how a legend shows curves: a line where a level is solved, points if simulated."""
+    marker = style["marker"] if False in solved else ""
+    return {**style, "linestyle": style["linestyle"] if True in solved else "", "marker": marker}

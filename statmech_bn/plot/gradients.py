@@ -134,6 +134,7 @@ def gradient_coherence(results: Mapping[int, xr.Dataset]) -> Figure:
         axis.plot(found["layer"], found["theory"].mean("replica"), color="0.1")
         axis.set(yscale="log", xlabel=axis_label(found["layer"]))
         axis.set_ylabel(axis_label(found["gradient_coherence"]))
+        axis.xaxis.get_major_locator().set_params(integer=True)
         handles = [legend_handle("0.1", label=r"mean field, width $\to\infty$")]
         handles += [
             legend_handle(style["color"], label=f"width {n}", marker=style["marker"], linestyle="")
