@@ -23,6 +23,7 @@ def test_a_notebook_has_its_parts(source):
     assert headings[-1] == PARTS[-1]
 
 
+@pytest.mark.thorough
 @every_notebook
 def test_a_notebook_runs(source, tmp_path):
     if source.stem.startswith("network_"):

@@ -15,6 +15,8 @@ from statmech_bn.online.flow.committee_rates import pack
 from statmech_bn.online.flow.committee_trajectory import derivatives
 from statmech_bn.teacher_student import TeacherStudent
 
+pytestmark = pytest.mark.thorough
+
 RHO = np.array([[0.3, 0.05], [0.02, 0.25]])
 Q = np.array([[0.5, 0.05], [0.05, 0.6]])
 GRAM = np.block([[np.eye(2), RHO.T], [RHO, Q]])

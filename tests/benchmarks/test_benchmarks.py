@@ -9,6 +9,8 @@ import pytest
 
 import statmech_bn as sbn
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(sbn.__file__).parents[1] / "benchmarks"
 
 

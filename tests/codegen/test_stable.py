@@ -21,6 +21,8 @@ from statmech_bn.codegen.many_digits import exactly
 from statmech_bn.codegen.stable import stable
 from tests.online.host_kernels import HostKernels
 
+pytestmark = pytest.mark.thorough
+
 SIZES = [*(10.0**k for k in (-300, -200, -160, -99, -60, -20, -12, -9, -8, -7, -4, -2))]
 SIZES += [*(10.0**k for k in (3, 5, 9, 16, 30, 60, 90, 103, 120, 154, 160, 200, 250, 300))]
 SIZES += [*np.geomspace(0.03, 680, 45), *np.linspace(700, 750, 21), 709.5, 709.8, 710.5, 716.2]

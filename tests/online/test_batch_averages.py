@@ -15,6 +15,8 @@ from statmech_bn.averages.batch import batch_averages, batch_averages_kernel
 from statmech_bn.averages.batch_quadrature import batch_rule
 from statmech_bn.errors import InvalidSetup
 
+pytestmark = pytest.mark.thorough
+
 ARRAY = numba.types.float64[::1]
 SIGNATURE = numba.types.void(ARRAY, ARRAY, ARRAY)
 

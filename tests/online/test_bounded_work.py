@@ -12,6 +12,8 @@ from statmech_bn.errors import InvalidSetup, NotConverged
 from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.adaptive import STOPPED
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 EXTREMES = [
     ("relu", "none", 8, {"learning_rate": 1e6}, {}),

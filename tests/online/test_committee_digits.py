@@ -7,6 +7,8 @@ import statmech_bn as sbn
 from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student.gram import factor
 
+pytestmark = pytest.mark.thorough
+
 UNITS = 2
 PRECISE = np.longdouble
 

@@ -7,6 +7,8 @@ import xarray as xr
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     ("normalization", "batch_size", "tolerance"),

@@ -12,6 +12,8 @@ from statmech_bn.activations import z
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.online.rates.states import averages
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 LEAKY = sp.Max(x, x / 10)
 SHIFTED = sp.Max(x - 1, 0)  # its kink is not at zero

@@ -6,6 +6,8 @@ import pytest
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
 
+pytestmark = pytest.mark.thorough
+
 
 def committee(units, normalization="none", batch_size=1, **more):
     return sbn.TeacherStudent(

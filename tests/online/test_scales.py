@@ -10,6 +10,8 @@ from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.errors import NotConverged
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 SILU = x / (1 + sp.exp(-x))
 ELU = sp.Piecewise((x, x > 0), (sp.exp(x) - 1, True))

@@ -13,6 +13,8 @@ from statmech_bn.averages.choice import Quadrature
 from statmech_bn.errors import InvalidSetup, NotConverged
 from statmech_bn.online.gamma.stationary import stationary_gamma
 
+pytestmark = pytest.mark.thorough
+
 X = sp.Symbol("x")
 SIZES = np.array([16, 32, 64, 128, 256])
 SKEWED = scipy.stats.gamma(4.0)  # skewness 1, excess kurtosis 3/2

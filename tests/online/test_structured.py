@@ -19,6 +19,8 @@ from statmech_bn.online.flow.blocks import _flow
 from statmech_bn.online.flow.derivatives import flow_function
 from statmech_bn.symbolic import structured_flow as block
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 USER_ACTIVATION = sp.Max(x, x / 5) + sp.sin(x) / 3
 NORMALIZATIONS = ("none", "weight", "population", "batch")

@@ -9,6 +9,8 @@ import sympy as sp
 import statmech_bn as sbn
 from statmech_bn import rates
 
+pytestmark = pytest.mark.thorough
+
 z = sp.Symbol("z")
 INPUTS = sbn.Spectrum([3, 1, 0.2], fractions=[0.2, 0.3, 0.5], teacher=[0.3, 0.4, 0.3])
 ONE = sbn.Spectrum([1.0], fractions=[1.0])

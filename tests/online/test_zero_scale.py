@@ -9,6 +9,8 @@ import statmech_bn as sbn
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.errors import InvalidSetup
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 LEAKY = sp.Max(x, x / 10)
 REPLICAS, DIMENSION = 24, 4000

@@ -12,6 +12,8 @@ import statmech_bn as sbn
 sys.path.insert(0, str(Path(__file__).parent))
 from committees import SMALLEST_P, smallest_p
 
+pytestmark = pytest.mark.thorough
+
 SPECTRUM = sbn.Spectrum([3, 1, 0.2], multiplicities=[4, 6, 10], teacher=[0.5, 0.2, 0.3])
 TEACHER = [[1.0, 0.3], [0.3, 1.2]]
 SCALE = {"none": 1.0}

@@ -14,6 +14,8 @@ from statmech_bn.online.chain import committee, committee_step
 sys.path.insert(0, str(Path(__file__).parent))
 from committees import CASES, NAMES, SMALLEST_P, numbers, setup_and_run, smallest_p
 
+pytestmark = pytest.mark.thorough
+
 
 def name(case):
     return case["case"]

@@ -19,6 +19,8 @@ from statmech_bn.online.flow.derivatives import flow_function
 sys.path.insert(0, str(Path(__file__).parent))
 from committees import CASES, NAMES, setup_and_run
 
+pytestmark = pytest.mark.thorough
+
 SAAD_SOLLA = json.loads((Path(__file__).parent / "reference_saad_solla.json").read_text())["cases"]
 
 

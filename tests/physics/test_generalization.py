@@ -6,6 +6,8 @@ from scipy.special import poch
 
 import statmech_bn as sbn
 
+pytestmark = pytest.mark.thorough
+
 NOISE = 0.5
 
 

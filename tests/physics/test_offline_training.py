@@ -9,6 +9,8 @@ from scipy.stats import ttest_1samp
 import statmech_bn as sbn
 from statmech_bn.offline.training_set import Source
 
+pytestmark = pytest.mark.thorough
+
 NOISE = 0.5
 SETUP = sbn.TeacherStudent("linear", "none", 1, label_noise=NOISE)
 SHORT = sbn.OrderParameters(0.0, 1e-9)

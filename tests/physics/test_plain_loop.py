@@ -8,6 +8,8 @@ from scipy.special import expit
 
 import statmech_bn as sbn
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 SILU = x / (1 + sp.exp(-x))
 DIMENSION = 60

@@ -12,6 +12,8 @@ import pytest
 
 import statmech_bn as sbn
 
+pytestmark = pytest.mark.thorough
+
 CASES = json.loads((Path(__file__).parent / "reference_numbers.json").read_text())["cases"]
 NAMES = ("overlap", "length", "gamma")
 

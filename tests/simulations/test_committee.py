@@ -11,6 +11,8 @@ from scipy import integrate, special, stats
 import statmech_bn as sbn
 from statmech_bn import study
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 SIZES = {"units": (2, 4), "noises": (0.0, 0.3), "dimension": 30, "replicas": 4, "duration": 700.0}
 

@@ -13,6 +13,8 @@ from statmech_bn import study
 sys.path.insert(0, str(Path(__file__).parent))
 from drawn import draws
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
     "depth_correlation": {"width": 100, "depth": 4, "networks": 4, "batch_size": 64},

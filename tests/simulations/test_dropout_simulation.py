@@ -12,6 +12,8 @@ from statmech_bn import study
 sys.path.insert(0, str(Path(__file__).parent))
 from drawn import draws
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 
 

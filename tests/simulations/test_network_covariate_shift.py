@@ -9,6 +9,8 @@ import xarray as xr
 
 from statmech_bn import study
 
+pytestmark = pytest.mark.thorough
+
 torch = pytest.importorskip("torch")
 
 FOLDER = Path(__file__).parents[2] / "simulations"

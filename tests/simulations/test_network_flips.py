@@ -16,6 +16,8 @@ from statmech_bn import geometry, networks, study  # noqa: E402
 sys.path.insert(0, str(Path(__file__).parent))
 from drawn import draws  # noqa: E402
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
     "depth": 2, "channels": 4, "samples": 128, "sizes": (4, 16), "replicas": 3, "epochs": 1,

@@ -14,6 +14,8 @@ torch = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parent))
 from drawn import draws  # noqa: E402
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {
     "depth": 2, "channels": 4, "samples": 64, "epochs": 1, "replicas": 3,

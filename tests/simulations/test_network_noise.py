@@ -16,6 +16,8 @@ from statmech_bn.plot.network_noise import SHOWN  # noqa: E402
 sys.path.insert(0, str(Path(__file__).parent))
 from drawn import draws  # noqa: E402
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 TINY = {"samples": 64, "epochs": 1, "replicas": 2}
 

@@ -14,6 +14,8 @@ from torch import nn  # noqa: E402
 
 from statmech_bn import networks  # noqa: E402
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 
 

@@ -14,6 +14,8 @@ from statmech_bn import networks, study  # noqa: E402
 sys.path.insert(0, str(Path(__file__).parent))
 from drawn import draws  # noqa: E402
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 
 

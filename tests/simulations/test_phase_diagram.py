@@ -10,6 +10,8 @@ import xarray as xr
 import statmech_bn as sbn
 from statmech_bn import study
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 
 

@@ -9,6 +9,8 @@ import pytest
 import statmech_bn as sbn
 from statmech_bn import study
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 SIZES = {
     "dimensions": (50, 200), "rates": (2.0, 4.0), "batch_sizes": (8, 32), "usual_dimension": 50,

@@ -12,6 +12,8 @@ import pytest
 import statmech_bn as sbn
 from statmech_bn import study
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 
 

@@ -9,6 +9,8 @@ import xarray as xr
 
 from statmech_bn import study
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(__file__).parents[2] / "simulations"
 SIZES = {
     "exponents": (0.0, 2.0), "dimension": 300, "replicas": 4, "duration": 40.0, "repeats": 4,

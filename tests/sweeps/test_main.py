@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 
 import statmech_bn as sbn
 
+pytestmark = pytest.mark.thorough
+
 SCRIPT = """
 import statmech_bn as sbn, xarray as xr
 def g(a): return xr.Dataset({"v": float(a) ** 2})

@@ -24,6 +24,8 @@ import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
 from statmech_bn.sweeps.store import Store, hold
 
+pytestmark = pytest.mark.thorough
+
 POINTS = 60
 HERE = Path(__file__).parent
 
