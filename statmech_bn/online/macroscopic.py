@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.checks import thread_count
 from statmech_bn.dataset import describe, order_parameter_dataset, provenance
-from statmech_bn.errors import NotConverged, invalid
+from statmech_bn.errors import NotConverged
 from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run, check_gaussian, check_run, is_committee
 from statmech_bn.online.committee import committee_dataset
@@ -28,6 +28,7 @@ from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.adaptive import DIVERGED, STOPPED, UNCOVERED, Problem
 from statmech_bn.online.flow.blocks import integrate_blocks
 from statmech_bn.online.flow.committee import integrate_committee
+from statmech_bn.online.flow.committee_blocks import integrate_committee_blocks
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.flow.trajectory import Records, integrate
 from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
@@ -71,7 +72,8 @@ def macroscopic(
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the flow then has a pair of order
-        parameters for each block (`statmech_bn.online.flow.blocks`).
+        parameters for each block (`statmech_bn.online.flow.blocks`), or matrices
+        (`statmech_bn.online.flow.committee_blocks`).
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
@@ -128,10 +130,11 @@ def macroscopic(
     factors, described = prepare(schedule, run.time)
     attributes = provenance(setup, start, "macroscopic", schedule=described)
     if is_committee(setup, start):
-        if inputs is not None:
-            raise invalid("inputs", "None for committees, whose inputs are isotropic", inputs)
-        records, error = integrate_committee(setup, start, run, factors, threads)
-        result = committee_dataset(setup, run, *records, attributes)
+        if inputs is None:
+            records, error = integrate_committee(setup, start, run, factors, threads)
+        else:
+            records, error = integrate_committee_blocks(setup, inputs, start, run, factors, threads)
+        result = committee_dataset(setup, run, *records, attributes, spectrum=inputs)
         return describe(result.assign(averages_error=(("learning_rate", "time"), error)))
     if inputs is not None:
         found = integrate_blocks(setup, inputs, start, run, factors)

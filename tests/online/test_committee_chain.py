@@ -53,7 +53,6 @@ def test_the_dataset_has_the_dims_of_the_design_and_comes_back_from_a_store(tmp_
         ({"dimension": 6}, "dimension"),
         ({"start": sbn.OrderParameters()}, "start"),
         ({"inputs": sbn.Spectrum([2, 1], multiplicities=[2, 28])}, "inputs"),
-        ({"device": "cuda"}, "device"),
         ({"readout_learning_rate": [1, 2]}, "readout_learning_rate"),
         ({"readout_learning_rate": -1.0}, "readout_learning_rate"),
         ({"setup": sbn.TeacherStudent("erf", "none", 5, **UNITS)}, "start.gamma"),

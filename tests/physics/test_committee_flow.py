@@ -166,9 +166,6 @@ def test_what_is_not_known_is_refused():
     matrices = {"student_teacher": np.zeros((2, 2)), "student_student": np.eye(2)}
     with pytest.raises(InvalidSetup, match=r"start\.gamma"):
         sbn.macroscopic(setup, 1.0, [1.0], sbn.OrderParameters(**matrices, gamma=[0.0, 1.0]))
-    spectrum = sbn.Spectrum([2, 1], fractions=[0.5, 0.5])
-    with pytest.raises(InvalidSetup, match="inputs"):
-        sbn.macroscopic(setup, 1.0, [1.0], sbn.OrderParameters(**matrices), inputs=spectrum)
 
 
 def test_the_chain_at_large_dimension_follows_the_flow():

@@ -31,6 +31,7 @@ from statmech_bn.online.flow.committee_trajectory import (
     Learner,
     System,
     derivatives,
+    fill_averages,
     integrate,
 )
 from statmech_bn.online.flow.lsoda import integrate_state
@@ -94,21 +95,65 @@ class CommitteeFlow:
         self._gram = np.zeros((d, d))
         self.error = 0.0
 
+    def averages(self, gram: np.ndarray, gamma: np.ndarray, readout: np.ndarray) -> Averages:
+        """Return the averages over fields x = (h*, h) of a covariance.
+
+        Parameters
+        ----------
+        gram : ndarray, (D, D)
+            Covariance of x.
+        gamma, readout : ndarray, (K,)
+            Scales of the fields in units of their spread, 1 without a normalization; and v.
+
+        Returns
+        -------
+        Averages
+            They hold until the next call.
+        """
+        spread = np.sqrt(np.diag(gram)[-gamma.size :])
+        scales = gamma if self.learning.has_scale else spread
+        weights = np.concatenate([self.learning.readout, -readout])
+        if self.system is None:
+            sums, self.error = self.average(gram, np.ascontiguousarray(scales), weights)
+            return Averages(sums.along, sums.noise, sums.pull, sums.readout)
+        self.system.gram[:], self.system.room.weights[:] = gram, weights
+        self.system.factors[-gamma.size :] = scales / spread
+        fill_averages(self.system)
+        return self.system.averages
+
     def __call__(self, state: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """Return the derivatives of a state; `rates` are η, η_γ and η_v."""
         found = np.empty(state.size)
         if self.system is not None:
             derivatives(self.system, state, rates, found)
             return found
-        units, gram = self.setup.student_units, self._gram
-        gram_of(state, self.learning, gram)
-        gamma, readout = state[-2 * units : -units], state[-units:]
-        scales = gamma if self.learning.has_scale else np.sqrt(np.diag(gram)[-units:])
-        weights = np.concatenate([self.learning.readout, -readout])
-        sums, self.error = self.average(gram, np.ascontiguousarray(scales), weights)
-        averages = Averages(sums.along, sums.noise, sums.pull, sums.readout)
+        units = self.setup.student_units
+        gram_of(state, self.learning, self._gram)
+        averages = self.averages(self._gram, state[-2 * units : -units], state[-units:])
         rates_of(state, self.learning, averages, rates, found)
         return found
+
+
+def check_scale(setup: TeacherStudent, start: OrderParameters) -> None:
+    """Refuse scales at which the flow jumps.
+
+    Raises
+    ------
+    InvalidSetup
+        γ = 0 at the start of an activation with a kink there.
+    """
+    gamma = np.asarray(start.gamma)
+    if setup.normalizer.has_scale and 0.0 in setup.activation.kinks and (gamma == 0).any():
+        raise invalid(
+            "start.gamma", "numbers other than 0 where g has a kink at 0", gamma,
+            "Start at a small γ ≠ 0.",
+        )  # fmt: skip
+
+
+def learning_rates(setup: TeacherStudent, run: Run) -> np.ndarray:
+    """Return η, η_γ and η_v, which is 0 for a second layer that is fixed, (learners, 3)."""
+    second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
+    return np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
 
 
 def integrate_committee(
@@ -132,16 +177,10 @@ def integrate_committee(
         The solver gave up.
     """
     rho, q, gamma, readout = start.matrices(setup)
-    if setup.normalizer.has_scale and 0.0 in setup.activation.kinks and (gamma == 0).any():
-        raise invalid(
-            "start.gamma", "numbers other than 0 where g has a kink at 0", gamma,
-            "Start at a small γ ≠ 0.",
-        )  # fmt: skip
+    check_scale(setup, start)
     first = pack(rho, q, gamma, readout)
     own = np.abs(gamma) if setup.normalizer.has_scale else np.sqrt(np.diag(q))
     largest = float(max(own.max(), np.sqrt(np.diag(setup.teacher_gram)).max()))
-    second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
-    rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
 
     def one(learner: np.ndarray, watch: Watch) -> tuple[np.ndarray, float, np.ndarray]:
         flow = CommitteeFlow(setup, largest)
@@ -151,7 +190,7 @@ def integrate_committee(
             return states, diverged_at, np.zeros(run.time.size)
         return _sampled(flow, learner, first, run.time, schedule)
 
-    found = in_threads(one, list(rates), threads)
+    found = in_threads(one, list(learning_rates(setup, run)), threads)
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
     moved = np.moveaxis(states, 1, -1)
     rho, q, gamma, readout = unpack(moved, setup.student_units, setup.teacher_units)
