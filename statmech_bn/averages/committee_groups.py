@@ -77,8 +77,11 @@ class Groups(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def group_points(group: int, students: int, d: int) -> Groups:
-    """Return scrambled Sobol' points for groups of G ≥ 4 samples of D fields, K of students."""
+def group_points(group: int, students: int, d: int, finer: int = 0) -> Groups:
+    """Return scrambled Sobol' points for groups of G ≥ 4 samples of D fields, K of students.
+
+    There are two to the power `finer` times as many as usual.
+    """
     from scipy.special import gammaincinv, ndtri  # both are slow to import, and seldom needed
     from scipy.stats import qmc
 
@@ -88,7 +91,7 @@ def group_points(group: int, students: int, d: int) -> Groups:
     rules = []
     for child in np.random.SeedSequence(SEED).spawn(SCRAMBLINGS):
         engine = qmc.Sobol(int(ends[-1]), scramble=True, seed=np.random.default_rng(child))
-        uniform = np.clip(engine.random_base2(POWER), FAR, 1 - FAR)
+        uniform = np.clip(engine.random_base2(POWER + finer), FAR, 1 - FAR)
         pairs, mean, squares, others = np.split(uniform, ends[:-1], axis=1)
         scatter = np.zeros((len(uniform), students, students))
         for i in range(rank):

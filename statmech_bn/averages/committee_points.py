@@ -88,12 +88,15 @@ def empty_sums(students: int, d: int) -> Sums:
 
 
 @lru_cache(maxsize=8)
-def sobol_points(group: int, d: int) -> Points:
-    """Return scrambled Sobol' points for groups of G samples of D fields."""
+def sobol_points(group: int, d: int, finer: int = 0) -> Points:
+    """Return scrambled Sobol' points for groups of G samples of D fields.
+
+    There are two to the power `finer` times as many as usual.
+    """
     from scipy.special import ndtri  # both are slow to import, and seldom needed
     from scipy.stats import qmc
 
-    power = int(np.log2(max(LEAST_POINTS, SAMPLES / group)))
+    power = int(np.log2(max(LEAST_POINTS, SAMPLES / group))) + finer
     rules = []
     for child in np.random.SeedSequence(SEED).spawn(SCRAMBLINGS):
         engine = qmc.Sobol(group * d, scramble=True, seed=np.random.default_rng(child))
@@ -103,17 +106,19 @@ def sobol_points(group: int, d: int) -> Points:
 
 
 @lru_cache(maxsize=8)
-def lattice_points(d: int, scale: float) -> Points | None:
+def lattice_points(d: int, scale: float, finer: int = 0) -> Points | None:
     """Return two lattices for D fields, with g's arguments up to `scale` times as wide.
+
+    There are about two to the power `finer` times as many points as usual.
 
     Returns
     -------
     Points or None
         None if they had too many points.
     """
-    spacing = SPACING / max(1.0, scale)
+    spacing = SPACING / max(1.0, scale) / 2.0 ** (finer / d)
     half = int(np.ceil(REACH / spacing))
-    if (2 * half) ** d > 4 * MOST_POINTS:
+    if (2 * half) ** d > 4 * MOST_POINTS * 2**finer:
         return None
     axis = spacing * (np.arange(-half, half) + 0.5)
     inside = [

@@ -18,9 +18,9 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.checks import thread_count
+from statmech_bn.checks import real, thread_count
 from statmech_bn.dataset import describe, order_parameter_dataset, provenance
-from statmech_bn.errors import NotConverged
+from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run, check_gaussian, check_run, is_committee
 from statmech_bn.online.committee import committee_dataset
@@ -37,6 +37,8 @@ from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
+SMALLEST_ACCURACY = 1e-12
+"""What averages of committees are not asked to be more accurate than."""
 CHUNK = 16
 """Trajectories that a thread takes at a time."""
 
@@ -52,6 +54,7 @@ def macroscopic(
     inputs: Spectrum | None = None,
     readout_learning_rate: ArrayLike | None = None,
     progress: bool | None = None,
+    accuracy: float | None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
 
@@ -78,6 +81,9 @@ def macroscopic(
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
         Whether to show a bar on stderr; by default on a terminal alone, after a second.
+    accuracy : float, optional
+        Largest ``averages_error`` of a committee; points are added until it is reached. By default
+        about 1e-5 for smooth activations of up to four units, and else 1e-3.
 
     Returns
     -------
@@ -92,7 +98,8 @@ def macroscopic(
         An argument is outside of its range, or the start is γ = 0 at a kink from which N → ∞ has
         no single limit (`statmech_bn.online.flow.zero_scale`).
     NotConverged
-        The solver gave up; the message names the learning rate and the time.
+        The solver gave up; the message names the learning rate and the time. Or the averages of a
+        committee do not reach the accuracy.
 
     Examples
     --------
@@ -129,9 +136,14 @@ def macroscopic(
     threads = thread_count(workers)
     factors, described = prepare(schedule, run.time)
     attributes = provenance(setup, start, "macroscopic", schedule=described)
-    if is_committee(setup, start):
+    several = is_committee(setup, start)
+    if accuracy is not None:
+        if not several:
+            raise invalid("accuracy", "None for one unit, whose accuracy is 1e-6", accuracy)
+        accuracy = real("accuracy", accuracy, SMALLEST_ACCURACY)
+    if several:
         if inputs is None:
-            records, error = integrate_committee(setup, start, run, factors, threads)
+            records, error = integrate_committee(setup, start, run, factors, threads, accuracy)
         else:
             records, error = integrate_committee_blocks(setup, inputs, start, run, factors, threads)
         result = committee_dataset(setup, run, *records, attributes, spectrum=inputs)

@@ -19,6 +19,8 @@ Q_i = P T_i Pᵀ + f_i (Q − P ρᵀ).
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from statmech_bn.codegen import numpy_function
@@ -28,7 +30,9 @@ from statmech_bn.online.flow.committee import (
     KINKED,
     SMOOTH,
     CommitteeFlow,
+    Found,
     Records,
+    accurate,
     check_scale,
     learning_rates,
 )
@@ -55,11 +59,15 @@ class BlockFlow:
     spectrum : Spectrum
     largest : float
         Largest standard deviation of g's arguments at the start.
+    finer : int
+        Averages that are not closed have two to this power times as many points as usual.
     """
 
-    def __init__(self, setup: TeacherStudent, spectrum: Spectrum, largest: float) -> None:
+    def __init__(
+        self, setup: TeacherStudent, spectrum: Spectrum, largest: float, finer: int = 0
+    ) -> None:
         self.setup, self.spectrum, self.rule = setup, spectrum, setup.normalizer
-        self.flow = CommitteeFlow(setup, largest)
+        self.flow = CommitteeFlow(setup, largest, finer)
         self.triangle = np.triu_indices(setup.student_units)
         self.shares = spectrum.teacher[:, None, None] * setup.teacher_gram
         rho, q, gamma, v = s.committee_rates()
@@ -144,6 +152,7 @@ def integrate_committee_blocks(
     run: Run,
     schedule: Pieces,
     threads: int,
+    accuracy: float | None = None,
 ) -> tuple[Records, np.ndarray]:
     """Integrate all trajectories.
 
@@ -160,37 +169,46 @@ def integrate_committee_blocks(
     InvalidSetup
         γ = 0 at the start of an activation with a kink there.
     NotConverged
-        The solver gave up.
+        The solver gave up, or the averages do not reach the accuracy that is asked for.
     """
     check_scale(setup, start)
     _, q, gamma, _ = start.matrices(setup)
-    spread = float(np.sqrt(spectrum.fractions @ spectrum.eigenvalues * np.diag(q).max()))
-    own = float(np.abs(gamma).max()) if setup.normalizer.has_scale else spread
+    mean = spectrum.fractions @ spectrum.eigenvalues
+    spread = float(np.sqrt(mean * np.diag(q).max()))
+    own = float(np.sqrt(mean) * np.abs(gamma).max()) if setup.normalizer.has_scale else spread
     teacher = float(np.sqrt(spectrum.teacher_variance * np.diag(setup.teacher_gram).max()))
-    closed = BlockFlow(setup, spectrum, max(own, teacher)).flow.system is not None
-    sampled = KINKED if setup.activation.kinks else SMOOTH
-    tolerances = (RELATIVE, ABSOLUTE) if closed else sampled
+    flow_of = partial(BlockFlow, setup, spectrum, max(own, teacher))
 
-    def one(rates: np.ndarray, watch: object) -> tuple[np.ndarray, float, np.ndarray]:
-        flow = BlockFlow(setup, spectrum, max(own, teacher))
-        first = flow.start(start)
-
-        def length(states: np.ndarray) -> np.ndarray:
-            squares = np.diagonal(flow.unpack(states.T)[1].sum(axis=-3), axis1=-2, axis2=-1)
-            return np.sqrt(np.abs(squares).max(axis=-1))
-
-        size = (first.size - 2 * setup.student_units) // spectrum.blocks
-        band = None if first.size <= MOST_FOR_FULL else size
-        states, diverged_at = integrate_state(
-            flow, rates, first, run.time, schedule, length, band, tolerances
+    def one(rates: np.ndarray, watch: object) -> Found:
+        return accurate(
+            flow_of, lambda flow: _trajectory(flow, rates, start, run, schedule), accuracy
         )
-        errors = np.where(np.isfinite(states).all(axis=0), 0.0, np.inf)
-        for i in np.flatnonzero(errors == 0.0) if not closed else ():
-            flow(states[:, i], rates)
-            errors[i] = flow.error
-        return states, diverged_at, errors
 
     found = in_threads(one, list(learning_rates(setup, run)), threads)
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
-    records = BlockFlow(setup, spectrum, 1.0).unpack(np.moveaxis(states, 1, -1))
-    return (*records, diverged_at), error
+    return (*flow_of().unpack(np.moveaxis(states, 1, -1)), diverged_at), error
+
+
+def _trajectory(
+    flow: BlockFlow, rates: np.ndarray, start: OrderParameters, run: Run, schedule: Pieces
+) -> Found:
+    """Integrate one trajectory; errors of averages that are closed are 0."""
+    first, closed = flow.start(start), flow.flow.system is not None
+
+    def length(states: np.ndarray) -> np.ndarray:
+        squares = np.diagonal(flow.unpack(states.T)[1].sum(axis=-3), axis1=-2, axis2=-1)
+        return np.sqrt(np.abs(squares).max(axis=-1))
+
+    sampled = KINKED if flow.setup.activation.kinks else SMOOTH
+    band = None
+    if first.size > MOST_FOR_FULL:
+        band = (first.size - 2 * flow.setup.student_units) // flow.spectrum.blocks
+    states, diverged_at = integrate_state(
+        flow, rates, first, run.time, schedule, length, band=band,
+        tolerances=(RELATIVE, ABSOLUTE) if closed else sampled,
+    )  # fmt: skip
+    errors = np.where(np.isfinite(states).all(axis=0), 0.0, np.inf)
+    for i in () if closed else np.flatnonzero(errors == 0.0):
+        flow(states[:, i], rates)
+        errors[i] = flow.error
+    return states, diverged_at, errors
