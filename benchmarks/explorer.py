@@ -47,7 +47,7 @@ CASES = (
     Case("relu; none, weight, batch (prepared)", State("relu"), "batch_size", SERIES),
     Case("tanh; all five", State("tanh", FIVE), "label_noise", SERIES),
     Case("two cuts of the plane", State(tab="partition"), "data_batch", SERIES),
-    Case("relu, power law; weight", State("relu", ("weight",), exponent=1.0), "overlap", None),
+    Case("relu, power law; weight", State("relu", ("weight",), exponent=1.0), "overlap", CLOSED),
 )
 
 

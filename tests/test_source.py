@@ -1,6 +1,7 @@
 """The source of the package: how long calls may be, and where normalizations are known by name."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,25 @@ def kinds_named(tree):
     return {n.value for n in found if isinstance(n.value, str) and id(n) not in allowed} & KINDS
 
 
+def compiled_defaults(tree):
+    """Return the compiled functions of a module that have default arguments."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    compiled = [
+        f
+        for f in functions
+        if any(re.search("njit|^inlined|^merged", ast.unparse(d)) for d in f.decorator_list)
+    ]
+    return [f.name for f in compiled if f.args.defaults or f.args.kw_defaults]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_no_call_has_more_than_eight_positional_arguments(name):
     assert not long_calls(tree_of(name)), "use keywords, or a NamedTuple in compiled code"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_compiled_functions_have_no_default_arguments(name):
+    assert not compiled_defaults(tree_of(name)), "each default left out compiles the function again"
 
 
 def test_normalizations_are_known_by_name_in_their_room_alone():
@@ -61,3 +78,5 @@ def test_what_is_forbidden_is_found():
         'def f(x="none"):\n    """Take "batch"."""\n    y: str = "weight"\n    if x == "batch": ...'
     )
     assert kinds_named(ast.parse(source)) == {"batch"}
+    source = "@numba.njit(cache=True)\ndef f(x, y=1.0): ...\n\ndef g(x=1): ..."
+    assert compiled_defaults(ast.parse(source)) == ["f"]

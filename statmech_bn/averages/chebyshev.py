@@ -146,7 +146,9 @@ def evaluate(coefficients, lower, upper, overlap, gamma):
 def evaluate_all(coefficients, lower, upper, overlap, gamma, values):
     """Fill values (functions, states)."""
     for state in range(overlap.size):
-        values[:, state] = evaluate(coefficients, lower, upper, overlap[state], gamma[state])
+        found = evaluate(coefficients, lower, upper, overlap[state], gamma[state])
+        for f in range(found.size):  # the assignment of a slice takes seconds to compile
+            values[f, state] = found[f]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

@@ -163,7 +163,9 @@ def _largest(compiled: Any, kinks: np.ndarray, refinement: float, growth: float)
         return min(STEEP, (FARTHEST - REACH) / growth)
     far = [(overlap, scale * STEEP) for overlap in (0.6, -0.3) for scale in (-20.0, 3.0, 20.0)]
     rows = [
-        np.array([field_averages(compiled, kinks, *state, factor * refinement) for state in far])
+        np.array(
+            [field_averages(compiled, kinks, *state, factor * refinement, growth) for state in far]
+        )
         for factor in (1.0, 1.37)
     ]
     size = np.abs(rows[0]).max(axis=0)

@@ -135,7 +135,7 @@ def fill_tables(value_and_slope, kinks, refinement, reaches, widths, tables):
     """Fill E[g(μ + sξ)] and its derivative for each unit of the teacher, on a grid of μ."""
     for n in range(reaches.size):
         centres = reaches[n] * (2.0 * np.arange(ROWS) / (ROWS - 1) - 1.0)
-        found = conditional_moments(value_and_slope, kinks, centres, widths[n], refinement)
+        found = conditional_moments(value_and_slope, kinks, centres, widths[n], refinement, 0.0)
         tables[n, 0], tables[n, 1] = found[:, 0], found[:, 2]
 
 

@@ -43,7 +43,7 @@ _LEGENDRE = np.polynomial.legendre.leggauss(12)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def field_averages(value_and_slope, kinks, overlap, gamma, refinement, growth=0.0):
+def field_averages(value_and_slope, kinks, overlap, gamma, refinement, growth):
     """Return (drive, pull, noise without labels', coefficient of Δ² in the noise).
 
     Parameters
@@ -117,7 +117,7 @@ def pair_averages(value_and_slope, kinks, pairs, refinement, growth, products, d
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def conditional_moments(value_and_slope, kinks, centres, width, refinement, growth=0.0):
+def conditional_moments(value_and_slope, kinks, centres, width, refinement, growth):
     """Return the means of g, g² and g' over N(centre, width²), a row for each centre."""
     found, reach = np.empty((centres.size, 3)), REACH + growth
     v, weight = unit_nodes(width, refinement, reach)
@@ -125,12 +125,13 @@ def conditional_moments(value_and_slope, kinks, centres, width, refinement, grow
     for i in range(centres.size):
         if kinks.size > 0 and width > 0.0:
             v, weight = panels((kinks - centres[i]) / width, fine, reach)
-        found[i] = teacher_moments(value_and_slope, centres[i], width, v, weight)
+        moments = teacher_moments(value_and_slope, centres[i], width, v, weight)
+        found[i, 0], found[i, 1], found[i, 2] = moments
     return found
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def unit_nodes(steepness, refinement, reach=REACH):
+def unit_nodes(steepness, refinement, reach):
     """Nodes and Gaussian weights in u for smooth functions of steepness·u."""
     if steepness <= STEEP:
         return trapezoid(SPACING / (refinement * max(1.0, steepness)), reach)
@@ -151,7 +152,7 @@ def teacher_moments(value_and_slope, centre, width, v, weight):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def student_nodes(kinks, overlap, gamma, refinement, spread=1.0, growth=0.0):
+def student_nodes(kinks, overlap, gamma, refinement, spread, growth):
     """Nodes and Gaussian weights in u for functions of γu and of the mean over h* given u.
 
     h* has the standard deviation `spread` and the correlation `overlap` with u.
@@ -182,7 +183,7 @@ def student_nodes(kinks, overlap, gamma, refinement, spread=1.0, growth=0.0):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def trapezoid(spacing, reach=REACH):
+def trapezoid(spacing, reach):
     """Equidistant nodes on [−reach, reach] with the weights of a unit Gaussian."""
     half = int(np.ceil(reach / spacing))
     nodes = spacing * np.arange(-half, half + 1).astype(np.float64)
@@ -200,7 +201,7 @@ def stretched(spacing, steepness, reach):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def panels(breaks, refinement, reach=REACH):
+def panels(breaks, refinement, reach):
     """Composite Gauss–Legendre on [−reach, reach], panels ending at the breaks."""
     x, w = _LEGENDRE
     widest = 2.5 / refinement

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.averages.quadrature import SPACING, panels, student_nodes, trapezoid
+from statmech_bn.averages.quadrature import REACH, SPACING, panels, student_nodes, trapezoid
 from statmech_bn.checks import array, flag
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import NoClosedForm, NotConverged, invalid
@@ -110,16 +110,16 @@ def _rule(
     function: Callable[[np.ndarray], np.ndarray], kinks: np.ndarray, c: float, refinement: float
 ) -> float:
     """Integrate f(u) E[f(v) | u] over u, with v = cu + √(1−c²) times a unit Gaussian."""
-    u, weight = student_nodes(kinks, c, 1.0, refinement)
+    u, weight = student_nodes(kinks, c, 1.0, refinement, 1.0, 0.0)
     width = np.sqrt(max(0.0, 1.0 - c * c))
     if width == 0.0:
         given = function(c * u)
     elif kinks.size == 0:
-        v, weight_v = trapezoid(SPACING / refinement)
+        v, weight_v = trapezoid(SPACING / refinement, REACH)
         given = function(c * u[:, None] + width * v) @ weight_v
     else:
         given = np.empty(u.size)
         for i, centre in enumerate(c * u):
-            v, weight_v = panels((kinks - centre) / width, refinement)
+            v, weight_v = panels((kinks - centre) / width, refinement, REACH)
             given[i] = function(centre + width * v) @ weight_v
     return float((weight * function(u)) @ given)

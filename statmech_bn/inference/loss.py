@@ -238,7 +238,7 @@ def _checked(
 def _population(g: Activation, gamma: float, overlap: float) -> tuple[np.ndarray, ...]:
     """Nodes in u and their weights, with the means of the label and of its square."""
     rule = Quadrature.for_activation(g)
-    u, weight = student_nodes(rule.kinks, overlap, gamma, 2 * rule.refinement)
+    u, weight = student_nodes(rule.kinks, overlap, gamma, 2 * rule.refinement, 1.0, 0.0)
     return u, weight, *_targets(g, overlap, u)
 
 

@@ -332,13 +332,13 @@ def sample_averages(activation, table, overlap, width, susceptibility, noise, re
     work = workspace(z.size)
     if kinks.size == 0:
         spacing = SPACING / (1.5 * refinement)
-        h, weight_h = trapezoid(spacing)
-        xi, weight_xi = trapezoid(spacing)
+        h, weight_h = trapezoid(spacing, REACH)
+        xi, weight_xi = trapezoid(spacing, REACH)
     else:
         # a label's jump moves with it in ω, and the Gaussian of this width blurs it
         blur = width / np.sqrt(1.0 + susceptibility)
         smallest = min(blur, noise) if noise > 0.0 else blur
-        h, weight_h = panels(_around(z[kinks], smallest), 0.5 * refinement)
+        h, weight_h = panels(_around(z[kinks], smallest), 0.5 * refinement, REACH)
     if noise == 0.0:
         xi, weight_xi = np.zeros(1), np.ones(1)
     g = np.empty(h.size)
@@ -347,7 +347,7 @@ def sample_averages(activation, table, overlap, width, susceptibility, noise, re
     for i in range(h.size):
         if noise > 0.0 and kinks.size > 0:
             breaks = _around((value[kinks] - g[i]) / noise, blur / noise)
-            xi, weight_xi = panels(breaks, 0.5 * refinement)
+            xi, weight_xi = panels(breaks, 0.5 * refinement, REACH)
         for j in range(xi.size):
             weight = weight_h[i] * weight_xi[j]
             if weight < NEGLIGIBLE or stop[0]:

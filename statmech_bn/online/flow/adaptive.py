@@ -163,6 +163,22 @@ def make_workspace(start):
     )
 
 
+@inlined
+def assign(target, source):
+    """Copy numbers one by one; a slice's assignment takes ten seconds to compile for its errors."""
+    for n in range(target.size):
+        target[n] = source[n]
+
+
+@inlined
+def largest_of(numbers):
+    """Return the largest absolute value."""
+    found = 0.0
+    for number in numbers.flat:
+        found = max(found, abs(number))
+    return found
+
+
 @merged
 def linearize(equations, parameters, work, factor):
     """Fill the derivatives of a state and ∂(derivatives)/∂(state), by differences."""
@@ -170,7 +186,7 @@ def linearize(equations, parameters, work, factor):
     probe = work.found
     for i in range(probe.size):
         n, sign = equations.variation(work.state, i)
-        probe[:] = work.state
+        assign(probe, work.state)
         probe[n] += sign * (DIFFERENCE * (abs(work.state[n]) + 1e-3))
         change = probe[n] - work.state[n]
         equations.derivatives(parameters, probe, factor, work.moved)
@@ -199,7 +215,7 @@ def attempt(equations, parameters, work, problem, piece, now, size, varies):
     for stage in range(STAGES):
         stage_state(work.state, work.increments, stage, work.found)
         if stage == 0:
-            work.moved[:] = work.slope
+            assign(work.moved, work.slope)
         else:
             if varies:
                 at = now + NODES[stage] * size
@@ -231,7 +247,7 @@ def trajectory(equations, parameters, problem, states, stop):
     now, size, steps, recorded = 0.0, 0.0, 0, 0
     for piece in range(edges.size - 1):
         end = edges[piece + 1]
-        varies = np.any(factors[piece, 1:] != 0.0)
+        varies = largest_of(factors[piece, 1:]) != 0.0
         accepted = True
         while now < end:
             if stop[0]:
@@ -242,7 +258,7 @@ def trajectory(equations, parameters, problem, states, stop):
                 if varies:
                     differentiate_in_time(equations, parameters, work, problem, piece, now)
                 if size == 0.0:
-                    size = 1e-3 / max(np.abs(slope).max(), 1e-3 / end)
+                    size = 1e-3 / max(largest_of(slope), 1e-3 / end)
             last = size >= end - now
             if last:
                 size = end - now
@@ -268,7 +284,7 @@ def trajectory(equations, parameters, problem, states, stop):
                 if behind >= largest:
                     return DIVERGED, reached
                 now = after
-                state[:] = found
+                assign(state, found)
                 if not equations.enter(parameters, state):
                     return UNCOVERED, now
                 size *= min(6.0, growth) if accepted else min(1.0, growth)

@@ -28,7 +28,7 @@ import xarray as xr
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.averages.choice import Quadrature
-from statmech_bn.averages.quadrature import SPACING, panels, trapezoid
+from statmech_bn.averages.quadrature import REACH, SPACING, panels, trapezoid
 from statmech_bn.checks import instance
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
@@ -177,15 +177,15 @@ def _nodes(
     width = np.sqrt(max(0.0, 1 - q * q))
     breaks = [kinks / scale if scale else np.zeros(0) for scale in scales]
     if kinks.size:
-        b, weight = panels(breaks[1], refinement)
+        b, weight = panels(breaks[1], refinement, REACH)
     else:
-        b, weight = v, inner = trapezoid(SPACING / refinement)
+        b, weight = v, inner = trapezoid(SPACING / refinement, REACH)
     if 1 - q * q < ALIKE:
         return np.sign(q) * b, b, weight
     rows = []
     for centre, share in zip(b, weight, strict=True):
         if kinks.size:
-            v, inner = panels((breaks[0] - q * centre) / width, refinement)
+            v, inner = panels((breaks[0] - q * centre) / width, refinement, REACH)
         rows.append((q * centre + width * v, np.full(v.size, centre), share * inner))
     a, b, weight = (np.concatenate(part) for part in zip(*rows, strict=True))
     return a, b, weight
