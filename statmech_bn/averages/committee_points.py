@@ -141,7 +141,9 @@ def _grid(axis: np.ndarray, d: int) -> np.ndarray:
 def square_root(gram, factor):
     """Fill the lower triangular C of C Cᵀ = gram, with zeros where the matrix is singular."""
     d = gram.shape[0]
-    factor[:] = 0.0
+    for j in range(d):
+        for i in range(d):
+            factor[i, j] = 0.0
     for j in range(d):
         rest = gram[j, j]
         for n in range(j):
@@ -154,6 +156,18 @@ def square_root(gram, factor):
             for n in range(j):
                 rest -= factor[i, n] * factor[j, n]
             factor[i, j] = rest / factor[j, j]
+
+
+@compiled
+def clear(sums):
+    """Fill sums with zeros."""
+    students, d = sums.along.shape
+    for k in range(students):
+        sums.pull[k] = sums.readout[k] = 0.0
+        for j in range(d):
+            sums.along[k, j] = 0.0
+        for q in range(students):
+            sums.noise[k, q] = sums.of_labels[k, q] = 0.0
 
 
 @compiled
@@ -178,7 +192,7 @@ def point_sums(value_and_slope, points, weights, factor, scales, readout, sums):
     count, d = points.shape
     students = scales.size
     teachers = d - students
-    sums.along[:], sums.noise[:], sums.of_labels[:], sums.readout[:] = 0.0, 0.0, 0.0, 0.0
+    clear(sums)
     x, z = np.empty((BLOCK, d)), np.zeros((BLOCK, d))
     output, slope = np.empty(z.size), np.empty(z.size)
     delta, gain, factors = np.empty(students), np.empty(students), np.ones(d)
@@ -221,7 +235,8 @@ def finish(factor, factors, sums):
         own = factors[teachers + k]
         length = np.sqrt((factor[teachers + k] ** 2).sum())
         sums.pull[k] = sums.along[k, teachers + k] / length
-        sums.along[k] *= own
+        for j in range(d):
+            sums.along[k, j] *= own
         for q in range(k + 1):
             both = own * factors[teachers + q]
             sums.noise[k, q] *= both

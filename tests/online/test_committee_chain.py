@@ -76,6 +76,30 @@ def test_a_fixed_second_layer_has_no_learning_rate():
     assert "readout_learning_rate" not in run.coords
 
 
+def test_one_unit_keeps_its_own_chain():
+    """The general chain of one unit costs more: overlap and length never get there."""
+    setup = sbn.TeacherStudent("erf", "batch", 5, student_units=1, teacher_units=1)
+    start = sbn.OrderParameters.random(setup, 50, seed=1)
+    run = sbn.mesoscopic(setup, 1.0, [0.0, 1.0], start, 50, replicas=2)
+    assert "overlap" in run
+    assert "student_unit" not in run.dims
+    plain = sbn.TeacherStudent("erf", "batch", 5)
+    xr.testing.assert_equal(run, sbn.mesoscopic(plain, 1.0, [0.0, 1.0], start, 50, replicas=2))
+
+
+def test_saturated_units_whose_gradients_have_no_squares_go_on():
+    """g' of units of length 30 is down to 10⁻²⁰⁰ on a sample, and its square below all floats."""
+    setup = sbn.TeacherStudent("erf", "none", 1, 0.1, **UNITS)
+    start = sbn.OrderParameters(
+        student_teacher=np.full((2, 3), 0.1), student_student=900 * np.eye(2)
+    )
+    run = sbn.mesoscopic(setup, 0.1, [0.0, 20.0], start, 100, replicas=4)
+    assert np.isnan(run.diverged_at).all()
+    moved = run.student_student[0, :, 1, 0, 0] / 900 - 1
+    assert (abs(moved) < 0.05).all()
+    assert (moved != 0).all()
+
+
 @pytest.mark.parametrize("level", [sbn.mesoscopic, sbn.microscopic])
 def test_divergence_is_a_result(level):
     setup = sbn.TeacherStudent("linear", "none", 2, label_noise=0.1, **UNITS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from statmech_bn.compile_cache import numba
+from statmech_bn.compile_cache import INNER, numba
 from statmech_bn.normalization.compiled import grown, passed
 from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.online.chain.samples import normalize
@@ -17,6 +17,12 @@ from statmech_bn.online.schedules.pieces import value_at_step
 
 PHI, OUTPUT, SLOPE = range(3)
 """Rows of a table: the argument of g, g and g'."""
+inlined = numba.njit(
+    error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True, **INNER
+)
+"""Compiles a part of a step into its callers."""
+exact = numba.njit(error_model="numpy", **INNER)
+"""Compiles what counts on infinite numbers, or is seldom called."""
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -27,8 +33,11 @@ def simulate(generator, problem, pace, committee, record_steps, watch, room, rec
     units, directions = committee.first.shape
     factors = np.empty((learners, units, directions))
     scales, readouts = np.empty((learners, units)), np.empty((learners, units))
-    for k in range(learners):
-        factors[k], scales[k], readouts[k] = committee.first, committee.scale, committee.readout
+    for learner in range(learners):
+        for k in range(units):
+            scales[learner, k], readouts[learner, k] = committee.scale[k], committee.readout[k]
+            for j in range(directions):
+                factors[learner, k, j] = committee.first[k, j]
     beyond = dimension - directions
     tempo, unchanged, step = 0.0, 0.0, 0
     for recorded in range(record_steps.size):
@@ -59,11 +68,10 @@ def simulate(generator, problem, pace, committee, record_steps, watch, room, rec
         for k in range(learners):
             if np.isnan(records.diverged_at[k]):
                 record(committee.teacher, factors[k], records, k, recorded)
-                records.gamma[k, recorded] = scales[k]
-                records.readout[k, recorded] = readouts[k]
+                record_scales(scales[k], readouts[k], records, k, recorded)
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
+@inlined
 def draw_inputs(generator, problem, drawn):
     """Draw Z and the noise."""
     inputs, labels = drawn.inputs, drawn.labels
@@ -77,7 +85,7 @@ def draw_inputs(generator, problem, drawn):
             labels[m] = problem.label_noise * generator.standard_normal()
 
 
-@numba.njit(error_model="numpy", forceinline=True)
+@inlined
 def draw_others(generator, directions, others):
     """Draw A, for as many directions outside of the units'."""
     for i in range(others.shape[0]):
@@ -87,7 +95,7 @@ def draw_others(generator, directions, others):
         others[i, i] = np.sqrt(2.0 * generator.standard_gamma(0.5 * freedom))
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
+@inlined
 def label(signals, teacher, readout, drawn):
     """Add what the teacher makes of Z to the noise."""
     labels, parts = drawn.labels, drawn.parts
@@ -103,7 +111,7 @@ def label(signals, teacher, readout, drawn):
             labels[m] += readout[n] * parts[OUTPUT, n, m]
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
+@inlined
 def measure(rows, spread):
     """Measure the lengths of all units."""
     first = rows.shape[1] - rows.shape[0] + 1
@@ -114,7 +122,7 @@ def measure(rows, spread):
         spread[k] = np.sqrt(square)
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
+@inlined
 def respond(signals, problem, drawn, rows, scale, readout, student):
     """Compute fields, û, outputs and errors of one learner, by rows of a triangle."""
     fields, parts, error = student.normalized, student.parts, student.error
@@ -146,7 +154,7 @@ def respond(signals, problem, drawn, rows, scale, readout, student):
             error[m] -= readout[k] * parts[OUTPUT, k, m]
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
+@inlined
 def pull_back(problem, scale, readout, student, unit, gamma_unit, readout_unit):
     """Compute c times η/N of one learner; changes its γ and v."""
     c, normalized, parts = student.gradient, student.normalized, student.parts
@@ -189,7 +197,7 @@ def pull_back(problem, scale, readout, student, unit, gamma_unit, readout_unit):
             readout[k] += readout_unit * towards / samples
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
+@inlined
 def move(drawn, rows, student, keep):
     """Move the rows of one learner; returns the largest of their squared lengths."""
     units, directions = rows.shape
@@ -228,7 +236,7 @@ def move(drawn, rows, student, keep):
     return largest
 
 
-@numba.njit(error_model="numpy")
+@exact
 def is_finite(square, scale, readout):
     """Say whether a learner has not diverged."""
     fine = square < LARGEST_LENGTH**2
@@ -237,7 +245,15 @@ def is_finite(square, scale, readout):
     return fine
 
 
-@numba.njit(error_model="numpy")
+@exact
+def record_scales(scale, readout, records, learner, recorded):
+    """Record γ and v of one learner."""
+    for k in range(scale.size):
+        records.gamma[learner, recorded, k] = scale[k]
+        records.readout[learner, recorded, k] = readout[k]
+
+
+@exact
 def record(teacher, rows, records, learner, recorded):
     """Record ρ and Q of one learner."""
     units, directions = rows.shape
