@@ -41,12 +41,14 @@ from numba.core.dispatcher import Dispatcher
 
 from statmech_bn.errors import CompileCacheWarning
 
-__all__ = ["cache_folder", "distrust", "numba"]
+__all__ = ["INNER", "cache_folder", "distrust", "numba"]
 
 VARIABLE = "STATMECH_BN_CACHE"
 GENERATED = "statmech_bn_generated_"
 """The name of a generated module begins so, and ends with the checksum of its source."""
 PACKAGE = Path(__file__).parent
+INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of functions that compiled code alone calls; what Python would call is not compiled."""
 PRIVATE = 0o700
 
 

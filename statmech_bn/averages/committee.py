@@ -53,7 +53,7 @@ class Estimate(NamedTuple):
 Averages = Callable[[np.ndarray, np.ndarray, np.ndarray], Estimate]
 
 
-def committee_averages(setup: TeacherStudent, largest: float) -> Averages:
+def committee_averages(setup: TeacherStudent, largest: float, finer: int = 0) -> Averages:
     """Return (covariance of x = (h*, h), scales s, ω) ↦ averages, as sums over points.
 
     Parameters
@@ -61,6 +61,8 @@ def committee_averages(setup: TeacherStudent, largest: float) -> Averages:
     setup : TeacherStudent
     largest : float
         Largest standard deviation of g's arguments at the start.
+    finer : int
+        There are two to this power times as many points as usual.
 
     Returns
     -------
@@ -71,14 +73,14 @@ def committee_averages(setup: TeacherStudent, largest: float) -> Averages:
     students, d = setup.student_units, setup.student_units + setup.teacher_units
     group, size = setup.group, setup.batch_size
     if group is not None:
-        groups = group_points(group, students, d)
+        groups = group_points(group, students, d, finer)
 
         def of_batch(gram: np.ndarray, scales: np.ndarray, readout: np.ndarray) -> Estimate:
             rules = over_groups(rule, groups, group, gram, scales, readout)
             return _estimate(rules, gram, setup, group / size)
 
         return of_batch
-    points, power = _points(setup, d, largest * rule.refinement / 1.5)
+    points, power = _points(setup, d, largest * rule.refinement / 1.5, finer)
 
     def of_population(gram: np.ndarray, scales: np.ndarray, readout: np.ndarray) -> Estimate:
         rules = over_points(rule.value_and_slope, points, gram, scales, readout)
@@ -87,14 +89,14 @@ def committee_averages(setup: TeacherStudent, largest: float) -> Averages:
     return of_population
 
 
-def _points(setup: TeacherStudent, d: int, largest: float) -> tuple[Points, float]:
+def _points(setup: TeacherStudent, d: int, largest: float, finer: int) -> tuple[Points, float]:
     """Return the points, and the power of the rules' difference that their mean is off by."""
     if not setup.activation.kinks:
-        lattice = lattice_points(d, ROOM * largest)
+        lattice = lattice_points(d, ROOM * largest, finer)
         if lattice is not None:
             # the shortest waves that two lattices alias are √2 shorter than those of one
             return lattice, float(np.sqrt(2))
-    return sobol_points(1, d), 1.0
+    return sobol_points(1, d, finer), 1.0
 
 
 def _estimate(

@@ -42,6 +42,7 @@ from statmech_bn.averages.committee_points import (
     SCRAMBLINGS,
     SEED,
     Sums,
+    clear,
     compiled,
     empty_sums,
     square_root,
@@ -77,8 +78,11 @@ class Groups(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def group_points(group: int, students: int, d: int) -> Groups:
-    """Return scrambled Sobol' points for groups of G ≥ 4 samples of D fields, K of students."""
+def group_points(group: int, students: int, d: int, finer: int = 0) -> Groups:
+    """Return scrambled Sobol' points for groups of G ≥ 4 samples of D fields, K of students.
+
+    There are two to the power `finer` times as many as usual.
+    """
     from scipy.special import gammaincinv, ndtri  # both are slow to import, and seldom needed
     from scipy.stats import qmc
 
@@ -88,7 +92,7 @@ def group_points(group: int, students: int, d: int) -> Groups:
     rules = []
     for child in np.random.SeedSequence(SEED).spawn(SCRAMBLINGS):
         engine = qmc.Sobol(int(ends[-1]), scramble=True, seed=np.random.default_rng(child))
-        uniform = np.clip(engine.random_base2(POWER), FAR, 1 - FAR)
+        uniform = np.clip(engine.random_base2(POWER + finer), FAR, 1 - FAR)
         pairs, mean, squares, others = np.split(uniform, ends[:-1], axis=1)
         scatter = np.zeros((len(uniform), students, students))
         for i in range(rank):
@@ -178,9 +182,7 @@ def group_sums(value_and_slope, group, rule, world, tables, scales, readout, sum
     pairs, means, scatters = rule
     count, d, students = pairs.shape[0], pairs.shape[2], scales.size
     teachers = d - students
-    for part in (sums.along, sums.noise, sums.of_labels):
-        part[:] = 0.0
-    sums.pull[:], sums.readout[:] = 0.0, 0.0
+    clear(sums)
     # x has the mean of h* at given h, then h; z the arguments of g
     x, z = np.empty((BLOCK, 2, d)), np.zeros((BLOCK, 2, d))
     u, r = np.empty((BLOCK, 2, students)), np.empty((BLOCK, students, students))
@@ -258,13 +260,15 @@ def group_sums(value_and_slope, group, rule, world, tables, scales, readout, sum
                         crossed = gain[m, k] * gain[1 - m, q] * error[0] * error[1]
                         sums.noise[k, q] += both * (total + (group - 1) * crossed * apart)
                         sums.of_labels[k, q] += both * product
-    for part in (sums.along, sums.noise, sums.of_labels):
-        part /= count
     for k in range(students):
         sums.pull[k] /= count
         sums.readout[k] /= count
+        for j in range(d):
+            sums.along[k, j] /= count
         sums.along[k, teachers + k] = 0.0
-        for q in range(k):
+        for q in range(k + 1):
+            sums.noise[k, q] /= count
+            sums.of_labels[k, q] /= count
             sums.noise[q, k], sums.of_labels[q, k] = sums.noise[k, q], sums.of_labels[k, q]
 
 

@@ -88,12 +88,15 @@ def empty_sums(students: int, d: int) -> Sums:
 
 
 @lru_cache(maxsize=8)
-def sobol_points(group: int, d: int) -> Points:
-    """Return scrambled Sobol' points for groups of G samples of D fields."""
+def sobol_points(group: int, d: int, finer: int = 0) -> Points:
+    """Return scrambled Sobol' points for groups of G samples of D fields.
+
+    There are two to the power `finer` times as many as usual.
+    """
     from scipy.special import ndtri  # both are slow to import, and seldom needed
     from scipy.stats import qmc
 
-    power = int(np.log2(max(LEAST_POINTS, SAMPLES / group)))
+    power = int(np.log2(max(LEAST_POINTS, SAMPLES / group))) + finer
     rules = []
     for child in np.random.SeedSequence(SEED).spawn(SCRAMBLINGS):
         engine = qmc.Sobol(group * d, scramble=True, seed=np.random.default_rng(child))
@@ -103,17 +106,19 @@ def sobol_points(group: int, d: int) -> Points:
 
 
 @lru_cache(maxsize=8)
-def lattice_points(d: int, scale: float) -> Points | None:
+def lattice_points(d: int, scale: float, finer: int = 0) -> Points | None:
     """Return two lattices for D fields, with g's arguments up to `scale` times as wide.
+
+    There are about two to the power `finer` times as many points as usual.
 
     Returns
     -------
     Points or None
         None if they had too many points.
     """
-    spacing = SPACING / max(1.0, scale)
+    spacing = SPACING / max(1.0, scale) / 2.0 ** (finer / d)
     half = int(np.ceil(REACH / spacing))
-    if (2 * half) ** d > 4 * MOST_POINTS:
+    if (2 * half) ** d > 4 * MOST_POINTS * 2**finer:
         return None
     axis = spacing * (np.arange(-half, half) + 0.5)
     inside = [
@@ -136,7 +141,9 @@ def _grid(axis: np.ndarray, d: int) -> np.ndarray:
 def square_root(gram, factor):
     """Fill the lower triangular C of C Cᵀ = gram, with zeros where the matrix is singular."""
     d = gram.shape[0]
-    factor[:] = 0.0
+    for j in range(d):
+        for i in range(d):
+            factor[i, j] = 0.0
     for j in range(d):
         rest = gram[j, j]
         for n in range(j):
@@ -149,6 +156,18 @@ def square_root(gram, factor):
             for n in range(j):
                 rest -= factor[i, n] * factor[j, n]
             factor[i, j] = rest / factor[j, j]
+
+
+@compiled
+def clear(sums):
+    """Fill sums with zeros."""
+    students, d = sums.along.shape
+    for k in range(students):
+        sums.pull[k] = sums.readout[k] = 0.0
+        for j in range(d):
+            sums.along[k, j] = 0.0
+        for q in range(students):
+            sums.noise[k, q] = sums.of_labels[k, q] = 0.0
 
 
 @compiled
@@ -173,7 +192,7 @@ def point_sums(value_and_slope, points, weights, factor, scales, readout, sums):
     count, d = points.shape
     students = scales.size
     teachers = d - students
-    sums.along[:], sums.noise[:], sums.of_labels[:], sums.readout[:] = 0.0, 0.0, 0.0, 0.0
+    clear(sums)
     x, z = np.empty((BLOCK, d)), np.zeros((BLOCK, d))
     output, slope = np.empty(z.size), np.empty(z.size)
     delta, gain, factors = np.empty(students), np.empty(students), np.ones(d)
@@ -216,7 +235,8 @@ def finish(factor, factors, sums):
         own = factors[teachers + k]
         length = np.sqrt((factor[teachers + k] ** 2).sum())
         sums.pull[k] = sums.along[k, teachers + k] / length
-        sums.along[k] *= own
+        for j in range(d):
+            sums.along[k, j] *= own
         for q in range(k + 1):
             both = own * factors[teachers + q]
             sums.noise[k, q] *= both

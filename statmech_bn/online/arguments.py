@@ -267,7 +267,13 @@ def check_room_for_units(setup: TeacherStudent, dimension: int) -> None:
 
 
 def check_committee_work(
-    setup: TeacherStudent, run: Run, dimension: int, replicas: int, threads: int, blocks: int = 1
+    setup: TeacherStudent,
+    run: Run,
+    dimension: int,
+    replicas: int,
+    threads: int,
+    blocks: int = 1,
+    device: str = "cpu",
 ) -> None:
     """Refuse chains of committees that would take more than a year, or too much memory.
 
@@ -283,7 +289,7 @@ def check_committee_work(
     )
     held = 2.0 * replicas * learners * steps.size * (units * (size * blocks + 2) + 1)
     held += 8.0 * size * (setup.batch_size + size * blocks) * min(threads, replicas)
-    check_work(replicas, float(steps[-1]), float(each), held)
+    check_work(replicas, float(steps[-1]), float(each), held, device)
 
 
 def check_dtype(dtype: Any) -> None:

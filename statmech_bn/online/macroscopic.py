@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statmech_bn.averages.generalization import generalization_error
-from statmech_bn.checks import thread_count
+from statmech_bn.checks import real, thread_count
 from statmech_bn.dataset import describe, order_parameter_dataset, provenance
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.interrupts import Watch, in_threads
@@ -28,6 +28,7 @@ from statmech_bn.online.flow import lsoda
 from statmech_bn.online.flow.adaptive import DIVERGED, STOPPED, UNCOVERED, Problem
 from statmech_bn.online.flow.blocks import integrate_blocks
 from statmech_bn.online.flow.committee import integrate_committee
+from statmech_bn.online.flow.committee_blocks import integrate_committee_blocks
 from statmech_bn.online.flow.derivatives import LARGEST_LOG_LENGTH, compiled_flow, flow_function
 from statmech_bn.online.flow.trajectory import Records, integrate
 from statmech_bn.online.flow.zero_scale import jumps_at_zero, leaving, resting
@@ -36,6 +37,8 @@ from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
+SMALLEST_ACCURACY = 1e-12
+"""What averages of committees are not asked to be more accurate than."""
 CHUNK = 16
 """Trajectories that a thread takes at a time."""
 
@@ -51,6 +54,7 @@ def macroscopic(
     inputs: Spectrum | None = None,
     readout_learning_rate: ArrayLike | None = None,
     progress: bool | None = None,
+    accuracy: float | None = None,
 ) -> xr.Dataset:
     """Integrate the order parameters at N → ∞.
 
@@ -71,11 +75,15 @@ def macroscopic(
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the flow then has a pair of order
-        parameters for each block (`statmech_bn.online.flow.blocks`).
+        parameters for each block (`statmech_bn.online.flow.blocks`), or matrices
+        (`statmech_bn.online.flow.committee_blocks`).
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
         Whether to show a bar on stderr; by default on a terminal alone, after a second.
+    accuracy : float, optional
+        Largest ``averages_error`` of a committee; points are added until it is reached. By default
+        about 1e-5 for smooth activations of up to four units, and else 1e-3.
 
     Returns
     -------
@@ -90,7 +98,8 @@ def macroscopic(
         An argument is outside of its range, or the start is γ = 0 at a kink from which N → ∞ has
         no single limit (`statmech_bn.online.flow.zero_scale`).
     NotConverged
-        The solver gave up; the message names the learning rate and the time.
+        The solver gave up; the message names the learning rate and the time. Or the averages of a
+        committee do not reach the accuracy.
 
     Examples
     --------
@@ -127,11 +136,17 @@ def macroscopic(
     threads = thread_count(workers)
     factors, described = prepare(schedule, run.time)
     attributes = provenance(setup, start, "macroscopic", schedule=described)
-    if is_committee(setup, start):
-        if inputs is not None:
-            raise invalid("inputs", "None for committees, whose inputs are isotropic", inputs)
-        records, error = integrate_committee(setup, start, run, factors, threads)
-        result = committee_dataset(setup, run, *records, attributes)
+    several = is_committee(setup, start)
+    if accuracy is not None:
+        if not several:
+            raise invalid("accuracy", "None for one unit, whose accuracy is 1e-6", accuracy)
+        accuracy = real("accuracy", accuracy, SMALLEST_ACCURACY)
+    if several:
+        if inputs is None:
+            records, error = integrate_committee(setup, start, run, factors, threads, accuracy)
+        else:
+            records, error = integrate_committee_blocks(setup, inputs, start, run, factors, threads)
+        result = committee_dataset(setup, run, *records, attributes, spectrum=inputs)
         return describe(result.assign(averages_error=(("learning_rate", "time"), error)))
     if inputs is not None:
         found = integrate_blocks(setup, inputs, start, run, factors)

@@ -37,7 +37,6 @@ from statmech_bn.averages.generalization import generalization_error
 from statmech_bn.checks import choice, flag, thread_count
 from statmech_bn.compile_cache import numba
 from statmech_bn.dataset import order_parameter_dataset, provenance
-from statmech_bn.errors import invalid
 from statmech_bn.online.arguments import (
     COST,
     check_committee_work,
@@ -53,6 +52,7 @@ from statmech_bn.online.chain import structured
 from statmech_bn.online.chain.blocks_cuda import simulate_on_device as blocks_on_device
 from statmech_bn.online.chain.committee import simulate_committee
 from statmech_bn.online.chain.committee_blocks import check_blocks, simulate_blocks
+from statmech_bn.online.chain.committee_cuda import simulate_on_device as committees_on_device
 from statmech_bn.online.chain.cpu import simulate_on_processor
 from statmech_bn.online.chain.cuda import simulate_on_device
 from statmech_bn.online.committee import committee_dataset
@@ -109,8 +109,7 @@ def mesoscopic(
     inputs : Spectrum, optional
         Covariance of the Gaussian inputs, by default 1; the chain then has a pair of order
         parameters for each block (`statmech_bn.online.chain.blocks`), or matrices
-        (`statmech_bn.online.chain.committee_blocks`, at least K* components in each, on the
-        processor only).
+        (`statmech_bn.online.chain.committee_blocks`, at least K* components in each).
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
@@ -162,9 +161,7 @@ def mesoscopic(
     )
     check_gaussian(inputs, start)
     several = is_committee(setup, start)
-    if choice("device", device, DEVICES) != "cpu" and several:
-        raise invalid("device", "'cpu' for committees", device)
-    xp = namespace(device)
+    xp = namespace(choice("device", device, DEVICES))
     dimension, replicas, seed = check_finite_dimension(dimension, replicas, seed)
     if not flag("common_random_numbers", common_random_numbers):
         alone = partial(
@@ -188,13 +185,27 @@ def mesoscopic(
             f"numba {numba.__version__}" if device == "cpu" else f"cupy {xp.__version__}"
         ),
     )
-    if several and inputs is not None:
-        check_blocks(setup, inputs, dimension)
-        check_committee_work(setup, run, dimension, replicas, threads, inputs.blocks)
-        records = simulate_blocks(
-            setup, inputs, run, start, dimension, replicas, seed, factors,
-            threads=threads, progress=progress,
-        )  # fmt: skip
+    if several:
+        if inputs is None:
+            check_room_for_units(setup, dimension)
+        else:
+            check_blocks(setup, inputs, dimension)
+        blocks = 1 if inputs is None else inputs.blocks
+        check_committee_work(setup, run, dimension, replicas, threads, blocks, device)
+        if device != "cpu":
+            records = committees_on_device(
+                xp, setup, inputs, run, start, dimension, replicas, seed=seed, schedule=factors
+            )
+        elif inputs is None:
+            records = simulate_committee(
+                setup, run, start, dimension, replicas, seed, factors,
+                threads=threads, progress=progress,
+            )  # fmt: skip
+        else:
+            records = simulate_blocks(
+                setup, inputs, run, start, dimension, replicas, seed, factors,
+                threads=threads, progress=progress,
+            )  # fmt: skip
         return committee_dataset(setup, run, *records, attributes, spectrum=inputs)
     if inputs is not None:
         chain_of = partial(structured.chain_of_blocks, inputs, start, dimension)
@@ -211,14 +222,6 @@ def mesoscopic(
                 dimension=dimension, replicas=replicas, seed=seed,
             )  # fmt: skip
         return structured_dataset(setup, inputs, run, *found, attributes)
-    if several:
-        check_room_for_units(setup, dimension)
-        check_committee_work(setup, run, dimension, replicas, threads)
-        records = simulate_committee(
-            setup, run, start, dimension, replicas, seed, factors,
-            threads=threads, progress=progress,
-        )  # fmt: skip
-        return committee_dataset(setup, run, *records, attributes)
     numbers = COST * setup.batch_size * (2 + learners)
     held = 4 * replicas * learners * steps.size + 7 * setup.batch_size * min(threads, replicas)
     check_work(replicas, float(steps[-1]), numbers, held, device)

@@ -116,11 +116,11 @@ def microscopic(
         a time is recorded. Real data are copied to it once; what a callable draws is drawn on the
         CPU and moved in blocks.
     inputs : Inputs, Spectrum, callable or array_like, optional
-        By default i.i.d. N(0, 1). A `statmech_bn.Spectrum` is Gaussian inputs with a covariance, in
-        float64 on the processor; its teacher is the teacher. See `statmech_bn.Inputs` for other
-        distributions and data; the generalization error is then measured on 4000 samples, without
-        label noise. Those of an array are rows that are also learned from, unless `test_inputs`
-        are given; the attribute ``error_samples`` says which.
+        By default i.i.d. N(0, 1). A `statmech_bn.Spectrum` is Gaussian inputs with a covariance,
+        for one unit in float64 on the processor; its teacher is the teacher. See
+        `statmech_bn.Inputs` for other distributions and data; the generalization error is then
+        measured on 4000 samples, without label noise. Those of an array are rows that are also
+        learned from, unless `test_inputs` are given; the attribute ``error_samples`` says which.
     teacher : array_like, optional
         Direction of w*, shape (N,), of all replicas; of any length ≠ 0, as it is scaled to √N. For
         committees w*, shape (K*, N), with the products N T of the setup. By default each replica
@@ -201,10 +201,11 @@ def microscopic(
             check_blocks(setup, spectrum, dimension)
     on_processor = device == "cpu" and dtype == "float64"
     by_sums = on_processor and given is None and not several
-    if spectrum is not None and not (on_processor and teacher is None):
+    if spectrum is not None and not ((on_processor or several) and teacher is None):
         raise invalid(
             "device, dtype, teacher",
-            "'cpu', 'float64' and None for inputs with a covariance",
+            "'cpu', 'float64' and None for inputs with a covariance (any of the first two for "
+            "committees)",
             (device, dtype, teacher),
             "The spectrum has the teacher: sbn.Spectrum.from_covariance(covariance, teacher).",
         )

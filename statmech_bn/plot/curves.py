@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from statmech_bn.checks import count, dataset, instance, sequence
@@ -41,6 +42,10 @@ REFERENCE: dict[str, Any] = {
 }
 DASHES: list[Any] = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 MARKERS = "osDvp"
+MOST_WHOLE = 20
+"""A linear axis over whole numbers within such a span has ticks at whole numbers alone."""
+FEW, APART = 8, 2.5
+"""Curves of at most so many points are drawn so many typographic points apart, side by side."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ def curves(
                 ylabel=axis_label(panel.results[0][panel.y]),
             )
             short_ticks(axis, panel.logarithmic)
+            whole_ticks(axis, panel)
             if aligned:
                 axis.label_outer(remove_inner_ticks=False)
                 axis.xaxis.label.set_visible(True)
@@ -167,7 +173,9 @@ def _draw(
     styles: dict[Any, dict[str, Any]],
     points: int,
 ) -> None:
-    """Draw every curve of one result."""
+    """Draw every curve of one result; few points side by side, since they may coincide."""
+    from matplotlib.transforms import ScaledTranslation
+
     level = result_level(result)
     for k, value in enumerate(result[colour].values.tolist()):
         curve, style = result.isel({colour: k}), styles[value]
@@ -179,9 +187,21 @@ def _draw(
             axis.plot(x, y, **_line(style))
             continue
         shown = slice(None, None, max(1, x.size // points))
+        place = k - (result.sizes[colour] - 1) / 2 if x.size <= FEW else 0.0
         bars: dict[str, Any] = {"xerr": x_error[shown], "yerr": y_error[shown]}
         marker = level_marker(level, style["marker"])
-        axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker)
+        beside = ScaledTranslation(APART * place / 72, 0, axis.figure.dpi_scale_trans)
+        aside = {"transform": axis.transData + beside}
+        axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker, **aside)
+
+
+def whole_ticks(axis: Axes, panel: Panel) -> None:
+    """Write 2, 3, 4 rather than 2.0, 2.5 on a linear axis of a few whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    values = np.concatenate([np.ravel(result[panel.x].values) for result in panel.results])
+    if "x" not in panel.logarithmic and values.dtype.kind == "i" and np.ptp(values) < MOST_WHOLE:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def short_ticks(axis: Axes, logarithmic: str) -> None:

@@ -2,11 +2,13 @@
 
 import ctypes
 import hashlib
+import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 SHIM = Path(__file__).with_name("cuda_on_host.hpp")
 
@@ -21,6 +23,23 @@ def compiled(text, folder):
         command = ["g++", "-std=c++20", "-O1", "-shared", "-fPIC", "-o", library, source]
         subprocess.run(command, check=True)
     return ctypes.CDLL(str(library))
+
+
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
+
+
+def compile_for_the_device(sources, folder):
+    """Compile kernels, each in its own namespace, with one call of nvcc."""
+    text = "".join(
+        f"namespace kernel{i} {{\n{source}\n}}\n".replace('extern "C" ', "")
+        for i, source in enumerate(sources)
+    )
+    # Code compiled at run time knows the mathematical functions but none of C's macros.
+    for macro in ("M_PI", "M_E", "M_SQRT", "M_LN", "INFINITY", "NAN", "HUGE_VAL"):
+        assert macro not in text
+    (folder / "kernels.cu").write_text(text)
+    options = ["--std=c++17", "-cubin", "-arch=sm_90", "-Xcicc", "-O1", "-o", "kernels.cubin"]
+    subprocess.run(["nvcc", *options, "kernels.cu"], check=True, cwd=folder)
 
 
 class HostCuPy:

@@ -6,7 +6,6 @@ Where there is a GPU, `pytest -m gpu` does the same on it.
 import ctypes
 import itertools
 import shutil
-import subprocess
 import sys
 from importlib.resources import files
 
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import xarray as xr
-from host_cupy import compiled
+from host_cupy import compile_for_the_device, compiled, needs_nvcc
 from scipy import stats
 
 import statmech_bn as sbn
@@ -25,7 +24,6 @@ from statmech_bn.online.chain import cuda
 x = sp.Symbol("x")
 START = sbn.OrderParameters(0.3, 0.9, 0.8)
 SMALLEST_P = 1e-5  # over about 150 comparisons with fixed seeds
-needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
 
 
 @pytest.fixture(scope="module")
@@ -282,22 +280,6 @@ def test_an_unknown_device_is_named():
         sbn.mesoscopic(sbn.TeacherStudent(), 1.0, [1.0], START, 10, device="tpu")
 
 
-def compile_for_the_device(setups, folder, blocks=False):
-    """Compile kernels, each in its own namespace, with one call of nvcc."""
-    text = "".join(
-        f"namespace kernel{i} {{\n{source}\n}}\n".replace('extern "C" ', "")
-        for i, source in enumerate(
-            cuda.kernel_source(setup, cuda.lanes(setup.batch_size), blocks) for setup in setups
-        )
-    )
-    # Code compiled at run time knows the mathematical functions but none of C's macros.
-    for macro in ("M_PI", "M_E", "M_SQRT", "M_LN", "INFINITY", "NAN", "HUGE_VAL"):
-        assert macro not in text
-    (folder / "kernels.cu").write_text(text)
-    options = ["--std=c++17", "-cubin", "-arch=sm_90", "-Xcicc", "-O1", "-o", "kernels.cubin"]
-    subprocess.run(["nvcc", *options, "kernels.cu"], check=True, cwd=folder)
-
-
 @needs_nvcc
 def test_kernels_compile_for_the_device(tmp_path):
     sizes = itertools.cycle(((3, 0.3), (32, 0), (300, 0.3), (1024, 0), (5, 0.3)))
@@ -306,9 +288,11 @@ def test_kernels_compile_for_the_device(tmp_path):
         for name, (batch_size, label_noise) in zip(NAMED, sizes, strict=False)
         for normalization in ("none", "weight", "batch")
     ]
-    compile_for_the_device(setups, tmp_path)
+    compile_for_the_device(
+        [cuda.kernel_source(s, cuda.lanes(s.batch_size)) for s in setups], tmp_path
+    )
     by_rule = [
         sbn.TeacherStudent("erf", name, 5, 0.1)
         for name in ("none", "weight", "population", "batch")
     ]
-    compile_for_the_device(by_rule, tmp_path, blocks=True)
+    compile_for_the_device([cuda.kernel_source(s, 2, blocks=True) for s in by_rule], tmp_path)

@@ -53,7 +53,6 @@ def test_the_dataset_has_the_dims_of_the_design_and_comes_back_from_a_store(tmp_
         ({"dimension": 6}, "dimension"),
         ({"start": sbn.OrderParameters()}, "start"),
         ({"inputs": sbn.Spectrum([2, 1], multiplicities=[2, 28])}, "inputs"),
-        ({"device": "cuda"}, "device"),
         ({"readout_learning_rate": [1, 2]}, "readout_learning_rate"),
         ({"readout_learning_rate": -1.0}, "readout_learning_rate"),
         ({"setup": sbn.TeacherStudent("erf", "none", 5, **UNITS)}, "start.gamma"),
@@ -75,6 +74,30 @@ def test_a_fixed_second_layer_has_no_learning_rate():
     run = sbn.mesoscopic(setup, 1.0, [0.0, 3.0], START, 30)
     np.testing.assert_array_equal(run.readout[0, 0], [START.readout] * 2)
     assert "readout_learning_rate" not in run.coords
+
+
+def test_one_unit_keeps_its_own_chain():
+    """The general chain of one unit costs more: overlap and length never get there."""
+    setup = sbn.TeacherStudent("erf", "batch", 5, student_units=1, teacher_units=1)
+    start = sbn.OrderParameters.random(setup, 50, seed=1)
+    run = sbn.mesoscopic(setup, 1.0, [0.0, 1.0], start, 50, replicas=2)
+    assert "overlap" in run
+    assert "student_unit" not in run.dims
+    plain = sbn.TeacherStudent("erf", "batch", 5)
+    xr.testing.assert_equal(run, sbn.mesoscopic(plain, 1.0, [0.0, 1.0], start, 50, replicas=2))
+
+
+def test_saturated_units_whose_gradients_have_no_squares_go_on():
+    """g' of units of length 30 is down to 10⁻²⁰⁰ on a sample, and its square below all floats."""
+    setup = sbn.TeacherStudent("erf", "none", 1, 0.1, **UNITS)
+    start = sbn.OrderParameters(
+        student_teacher=np.full((2, 3), 0.1), student_student=900 * np.eye(2)
+    )
+    run = sbn.mesoscopic(setup, 0.1, [0.0, 20.0], start, 100, replicas=4)
+    assert np.isnan(run.diverged_at).all()
+    moved = run.student_student[0, :, 1, 0, 0] / 900 - 1
+    assert (abs(moved) < 0.05).all()
+    assert (moved != 0).all()
 
 
 @pytest.mark.parametrize("level", [sbn.mesoscopic, sbn.microscopic])

@@ -1,11 +1,17 @@
-"""Committees of N weights: exact starts, any inputs, stacks, divergence, precision."""
+"""Committees of N weights: exact starts, any inputs, stacks, divergence, precision, GPU code."""
 
+import importlib
+import shutil
+
+import array_api_strict
 import numpy as np
 import pytest
 import xarray as xr
+from host_kernels import HostKernels
+from scipy import stats
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidSetup
+from statmech_bn.errors import InvalidSetup, NoDevice
 from statmech_bn.online.network import committee
 
 UNITS = {"student_units": 2, "teacher_units": 3}
@@ -75,6 +81,96 @@ def test_single_precision_is_near_to_double():
     assert single.attrs["dtype"] == "float32"
     for name in ("student_teacher", "student_student", "gamma", "readout"):
         np.testing.assert_allclose(single[name], double[name], atol=1e-4)
+
+
+NAMES = ("student_teacher", "student_student", "gamma", "readout")
+SPECTRUM = sbn.Spectrum([3, 1, 0.2], multiplicities=[4, 6, 10], teacher=[0.5, 0.2, 0.3])
+
+
+@pytest.fixture
+def on_device(monkeypatch):
+    """Simulate where another library stands for the GPU's."""
+    module = importlib.import_module("statmech_bn.online.microscopic")
+
+    def simulate(library, **arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "namespace", lambda device: library)
+            return sbn.microscopic(device="cuda", **arguments)
+
+    return simulate
+
+
+def committees(normalization, activation="erf"):
+    """A setup with all that there is, and a call."""
+    scale = 1.0 if normalization == "none" else 0.9
+    setup = sbn.TeacherStudent(
+        activation, normalization, 6, 0.3, 0.05 * (scale < 1), 0.1, readout="learned", **UNITS,
+        teacher_overlaps=np.eye(3) + 0.2, teacher_readout=[1, -0.5, 0.7],
+    )  # fmt: skip
+    start = sbn.OrderParameters.random(setup, 20, seed=1, gamma=scale, readout=[0.5, 1.0])
+    return GOOD | {"setup": setup, "start": start, "learning_rate": [0.5, 1.5], "replicas": 3}
+
+
+@pytest.mark.parametrize("inputs", ["Gaussian", "spectrum", "signs", "data"])
+@pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch", "ghost(3)"])
+def test_the_arrays_of_the_standard_make_the_same_steps(normalization, inputs, on_device):
+    """The code asks of an array library what the standard has, and nothing else."""
+    given = {
+        "Gaussian": None, "spectrum": SPECTRUM, "signs": signs,
+        "data": np.random.default_rng(1).standard_t(7, size=(50, 20)),
+    }  # fmt: skip
+    run = committees(normalization) | {"inputs": given[inputs]}
+    expected, found = sbn.microscopic(**run), on_device(array_api_strict, **run)
+    for name in NAMES:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-11, atol=1e-12)
+    assert found.attrs["array_library"].startswith("array_api_strict")
+
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+
+
+def last_numbers(found):
+    """Return all numbers of the last state, (numbers, replicas)."""
+    last = found.isel(learning_rate=0, time=-1)
+    values = [last[name].values.reshape(last.sizes["replica"], -1) for name in NAMES]
+    return np.concatenate(values, axis=1).T
+
+
+@needs_compiler
+@pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch", "ghost(3)"])
+def test_kernels_of_a_gpu_are_right(normalization, on_device):
+    """Its CUDA source, run on the host: the steps of given samples, the law of its own."""
+    run = committees(normalization, "relu")
+    expected = sbn.microscopic(**run, inputs=signs)
+    found = on_device(HostKernels(), **run, inputs=signs)
+    for name in NAMES:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-11, atol=1e-12)
+    single = on_device(HostKernels(), **run, inputs=signs, dtype="float32")
+    for name in NAMES:
+        np.testing.assert_allclose(single[name], expected[name], atol=1e-4)
+    for inputs in (None, SPECTRUM):
+        many = run | {"learning_rate": 0.5, "inputs": inputs}
+        drawn = on_device(HostKernels(), **many | {"replicas": 500})
+        chain = sbn.mesoscopic(**many | {"replicas": 2000})
+        for one, other in zip(last_numbers(drawn), last_numbers(chain), strict=True):
+            if np.ptp(other) > 0:  # γ of none is always 1
+                assert stats.ks_2samp(one, other).pvalue > 1e-5  # over 160 numbers
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch", "ghost(3)"])
+def test_gpu_and_chain_have_the_same_law(normalization, dtype):
+    for inputs in (None, SPECTRUM):
+        run = committees(normalization, "relu") | {"learning_rate": 0.5, "inputs": inputs}
+        try:
+            drawn = sbn.microscopic(**run | {"replicas": 2000}, device="cuda", dtype=dtype)
+        except NoDevice as missing:
+            pytest.skip(str(missing))
+        chain = sbn.mesoscopic(**run | {"replicas": 2000})
+        for one, other in zip(last_numbers(drawn), last_numbers(chain), strict=True):
+            if np.ptp(other) > 0:
+                assert stats.ks_2samp(one, other).pvalue > 1e-5
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidSetup, NoClosedForm
+from statmech_bn.errors import InvalidSetup, NoClosedForm, NotConverged
 from statmech_bn.online.flow import committee
 from statmech_bn.online.flow.adaptive import FINISHED, STOPPED, Problem
 from statmech_bn.online.flow.committee import CommitteeFlow
@@ -122,6 +122,33 @@ def test_points_and_closed_averages_give_one_trajectory(monkeypatch):
         np.testing.assert_allclose(runs[0][name], runs[1][name], atol=1e-6)
 
 
+def test_points_are_added_until_an_accuracy_is_reached():
+    tried = []
+
+    def integrate(finer):
+        tried.append(finer)
+        return np.zeros((1, 2)), np.nan, np.array([8e-4, np.inf]) * 2.0**-finer
+
+    _, _, errors = committee.accurate(lambda finer: finer, integrate, 3e-4)
+    assert (errors[0], tried) == (2e-4, [0, 2])
+    with pytest.raises(NotConverged, match=r"known to 5e-05.*accuracy=1e-06.*Ask for 0\.0001"):
+        committee.accurate(lambda finer: finer, integrate, 1e-6)
+    assert max(tried) == committee.MOST_FINER
+
+
+def test_a_lattice_is_as_fine_as_is_asked_for():
+    setup = sbn.TeacherStudent("tanh", "weight", 2, 0.1, student_units=2, teacher_units=1)
+    start = sbn.OrderParameters.random(setup, 100, seed=0)
+    usual, fine = (
+        sbn.macroscopic(setup, 0.8, [1.0], start, accuracy=accuracy) for accuracy in (None, 1e-8)
+    )
+    assert 1e-8 < usual["averages_error"].item() < 1e-5
+    assert fine["averages_error"].item() < 1e-8
+    np.testing.assert_allclose(usual["student_teacher"], fine["student_teacher"], atol=1e-6)
+    with pytest.raises(InvalidSetup, match="accuracy: expected None for one unit"):
+        sbn.macroscopic(sbn.TeacherStudent(), 1.0, [1.0], sbn.OrderParameters(), accuracy=1e-3)
+
+
 def test_a_schedule_is_followed():
     """Halved after t = 1: the rest is the run at half the rate that starts there."""
     setup = sbn.TeacherStudent(
@@ -168,9 +195,6 @@ def test_what_is_not_known_is_refused():
     matrices = {"student_teacher": np.zeros((2, 2)), "student_student": np.eye(2)}
     with pytest.raises(InvalidSetup, match=r"start\.gamma"):
         sbn.macroscopic(setup, 1.0, [1.0], sbn.OrderParameters(**matrices, gamma=[0.0, 1.0]))
-    spectrum = sbn.Spectrum([2, 1], fractions=[0.5, 0.5])
-    with pytest.raises(InvalidSetup, match="inputs"):
-        sbn.macroscopic(setup, 1.0, [1.0], sbn.OrderParameters(**matrices), inputs=spectrum)
 
 
 def test_the_chain_at_large_dimension_follows_the_flow():

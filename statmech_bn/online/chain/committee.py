@@ -112,22 +112,29 @@ class Drawn(NamedTuple):
     labels : ndarray, (M,)
     others : ndarray, (min(K, M), min(K, M))
         A.
-    table : ndarray, (2, K* M)
-        Room for the teacher's fields and what g makes of them.
+    table, parts : ndarray, (2, K* M) and (2, K*, M)
+        Room for the teacher's fields and what g makes of them, in two forms.
     """
 
     inputs: np.ndarray
     labels: np.ndarray
     others: np.ndarray
     table: np.ndarray
+    parts: np.ndarray
 
     @classmethod
     def room(cls, setup: TeacherStudent) -> Drawn:
         """Make room for a step."""
         units, teachers, samples = setup.student_units, setup.teacher_units, setup.batch_size
         across = min(units, samples)
-        shapes = (units + teachers, samples), (samples,), (across, across), (2, teachers * samples)
-        return cls(*(np.zeros(shape) for shape in shapes))
+        parts = np.zeros((2, teachers, samples))
+        return cls(
+            np.zeros((units + teachers, samples)),
+            np.zeros(samples),
+            np.zeros((across, across)),
+            parts.reshape(2, -1),
+            parts,
+        )
 
 
 class Student(NamedTuple):
@@ -135,8 +142,8 @@ class Student(NamedTuple):
 
     Attributes
     ----------
-    table : ndarray, (3, K M)
-        φ, g and g'.
+    table, parts : ndarray, (3, K M) and (3, K, M)
+        φ, g and g', in two forms.
     normalized, gradient : ndarray, (K, M)
         û, or h/√Q, and c times η/N.
     error : ndarray, (M,)
@@ -148,6 +155,7 @@ class Student(NamedTuple):
     """
 
     table: np.ndarray
+    parts: np.ndarray
     normalized: np.ndarray
     gradient: np.ndarray
     error: np.ndarray
@@ -162,8 +170,10 @@ class Student(NamedTuple):
         """Make room for a step."""
         units, samples = setup.student_units, setup.batch_size
         groups = samples // (setup.group or samples)
+        parts = np.zeros((3, units, samples))
         return cls(
-            table=np.zeros((3, units * samples)),
+            table=parts.reshape(3, -1),
+            parts=parts,
             normalized=np.zeros((units, samples)),
             gradient=np.zeros((units, samples)),
             error=np.zeros(samples),

@@ -11,9 +11,12 @@ from statmech_bn.compile_cache import numba
 from statmech_bn.online.chain.committee_step import (
     draw_inputs,
     draw_others,
+    exact,
+    inlined,
     is_finite,
     label,
     pull_back,
+    record_scales,
     respond,
 )
 from statmech_bn.online.chain.triangle import triangularize
@@ -32,8 +35,11 @@ def simulate(generator, problem, pace, committee, blocks, record_steps, watch, r
     teachers = blocks.teacher.shape[0]
     weights = np.empty((learners, units, components))
     scales, readouts = np.empty((learners, units)), np.empty((learners, units))
-    for k in range(learners):
-        weights[k], scales[k], readouts[k] = committee.first, committee.scale, committee.readout
+    for learner in range(learners):
+        for k in range(units):
+            scales[learner, k], readouts[learner, k] = committee.scale[k], committee.readout[k]
+            for j in range(components):
+                weights[learner, k, j] = committee.first[k, j]
     for n in range(teachers):
         orthonormalize(blocks.teacher[n], blocks.root, n, numbers)
     rows = np.ascontiguousarray(numbers.triangle[:teachers, :teachers])
@@ -71,11 +77,10 @@ def simulate(generator, problem, pace, committee, blocks, record_steps, watch, r
         for k in range(learners):
             if np.isnan(records.diverged_at[k]):
                 record(blocks, weights[k], records, k, recorded)
-                records.gamma[k, recorded] = scales[k]
-                records.readout[k, recorded] = readouts[k]
+                record_scales(scales[k], readouts[k], records, k, recorded)
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def draw_numbers(generator, blocks, numbers):
     """Draw G and A."""
     for i in range(numbers.along.shape[0]):
@@ -100,7 +105,8 @@ def orthonormalize(x, root, place, numbers):
     for j in range(x.size):
         own[j] = root[j] * x[j]
         size += own[j] * own[j]
-    factors[:] = 0.0
+    for i in range(factors.size):
+        factors[i] = 0.0
     for _ in range(2):
         for i in range(place):
             other, along = numbers.orthonormal[i], 0.0
@@ -113,14 +119,15 @@ def orthonormalize(x, root, place, numbers):
         rest += own[j] * own[j]
     rest = np.sqrt(rest)
     if not rest > DEPENDENT * np.sqrt(size):
-        own[:] = 0.0  # its fields do not depend on a direction of its own
+        for j in range(x.size):
+            own[j] = 0.0  # its fields do not depend on a direction of its own
         return
     factors[place] = rest
     for j in range(x.size):
         own[j] /= rest
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def measure(problem, x, numbers, student):
     """Measure what a field is divided by: the length of the weights, or the field's spread."""
     teachers = numbers.triangle.shape[0] - x.shape[0]
@@ -133,17 +140,20 @@ def measure(problem, x, numbers, student):
         student.spread[k] = np.sqrt(square)
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def move(problem, drawn, blocks, x, student, numbers, keep):
     """Move the weights of one learner; returns the largest of their squared lengths."""
     units, components = x.shape
     across, sums = numbers.along.shape[0], numbers.sums
-    student.inner[:] = student.gradient
+    for k in range(units):
+        for m in range(student.error.size):
+            student.inner[k, m] = student.gradient[k, m]
     if units <= student.error.size:
         triangularize(student.inner)
     for k in range(units):
         c, b = student.gradient[k], student.inner[k]
-        sums[:] = 0.0
+        for j in range(components):
+            sums[j] = 0.0
         for i in range(min(k + 1, across) if units <= student.error.size else across):
             for j in range(components):
                 sums[j] += b[i] * numbers.along[i, j]
@@ -171,7 +181,7 @@ def move(problem, drawn, blocks, x, student, numbers, keep):
     return largest
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def spread_out(blocks, x, student, numbers):
     """Move the weights of one learner in the other directions of each block."""
     units, teachers = x.shape[0], blocks.teacher.shape[0]
@@ -197,7 +207,7 @@ def spread_out(blocks, x, student, numbers):
                 x[k, first + j] = moved[k, j]
 
 
-@numba.njit(error_model="numpy")
+@exact
 def record(blocks, x, records, learner, recorded):
     """Record ρ and Q of one learner in all blocks."""
     units, teachers = x.shape[0], blocks.teacher.shape[0]

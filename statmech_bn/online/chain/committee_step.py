@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from statmech_bn.compile_cache import numba
-from statmech_bn.normalization.compiled import grown, means, passed
+from statmech_bn.compile_cache import INNER, numba
+from statmech_bn.normalization.compiled import grown, passed
 from statmech_bn.online.arguments import LARGEST_LENGTH
 from statmech_bn.online.chain.samples import normalize
 from statmech_bn.online.chain.triangle import triangularize
@@ -17,6 +17,12 @@ from statmech_bn.online.schedules.pieces import value_at_step
 
 PHI, OUTPUT, SLOPE = range(3)
 """Rows of a table: the argument of g, g and g'."""
+inlined = numba.njit(
+    error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True, **INNER
+)
+"""Compiles a part of a step into its callers."""
+exact = numba.njit(error_model="numpy", **INNER)
+"""Compiles what counts on infinite numbers, or is seldom called."""
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -27,8 +33,11 @@ def simulate(generator, problem, pace, committee, record_steps, watch, room, rec
     units, directions = committee.first.shape
     factors = np.empty((learners, units, directions))
     scales, readouts = np.empty((learners, units)), np.empty((learners, units))
-    for k in range(learners):
-        factors[k], scales[k], readouts[k] = committee.first, committee.scale, committee.readout
+    for learner in range(learners):
+        for k in range(units):
+            scales[learner, k], readouts[learner, k] = committee.scale[k], committee.readout[k]
+            for j in range(directions):
+                factors[learner, k, j] = committee.first[k, j]
     beyond = dimension - directions
     tempo, unchanged, step = 0.0, 0.0, 0
     for recorded in range(record_steps.size):
@@ -59,11 +68,10 @@ def simulate(generator, problem, pace, committee, record_steps, watch, room, rec
         for k in range(learners):
             if np.isnan(records.diverged_at[k]):
                 record(committee.teacher, factors[k], records, k, recorded)
-                records.gamma[k, recorded] = scales[k]
-                records.readout[k, recorded] = readouts[k]
+                record_scales(scales[k], readouts[k], records, k, recorded)
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def draw_inputs(generator, problem, drawn):
     """Draw Z and the noise."""
     inputs, labels = drawn.inputs, drawn.labels
@@ -77,7 +85,7 @@ def draw_inputs(generator, problem, drawn):
             labels[m] = problem.label_noise * generator.standard_normal()
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def draw_others(generator, directions, others):
     """Draw A, for as many directions outside of the units'."""
     for i in range(others.shape[0]):
@@ -87,22 +95,23 @@ def draw_others(generator, directions, others):
         others[i, i] = np.sqrt(2.0 * generator.standard_gamma(0.5 * freedom))
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def label(signals, teacher, readout, drawn):
     """Add what the teacher makes of Z to the noise."""
-    labels, table = drawn.labels, drawn.table
-    samples = labels.size
+    labels, parts = drawn.labels, drawn.parts
     for n in range(teacher.shape[0]):
-        fields = table[PHI, n * samples : (n + 1) * samples]
-        project(teacher[n], drawn.inputs, n + 1, fields)
-    signals.value(table)
+        for m in range(labels.size):
+            parts[PHI, n, m] = teacher[n, 0] * drawn.inputs[0, m]
+        for j in range(1, n + 1):
+            for m in range(labels.size):
+                parts[PHI, n, m] += teacher[n, j] * drawn.inputs[j, m]
+    signals.value(drawn.table)
     for n in range(teacher.shape[0]):
-        weight, values = readout[n], table[OUTPUT, n * samples :]
-        for m in range(samples):
-            labels[m] += weight * values[m]
+        for m in range(labels.size):
+            labels[m] += readout[n] * parts[OUTPUT, n, m]
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def measure(rows, spread):
     """Measure the lengths of all units."""
     first = rows.shape[1] - rows.shape[0] + 1
@@ -113,73 +122,67 @@ def measure(rows, spread):
         spread[k] = np.sqrt(square)
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"}, forceinline=True)
-def project(row, inputs, directions, fields):
-    """Fill the fields of a unit, whose first so many components are not zero."""
-    for m in range(fields.size):
-        fields[m] = row[0] * inputs[0, m]
-    for j in range(1, directions):
-        along, values = row[j], inputs[j]
-        for m in range(fields.size):
-            fields[m] += along * values[m]
-
-
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def respond(signals, problem, drawn, rows, scale, readout, student):
     """Compute fields, û, outputs and errors of one learner, by rows of a triangle."""
-    units, samples = student.normalized.shape
+    fields, parts, error = student.normalized, student.parts, student.error
+    units, samples = fields.shape
     first = rows.shape[1] - units + 1
     for k in range(units):
-        fields = student.normalized[k]
-        project(rows[k], drawn.inputs, first + k, fields)
+        for m in range(samples):
+            fields[k, m] = rows[k, 0] * drawn.inputs[0, m]
+        for j in range(1, first + k):
+            for m in range(samples):
+                fields[k, m] += rows[k, j] * drawn.inputs[j, m]
         size = 1.0
         if problem.of_batch:
             size = scale[k]
             for i in range(student.narrowing.shape[1]):
-                part = fields[i * problem.group : (i + 1) * problem.group]
+                part = fields[k, i * problem.group : (i + 1) * problem.group]
                 student.narrowing[k, i] = normalize(part)
         elif problem.has_scale:
             size, student.narrowing[k, 0] = scale[k], 1.0 / student.spread[k]
             for m in range(samples):
-                fields[m] *= student.narrowing[k, 0]
-        phi = student.table[PHI, k * samples : (k + 1) * samples]
+                fields[k, m] *= student.narrowing[k, 0]
         for m in range(samples):
-            phi[m] = size * fields[m]
+            parts[PHI, k, m] = size * fields[k, m]
     signals.value_and_slope(student.table)
-    error = student.error
     for m in range(samples):
         error[m] = drawn.labels[m]
     for k in range(units):
-        weight, values = readout[k], student.table[OUTPUT, k * samples :]
         for m in range(samples):
-            error[m] -= weight * values[m]
+            error[m] -= readout[k] * parts[OUTPUT, k, m]
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def pull_back(problem, scale, readout, student, unit, gamma_unit, readout_unit):
     """Compute c times η/N of one learner; changes its γ and v."""
-    units, samples = student.normalized.shape
-    group, share = problem.group, unit / samples
+    c, normalized, parts = student.gradient, student.normalized, student.parts
+    units, samples = normalized.shape
+    share, group_share = unit / samples, 1.0 / problem.group
     for k in range(units):
-        c, normalized = student.gradient[k], student.normalized[k]
-        weight, slope = readout[k], student.table[SLOPE, k * samples :]
         for m in range(samples):
-            c[m] = weight * slope[m] * student.error[m]
+            c[k, m] = readout[k] * parts[SLOPE, k, m] * student.error[m]
         pull, factor = 0.0, share
         if problem.has_scale:
             factor *= scale[k]
         for i in range(student.narrowing.shape[1]):
             # an index that may be negative would be wrapped around
-            begin, end = np.uintp(i * group), np.uintp((i + 1) * group)
+            begin, end = np.uintp(i * problem.group), np.uintp((i + 1) * problem.group)
             by = factor * student.narrowing[k, i]
             average, along = 0.0, 0.0
             if problem.has_scale:
-                average, along = means(c[begin:end], normalized[begin:end])
-                pull += along * group
-            for m in range(begin, end):
-                c[m] = by * (
-                    passed(c[m], average, normalized[m], along) if problem.of_batch else c[m]
-                )
+                for m in range(begin, end):
+                    average += c[k, m]
+                    along += c[k, m] * normalized[k, m]
+                pull += along
+                average, along = group_share * average, group_share * along
+            if problem.of_batch:
+                for m in range(begin, end):
+                    c[k, m] = by * passed(c[k, m], average, normalized[k, m], along)
+            else:
+                for m in range(begin, end):
+                    c[k, m] *= by
         pull /= samples
         student.turn[k] = 0.0
         if problem.by_length:
@@ -188,31 +191,31 @@ def pull_back(problem, scale, readout, student, unit, gamma_unit, readout_unit):
             scale[k] = grown(scale[k], gamma_unit, problem.gamma_decay, pull)
     if readout_unit > 0.0:
         for k in range(units):
-            towards, values = 0.0, student.table[OUTPUT, k * samples :]
+            towards = 0.0
             for m in range(samples):
-                towards += student.error[m] * values[m]
+                towards += student.error[m] * parts[OUTPUT, k, m]
             readout[k] += readout_unit * towards / samples
 
 
-@numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined
 def move(drawn, rows, student, keep):
     """Move the rows of one learner; returns the largest of their squared lengths."""
     units, directions = rows.shape
     teachers, across = directions - units, drawn.others.shape[0]
-    inner, moved = student.inner, student.moved
+    c, inner, moved = student.gradient, student.inner, student.moved
     for k in range(units):
-        c = student.gradient[k]
-        for m in range(c.size):
-            inner[k, m] = c[m]
+        kept = keep - student.turn[k]
         for j in range(directions):
-            values, total = drawn.inputs[j], 0.0
-            for m in range(c.size):
-                total += c[m] * values[m]
+            total = 0.0
+            for m in range(c.shape[1]):
+                total += c[k, m] * drawn.inputs[j, m]
             if j < teachers:
-                rows[k, j] = (keep - student.turn[k]) * rows[k, j] + total
+                rows[k, j] = kept * rows[k, j] + total
             else:
-                moved[k, j - teachers] = (keep - student.turn[k]) * rows[k, j] + total
-    if units <= student.error.size:
+                moved[k, j - teachers] = kept * rows[k, j] + total
+        for m in range(c.shape[1]):
+            inner[k, m] = c[k, m]
+    if units <= c.shape[1]:
         triangularize(inner)
     for k in range(units):
         for j in range(across):
@@ -233,7 +236,7 @@ def move(drawn, rows, student, keep):
     return largest
 
 
-@numba.njit(error_model="numpy")
+@exact
 def is_finite(square, scale, readout):
     """Say whether a learner has not diverged."""
     fine = square < LARGEST_LENGTH**2
@@ -242,7 +245,15 @@ def is_finite(square, scale, readout):
     return fine
 
 
-@numba.njit(error_model="numpy")
+@exact
+def record_scales(scale, readout, records, learner, recorded):
+    """Record γ and v of one learner."""
+    for k in range(scale.size):
+        records.gamma[learner, recorded, k] = scale[k]
+        records.readout[learner, recorded, k] = readout[k]
+
+
+@exact
 def record(teacher, rows, records, learner, recorded):
     """Record ρ and Q of one learner."""
     units, directions = rows.shape

@@ -1,7 +1,8 @@
 """The chain of the order parameters as a CUDA kernel, for `mesoscopic(..., device="cuda")`.
 
-The kernel (``samples.cu`` and ``chain.cu``; ``blocks.cu`` for inputs with a covariance) is made for
-one activation, normalization and batch size: the activation is printed from its expression by
+The kernel (``lanes.cu``, ``samples.cu`` and ``chain.cu``; ``blocks.cu`` for inputs with a
+covariance; `statmech_bn.online.chain.committee_cuda` for several units) is made for one activation,
+normalization and batch size: the activation is printed from its expression by
 `statmech_bn.codegen.cuda_source`, the rest are constants. CuPy compiles it at first use and keeps
 the machine code on disk.
 
@@ -21,6 +22,7 @@ fit into registers and go to the cache).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -69,20 +71,10 @@ def kernel_source(setup: TeacherStudent, lanes: int, blocks: bool = False) -> st
     NotPrintable
         The activation has a function that CUDA does not have.
     """
-    g, rule = setup.activation, setup.normalizer
-    flags = {
-        "SCALED": rule.has_scale,
-        "OF_BATCH": rule.of_batch,
-        "NOISY": setup.label_noise > 0,
-    }
-    sizes = {
-        "BATCH_SIZE": setup.batch_size,
-        "GROUP": setup.group or setup.batch_size,
-        "LANES": lanes,
-        "THREADS": THREADS,
-    }
+    rule, size = setup.normalizer, setup.batch_size
+    flags = {}
     if blocks:
-        flags |= {"BY_LENGTH": rule.by_length, "BY_COVARIANCE": rule.by_covariance}
+        flags = {"BY_LENGTH": rule.by_length, "BY_COVARIANCE": rule.by_covariance}
         moves = [
             cuda_source(s.regression(), s.REGRESSION, "regressed"),
             cuda_source([s.component_step(rule.by_covariance)], s.COMPONENT, "component"),
@@ -90,19 +82,47 @@ def kernel_source(setup: TeacherStudent, lanes: int, blocks: bool = False) -> st
         ]
     else:
         moves = [cuda_source(s.chain_step(rule.has_scale), s.WEIGHTS, "moved")]
+    # a pair of neighbouring samples has the labels' noise of one draw
+    slots = size if lanes == 1 else 2 * -(-size // (2 * lanes))
+    texts = ["samples.cu", "blocks.cu" if blocks else "chain.cu"]
+    return written(setup, {"LANES": lanes, "SLOTS": slots}, flags, moves, texts)
+
+
+def written(
+    setup: TeacherStudent,
+    sizes: dict[str, float],
+    flags: dict[str, bool],
+    moves: Sequence[str],
+    texts: Sequence[str],
+) -> str:
+    """Return texts of this folder behind what all of them need: constants and printed functions."""
+    g, rule = setup.activation, setup.normalizer
+    sizes = sizes | {
+        "BATCH_SIZE": setup.batch_size,
+        "GROUP": setup.group or setup.batch_size,
+        "THREADS": THREADS,
+        "LARGEST_LENGTH": LARGEST_LENGTH,
+    }
+    flags = flags | {
+        "SCALED": rule.has_scale,
+        "OF_BATCH": rule.of_batch,
+        "NOISY": setup.label_noise > 0,
+    }
+    folder = files(__package__)
     return "\n".join(
         [
-            *(f"constexpr int {name} = {size};" for name, size in sizes.items()),
+            *(
+                f"constexpr {'int' if isinstance(size, int) else 'double'} {name} = {size!r};"
+                for name, size in sizes.items()
+            ),
             *(f"constexpr bool {name} = {str(on).lower()};" for name, on in flags.items()),
-            f"constexpr double LARGEST_LENGTH = {LARGEST_LENGTH!r};",
             cuda_source([g.expression], [z], "value"),
             cuda_source([g.expression, g.derivative], [z], "value_and_slope"),
             cuda_source([s.passed_back()], [s.delta, s.average, s.normalized, s.along], "passed"),
             *moves,
             cuda_source([s.scale_step()], s.SCALE, "grown"),
             SOURCE,
-            (files(__package__) / "samples.cu").read_text(),
-            (files(__package__) / ("blocks.cu" if blocks else "chain.cu")).read_text(),
+            *((folder / text).read_text() for text in ("lanes.cu", *texts)),
         ]
     )
 
@@ -154,14 +174,27 @@ def compiled(xp: Any, setup: TeacherStudent, width: int, blocks: bool = False) -
     InvalidSetup
         The batch is larger than `LARGEST_BATCH`.
     """
-    if setup.batch_size > LARGEST_BATCH:
+    check_batch(setup, LARGEST_BATCH)
+    return kernel_of(xp, kernel_source(setup, width, blocks))
+
+
+def check_batch(setup: TeacherStudent, largest: int) -> None:
+    """Refuse batches that are too large for a device.
+
+    Raises
+    ------
+    InvalidSetup
+        The batch is larger than that.
+    """
+    if setup.batch_size > largest:
         raise invalid(
-            "setup.batch_size",
-            f"at most {LARGEST_BATCH} on a GPU",
-            setup.batch_size,
+            "setup.batch_size", f"at most {largest} on a GPU", setup.batch_size,
             "Use device='cpu'.",
-        )
-    code = kernel_source(setup, width, blocks)
+        )  # fmt: skip
+
+
+def kernel_of(xp: Any, code: str) -> Any:
+    """Compile the kernel of a source."""
     return xp.RawModule(code=code, options=("--std=c++17",)).get_function("simulate")
 
 

@@ -1,45 +1,18 @@
 /* The samples of a step of a chain: their numbers, and the sums that the students' step needs.
 
-   LANES neighbouring threads of a warp simulate a replica together; each holds SLOTS of the
-   BATCH_SIZE samples of the step in registers, and sums over the samples go through the warp. The
-   threads of a replica may do so for several learners (learning rates), one after the other, for
-   which they draw the samples once.
+   Sums over the samples go through the warp. The threads of a replica may make the step for several
+   learners (learning rates), one after the other, for which they draw the samples once.
 
-   Written ahead of this text: BATCH_SIZE, GROUP (samples that share statistics), LANES, THREADS
-   (of a block), LARGEST_LENGTH, the flags SCALED (there is a gamma), OF_BATCH (statistics are those
-   of the samples) and NOISY (labels), the functions value and value_and_slope of the activation,
-   what passes back through the statistics (statmech_bn/symbolic/step.py), random_numbers.cu. */
+   Written ahead of this text, besides what lanes.cu names: the functions value and value_and_slope
+   of the activation, what passes back through the statistics (statmech_bn/symbolic/step.py),
+   random_numbers.cu, lanes.cu. */
 
-constexpr int SLOTS =
-    LANES == 1 ? BATCH_SIZE : 2 * ((BATCH_SIZE + 2 * LANES - 1) / (2 * LANES));
 /* Loops over slots are unrolled while the samples fit into registers, which have no index. */
 constexpr int UNROLLED = SLOTS <= 8 ? SLOTS : 1;
-constexpr int GROUPS = BATCH_SIZE / GROUP;
 
 struct Batch {
     double u[SLOTS], v[SLOTS], noise[SLOTS], normalized[SLOTS], spread[GROUPS], rest;
 };
-
-/* One of the threads that share a replica, and which threads of the warp these are. */
-struct Worker {
-    int lane;
-    unsigned int team;
-};
-
-__device__ inline double sum_over_lanes(const Worker& worker, double x) {
-    for (int distance = LANES / 2; distance > 0; distance /= 2)
-        x += __shfl_xor_sync(worker.team, x, distance, LANES);
-    return x;
-}
-
-__device__ inline bool holds(const Worker& worker, int slot) {
-    return LANES * SLOTS == BATCH_SIZE || worker.lane * SLOTS + slot < BATCH_SIZE;
-}
-
-__device__ inline bool holds(const Worker& worker, int slot, int group) {
-    return holds(worker, slot) &&
-           (GROUPS == 1 || (worker.lane * SLOTS + slot) / GROUP == group);
-}
 
 /* Sample m has the same numbers in whichever slot it is. */
 __device__ inline void draw_batch(

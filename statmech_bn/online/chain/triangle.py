@@ -11,32 +11,37 @@ import numpy as np
 
 from statmech_bn.compile_cache import numba
 
+SMALLEST_SQUARE = 1e-290
+"""A square below this is rounding beside any length that a student may have."""
+
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def triangularize(x):
     """Turn a matrix of at least as many columns as rows into its factor, of a diagonal ≥ 0."""
-    for k in range(x.shape[0]):
-        row, first, rest = x[k], x[k, k], 0.0
-        for j in range(k + 1, row.size):
-            rest += row[j] * row[j]
-        if rest == 0.0:
+    rows, columns = x.shape
+    for k in range(rows):
+        first, rest = x[k, k], 0.0
+        for j in range(k + 1, columns):
+            rest += x[k, j] * x[k, j]
+        if rest < SMALLEST_SQUARE:
             if first < 0.0:
-                for i in range(k, x.shape[0]):
+                for i in range(k, rows):
                     x[i, k] = -x[i, k]
+            for j in range(k + 1, columns):
+                x[k, j] = 0.0
             continue
         length = np.sqrt(first * first + rest)
         # v = (first − length, rest of the row), without cancellation (Parlett 1971)
         along = first - length if first <= 0.0 else -rest / (first + length)
         share = 2.0 / (along * along + rest)
-        for i in range(k + 1, x.shape[0]):
-            other = x[i]
-            inner = along * other[k]
-            for j in range(k + 1, row.size):
-                inner += row[j] * other[j]
+        for i in range(k + 1, rows):
+            inner = along * x[i, k]
+            for j in range(k + 1, columns):
+                inner += x[k, j] * x[i, j]
             inner *= share
-            other[k] -= inner * along
-            for j in range(k + 1, row.size):
-                other[j] -= inner * row[j]
-        row[k] = length
-        for j in range(k + 1, row.size):
-            row[j] = 0.0
+            x[i, k] -= inner * along
+            for j in range(k + 1, columns):
+                x[i, j] -= inner * x[k, j]
+        x[k, k] = length
+        for j in range(k + 1, columns):
+            x[k, j] = 0.0

@@ -8,6 +8,11 @@ that the flow of a smooth unit is smooth.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 
 from statmech_bn.averages.committee import committee_averages
@@ -31,6 +36,7 @@ from statmech_bn.online.flow.committee_trajectory import (
     Learner,
     System,
     derivatives,
+    fill_averages,
     integrate,
 )
 from statmech_bn.online.flow.lsoda import integrate_state
@@ -39,6 +45,8 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 SMOOTH, KINKED = (1e-7, 1e-9), (1e-5, 1e-7)
 """Relative and absolute tolerances of averages over points, of units without and with kinks."""
+MOST_FINER = 4
+"""Points for averages are at most two to this power times as many as usual."""
 
 
 Records = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -82,17 +90,45 @@ class CommitteeFlow:
     setup : TeacherStudent
     largest : float
         Largest standard deviation of g's arguments at the start.
+    finer : int
+        Averages that are not closed have two to this power times as many points as usual.
     """
 
-    def __init__(self, setup: TeacherStudent, largest: float) -> None:
+    def __init__(self, setup: TeacherStudent, largest: float, finer: int = 0) -> None:
         self.setup, self.learning = setup, learning_of(setup)
         try:
             self.system: System | None = closed_system(setup)
         except NoClosedForm:
-            self.system, self.average = None, committee_averages(setup, largest)
+            self.system, self.average = None, committee_averages(setup, largest, finer)
         d = setup.student_units + setup.teacher_units
         self._gram = np.zeros((d, d))
         self.error = 0.0
+
+    def averages(self, gram: np.ndarray, gamma: np.ndarray, readout: np.ndarray) -> Averages:
+        """Return the averages over fields x = (h*, h) of a covariance.
+
+        Parameters
+        ----------
+        gram : ndarray, (D, D)
+            Covariance of x.
+        gamma, readout : ndarray, (K,)
+            Scales of the fields in units of their spread, 1 without a normalization; and v.
+
+        Returns
+        -------
+        Averages
+            They hold until the next call.
+        """
+        spread = np.sqrt(np.diag(gram)[-gamma.size :])
+        scales = gamma if self.learning.has_scale else spread
+        weights = np.concatenate([self.learning.readout, -readout])
+        if self.system is None:
+            sums, self.error = self.average(gram, np.ascontiguousarray(scales), weights)
+            return Averages(sums.along, sums.noise, sums.pull, sums.readout)
+        self.system.gram[:], self.system.room.weights[:] = gram, weights
+        self.system.factors[-gamma.size :] = scales / spread
+        fill_averages(self.system)
+        return self.system.averages
 
     def __call__(self, state: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """Return the derivatives of a state; `rates` are η, η_γ and η_v."""
@@ -100,19 +136,81 @@ class CommitteeFlow:
         if self.system is not None:
             derivatives(self.system, state, rates, found)
             return found
-        units, gram = self.setup.student_units, self._gram
-        gram_of(state, self.learning, gram)
-        gamma, readout = state[-2 * units : -units], state[-units:]
-        scales = gamma if self.learning.has_scale else np.sqrt(np.diag(gram)[-units:])
-        weights = np.concatenate([self.learning.readout, -readout])
-        sums, self.error = self.average(gram, np.ascontiguousarray(scales), weights)
-        averages = Averages(sums.along, sums.noise, sums.pull, sums.readout)
+        units = self.setup.student_units
+        gram_of(state, self.learning, self._gram)
+        averages = self.averages(self._gram, state[-2 * units : -units], state[-units:])
         rates_of(state, self.learning, averages, rates, found)
         return found
 
 
+Found = tuple[np.ndarray, float, np.ndarray]
+"""States (entries, times) of a trajectory, when it diverged or NaN, and errors of its averages."""
+
+
+def accurate(
+    flow_of: Callable[[int], Any], integrate: Callable[[Any], Found], accuracy: float | None
+) -> Found:
+    """Integrate a trajectory, with as many points for its averages as an accuracy asks for.
+
+    Parameters
+    ----------
+    flow_of : callable
+        Power of two by which points are more than usual ↦ flow.
+    integrate : callable
+        Flow ↦ trajectory.
+    accuracy : float or None
+        Largest error of the averages; None takes what the usual points give.
+
+    Raises
+    ------
+    NotConverged
+        The most points do not give it.
+    """
+    finer = 0
+    while True:
+        found = integrate(flow_of(finer))
+        errors = found[2][np.isfinite(found[2])]
+        largest = float(errors.max(initial=0.0))
+        if accuracy is None or largest <= accuracy:
+            return found
+        if finer == MOST_FINER:
+            raise NotConverged(
+                f"The averages of the flow are known to {largest:.1g} by the most points that are "
+                f"taken, and accuracy={accuracy:g} was asked for. Ask for {2 * largest:.1g}."
+            )
+        # points that are twice as many know averages about twice as well
+        finer = min(MOST_FINER, finer + max(1, math.ceil(math.log2(largest / accuracy))))
+
+
+def check_scale(setup: TeacherStudent, start: OrderParameters) -> None:
+    """Refuse scales at which the flow jumps.
+
+    Raises
+    ------
+    InvalidSetup
+        γ = 0 at the start of an activation with a kink there.
+    """
+    gamma = np.asarray(start.gamma)
+    if setup.normalizer.has_scale and 0.0 in setup.activation.kinks and (gamma == 0).any():
+        raise invalid(
+            "start.gamma", "numbers other than 0 where g has a kink at 0", gamma,
+            "Start at a small γ ≠ 0.",
+        )  # fmt: skip
+
+
+def learning_rates(setup: TeacherStudent, run: Run) -> np.ndarray:
+    """Return η, η_γ and η_v, which is 0 for a second layer that is fixed, (learners, 3)."""
+    second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
+    return np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
+
+
 def integrate_committee(
-    setup: TeacherStudent, start: OrderParameters, run: Run, schedule: Pieces, threads: int
+    setup: TeacherStudent,
+    start: OrderParameters,
+    run: Run,
+    schedule: Pieces,
+    threads: int,
+    accuracy: float | None = None,
 ) -> tuple[Records, np.ndarray]:
     """Integrate all trajectories.
 
@@ -129,29 +227,27 @@ def integrate_committee(
     InvalidSetup
         γ = 0 at the start of an activation with a kink there.
     NotConverged
-        The solver gave up.
+        The solver gave up, or the averages do not reach the accuracy that is asked for.
     """
     rho, q, gamma, readout = start.matrices(setup)
-    if setup.normalizer.has_scale and 0.0 in setup.activation.kinks and (gamma == 0).any():
-        raise invalid(
-            "start.gamma", "numbers other than 0 where g has a kink at 0", gamma,
-            "Start at a small γ ≠ 0.",
-        )  # fmt: skip
+    check_scale(setup, start)
     first = pack(rho, q, gamma, readout)
     own = np.abs(gamma) if setup.normalizer.has_scale else np.sqrt(np.diag(q))
     largest = float(max(own.max(), np.sqrt(np.diag(setup.teacher_gram)).max()))
-    second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
-    rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
 
-    def one(learner: np.ndarray, watch: Watch) -> tuple[np.ndarray, float, np.ndarray]:
+    def one(learner: np.ndarray, watch: Watch) -> Found:
         flow = CommitteeFlow(setup, largest)
         if flow.system is not None:
             problem = Problem(first, *schedule, run.time, LARGEST_LOG_LENGTH)
             states, diverged_at = _compiled(Learner(flow.system, learner), problem, watch.stop)
             return states, diverged_at, np.zeros(run.time.size)
-        return _sampled(flow, learner, first, run.time, schedule)
+        return accurate(
+            partial(CommitteeFlow, setup, largest),
+            lambda flow: _sampled(flow, learner, first, run.time, schedule),
+            accuracy,
+        )
 
-    found = in_threads(one, list(rates), threads)
+    found = in_threads(one, list(learning_rates(setup, run)), threads)
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
     moved = np.moveaxis(states, 1, -1)
     rho, q, gamma, readout = unpack(moved, setup.student_units, setup.teacher_units)
@@ -175,7 +271,7 @@ def _compiled(learner: Learner, problem: Problem, stop: np.ndarray) -> tuple[np.
 
 def _sampled(
     flow: CommitteeFlow, rates: np.ndarray, first: np.ndarray, time: np.ndarray, schedule: Pieces
-) -> tuple[np.ndarray, float, np.ndarray]:
+) -> Found:
     """Integrate averages over points; returns also their errors at the times."""
     units, teachers = flow.setup.student_units, flow.setup.teacher_units
     squares = [diagonal(k, units, teachers) for k in range(units)]

@@ -75,18 +75,24 @@ def population_averages(room, learning, gram, factors, averages):
 
 
 @compiled
-def derivatives(system, state, rates, found):
-    """Fill the derivatives of a state; `rates` are η, η_γ and η_v."""
+def fill_averages(system):
+    """Fill the averages at the covariance, the factors and the weights ω of a system."""
     room, learning, gram, factors = system.room, system.learning, system.gram, system.factors
-    gram_of(state, learning, gram)
-    arguments_of(state, learning, gram, factors, room.weights)
     for i in range(factors.size):
         for j in range(factors.size):
             room.mixed[i, j] = factors[i] * gram[i, j]
             room.fields[i, j] = room.mixed[i, j] * factors[j]
     error_averages(system.pairs, system.quadruples, room, learning.label_noise**2)
     population_averages(room, learning, gram, factors, system.averages)
-    rates_of(state, learning, system.averages, rates, found)
+
+
+@compiled
+def derivatives(system, state, rates, found):
+    """Fill the derivatives of a state; `rates` are η, η_γ and η_v."""
+    gram_of(state, system.learning, system.gram)
+    arguments_of(state, system.learning, system.gram, system.factors, system.room.weights)
+    fill_averages(system)
+    rates_of(state, system.learning, system.averages, rates, found)
 
 
 @inlined
