@@ -26,7 +26,9 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
     InvalidSetup
         The message names the variable or attribute.
     """
-    for node in _nodes(dataset).values():
+    for path, node in _nodes(dataset).items():
+        for name in path.strip("/").split("/") if path != "/" else ():
+            check_name(f"dataset, its group {path!r}", name)
         for name, index in node.xindexes.items():
             if type(index).__name__ != "PandasIndex":
                 raise _refused(name, "indexes of one coordinate", "Use dataset.reset_index first.")

@@ -191,7 +191,7 @@ def check(path: Path, description: dict[str, Any]) -> None:
     InvalidStore
         The message lists what differs.
     """
-    check_store(path)
+    check_store(path, chunks=False)
     try:
         metadata = from_json((path / "zarr.json").read_text(), f"{path}/zarr.json")
         found = from_json(metadata["attributes"]["sweep"], "attrs['sweep']")
