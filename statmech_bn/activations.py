@@ -24,7 +24,7 @@ import sympy as sp
 
 from statmech_bn import activation_text
 from statmech_bn.activation_analysis import filled, kinks, sifted, with_value_at_kinks
-from statmech_bn.activation_jumps import jump
+from statmech_bn.activation_jumps import jump, value
 from statmech_bn.checks import instance
 from statmech_bn.codegen.singularities import pole
 from statmech_bn.codegen.stable import stable
@@ -33,6 +33,9 @@ from statmech_bn.errors import InvalidSetup, InvalidStore, closest, invalid
 z = activation_text.SYMBOL
 """Every activation is stored as a function of this symbol."""
 
+PROBES = (-3.1, -1.3, -0.4, 0.2, 0.7, 1.9, 3.3)
+"""At these z values and slopes must be finite and real."""
+REAL = "finite real values and slopes for real z"
 STEP = "A step has no gradient to learn from; use a steep erf instead."
 
 NAMED: dict[str, sp.Expr] = {
@@ -114,13 +117,16 @@ class Activation:
         Raises
         ------
         InvalidStore
-            The text is not of the grammar of `statmech_bn.activation_text`, or the function jumps.
+            The text is not of the grammar of `statmech_bn.activation_text`, or the function jumps,
+            or is not real or infinite around zero.
         """
         if isinstance(text, str) and text in NAMED:
             return cls(NAMED[text])
         found = cls(activation_text.read(text))
         try:
             _check_jumps(found)
+            if any(value(found.expression, probe) is None for probe in PROBES):
+                raise invalid("activation", REAL, found.expression)
         except InvalidSetup as error:
             raise InvalidStore(str(error)) from None
         return found
@@ -199,10 +205,9 @@ def _check_values(found: Activation) -> None:
         raise invalid("activation", "a differentiable expression", found.expression) from error
     if jumps:
         raise invalid("activation", "a continuous function", found.expression, STEP)
-    probes = [-3.1, -1.3, -0.4, 0.2, 0.7, 1.9, 3.3]
     for expression in (found.expression, found.derivative):
         try:
-            values = [complex(expression.subs(z, probe).evalf()) for probe in probes]
+            values = [complex(expression.subs(z, probe).evalf()) for probe in PROBES]
         except (TypeError, RecursionError) as error:
             raise invalid(
                 "activation",
@@ -212,9 +217,9 @@ def _check_values(found: Activation) -> None:
         if any(abs(v.imag) > 1e-12 or not abs(v.real) < 1e30 for v in values):
             raise invalid(
                 "activation",
-                "finite real values and slopes for real z",
+                REAL,
                 found.expression,
-                f"{expression} at z = {probes} is {values}.",
+                f"{expression} at z = {PROBES} is {values}.",
             )
     for expression, what in ((found.expression, "values"), (found.derivative, "slopes")):
         if (point := pole(expression, z)) is not None:

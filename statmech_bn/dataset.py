@@ -227,6 +227,8 @@ def _check_place(target: Path) -> None:
         raise InvalidStore(f"{target} is a folder but not a Zarr store; it is left alone.")
     if target.is_file() and target.suffix != ".nc":
         raise InvalidStore(f"{target} is a file; name a folder for Zarr or end in .nc.")
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise InvalidStore(f"{target} is a pipe or a device; it is left alone.")
     if target.is_dir() and target.suffix == ".nc":
         raise InvalidStore(f"{target} is a folder; name a file for NetCDF.")
 

@@ -50,9 +50,12 @@ def user_path(path: Any, argument: str = "path") -> Path:
     if not os.fspath(path) or "\0" in os.fspath(path):
         raise invalid(argument, kind, path, fix)
     try:
-        return Path(path).expanduser()
+        found = Path(path).expanduser()
     except RuntimeError as error:
         raise invalid(argument, "a home folder that is known", path, str(error)) from error
+    if not os.path.basename(os.path.realpath(found)):
+        raise invalid(argument, "a path within a folder", path, "Name a file or a folder.")
+    return found
 
 
 @contextmanager

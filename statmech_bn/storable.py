@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import InvalidSetup, invalid
@@ -25,12 +26,14 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
     InvalidSetup
         The message names the variable or attribute.
     """
-    for node in _nodes(dataset).values():
+    for path, node in _nodes(dataset).items():
+        for name in path.strip("/").split("/") if path != "/" else ():
+            check_name(f"dataset, its group {path!r}", name)
         for name, index in node.xindexes.items():
             if type(index).__name__ != "PandasIndex":
                 raise _refused(name, "indexes of one coordinate", "Use dataset.reset_index first.")
         for name in (*node.variables, *node.dims):
-            _check_name(name)
+            check_name(f"dataset[{name!r}]", name)
         _check_attributes("dataset", node.attrs)
         for name, variable in node.variables.items():
             _check_variable(str(name), variable, name in node.coords, netcdf)
@@ -56,11 +59,16 @@ def check_kept(dataset: xr.Dataset | xr.DataTree, found: xr.Dataset | xr.DataTre
             kept = other.variables[name]
             if variable.dims != kept.dims or variable.shape != kept.shape:
                 raise _refused(name, f"dims {variable.sizes}", f"Read back: {kept.sizes}.")
-            texts = variable.dtype.kind in "OTU" and kept.dtype.kind in "OTU"
-            if not texts and variable.dtype.newbyteorder("=") != kept.dtype.newbyteorder("="):
-                fix = f"It would be read as {kept.dtype}: convert it, or rename its attributes."
-                raise _refused(name, f"the type {variable.dtype}", fix)
-            _compare_attributes(str(name), variable.attrs, kept.attrs)
+            check_read(name, variable.dtype, variable.attrs, kept)
+
+
+def check_read(name: Any, dtype: np.dtype, attributes: Mapping[Any, Any], kept: Any) -> None:
+    """Refuse a variable of whose type or attributes a reader has made something else."""
+    texts = dtype.kind in "OTU" and kept.dtype.kind in "OTU"
+    if not texts and dtype.newbyteorder("=") != kept.dtype.newbyteorder("="):
+        fix = f"It would be read as {kept.dtype}: convert it, or rename its attributes."
+        raise _refused(name, f"the type {dtype}", fix)
+    _compare_attributes(str(name), attributes, kept.attrs)
 
 
 def _nodes(dataset: xr.Dataset | xr.DataTree) -> dict[str, xr.Dataset]:
@@ -72,10 +80,13 @@ def _nodes(dataset: xr.Dataset | xr.DataTree) -> dict[str, xr.Dataset]:
     }
 
 
-def _check_name(name: Any) -> None:
+def check_name(argument: str, name: Any) -> None:
+    """Refuse the name of a variable or a dim that no folder of a store can have."""
     text = isinstance(name, str) and name.isprintable()
     if not text or name.strip(". ") == "" or "/" in name or name.startswith("__"):
-        raise invalid(f"dataset[{name!r}]", "a name without '/'", name, "Rename it.")
+        raise invalid(argument, "a name without '/'", name, "Rename it.")
+    if name == "zarr.json":
+        raise invalid(argument, "a name that the format does not use itself", name, "Rename it.")
 
 
 def _check_variable(name: str, variable: xr.Variable, coordinate: bool, netcdf: bool) -> None:
@@ -85,7 +96,7 @@ def _check_variable(name: str, variable: xr.Variable, coordinate: bool, netcdf: 
     if kind in "OTU":
         if not coordinate:
             raise _refused(name, "numbers", "Make strings a coordinate: dataset.set_coords.")
-        if variable.size == 0 or not all(_is_text(text) for text in variable.values.flat):
+        if variable.size == 0 or not all(is_text(text) for text in variable.values.flat):
             raise _refused(name, "strings, or numbers", "Convert it with astype.")
         if "labels" in variable.attrs:
             raise _refused(name, "no attribute 'labels'", "Rename the attribute.")
@@ -98,7 +109,7 @@ def _check_variable(name: str, variable: xr.Variable, coordinate: bool, netcdf: 
     _check_attributes(name, variable.attrs)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Say whether a string comes back: HDF5 ends it at a NUL, half a surrogate has no bytes."""
     return isinstance(value, str) and _is_utf8(value) and "\0" not in value
 

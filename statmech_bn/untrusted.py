@@ -14,7 +14,8 @@ and write no more than that. It is held against the size of the chunk:
             chunk; one filter of that kind, no others
 
 Strings begin with their number, which is held against the chunk, and shards end with an index of 16
-bytes a chunk, which is held against a bound. Nested compression is refused.
+bytes a chunk, which is held against a bound. Nested compression is refused. What is not compressed
+has the size that its array says, chunk by chunk, so that no value is read of another array's shape.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numcodecs
+import numpy as np
 
 from statmech_bn.errors import InvalidStore
 
@@ -47,6 +50,8 @@ MOST_PARTS = 2**26
 """A shard has at most so many chunks; its index takes 16 bytes for each."""
 PLAIN = {"bytes", "crc32c", "transpose", "vlen-utf8"}
 """These codecs do not make less of their input."""
+CHECKSUM = 4
+"""A checksum has so many bytes."""
 NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)")
 
 
@@ -66,8 +71,10 @@ def from_json(text: Any, what: str) -> Any:
         raise InvalidStore(f"{what} is not readable JSON: {error}") from error
 
 
-def check_store(path: Path) -> None:
+def check_store(path: Path, chunks: bool = True) -> None:
     """Refuse a store that is not what it should be without reading any values.
+
+    Without `chunks` those that are cut short are let through, for a sweep that computes them anew.
 
     Raises
     ------
@@ -75,12 +82,14 @@ def check_store(path: Path) -> None:
         The message names the part.
     """
     if path.is_dir():
-        _check_folder(path)
+        _check_folder(path, chunks)
+    elif not path.is_file():
+        raise InvalidStore(f"{path} is a pipe or a device; it is not read.")
     elif path.suffix == ".nc":
         _check_file(path)
 
 
-def _check_folder(path: Path) -> None:
+def _check_folder(path: Path, chunks: bool) -> None:
     """Hold every link of a Zarr store against its folder, and every ``zarr.json`` on the bounds."""
     root, found = path.resolve(), []
     for at, folders, files in os.walk(path):
@@ -98,27 +107,31 @@ def _check_folder(path: Path) -> None:
                     f"{path} has more than {MOST_GROUPS} groups, or deeper than {DEEPEST}."
                 )
     for here in found:  # nothing is read before all links are known
-        _check_metadata(here / "zarr.json", here.name)
+        _check_metadata(here / "zarr.json", here.name, chunks)
 
 
-def _check_metadata(file: Path, name: str) -> None:
+def _check_metadata(file: Path, name: str, chunks: bool) -> None:
     if file.stat().st_size > MOST_JSON:
         raise InvalidStore(f"{file} is larger than {MOST_JSON} bytes.")
     metadata = from_json(file.read_text(errors="replace"), str(file))
     try:
         if metadata["node_type"] == "array":
             coordinate = name in (metadata.get("dimension_names") or ())
-            _check_zarr_array(file, metadata, coordinate or "labels" in metadata["attributes"])
+            coordinate = coordinate or "labels" in metadata["attributes"]
+            _check_zarr_array(file, metadata, coordinate, chunks)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InvalidStore(f"{file} does not describe an array: {error!r}") from error
 
 
-def _check_zarr_array(file: Path, metadata: dict[str, Any], is_coordinate: bool) -> None:
+def _check_zarr_array(
+    file: Path, metadata: dict[str, Any], is_coordinate: bool, chunks: bool
+) -> None:
     """Hold an array's sizes and codecs against the bounds, and its chunks against both."""
     shape, chunk = metadata["shape"], metadata["chunk_grid"]["configuration"]["chunk_shape"]
     text = metadata["data_type"] == "string"
     if not text and not NUMBERS.fullmatch(metadata["data_type"]):
         raise InvalidStore(f"{file} has values of the type {metadata['data_type'][:40]!r}.")
+    _check_scaling(file, metadata["attributes"])
     codecs = [codec["name"] for codec in metadata["codecs"]]
     _check_sizes(file, shape, chunk)
     if codecs == ["sharding_indexed"]:
@@ -136,20 +149,83 @@ def _check_zarr_array(file: Path, metadata: dict[str, Any], is_coordinate: bool)
     compressed = [name for name in codecs if name not in PLAIN]
     if unknown or len(compressed) > 1 or (compressed and codecs[-1] != compressed[0]):
         raise InvalidStore(f"{file} is encoded by {codecs}.")
-    largest = MOST_JSON if text else 16 * math.prod(chunk)
-    for part in _chunks(file) if compressed or text else ():
+    if chunks and not compressed and not text:
+        _check_plain(file, metadata, math.prod(chunk))
+    size = math.prod(chunk) * _itemsize(metadata["data_type"]) + CHECKSUM * codecs.count("crc32c")
+    for part in _files(file) if compressed or text else ():
         with part.open("rb") as content:
             claimed = _claimed(content.read(18), compressed) if compressed else 0
-            if claimed > min(largest, LARGEST_COMPRESSED):
+            if claimed > min(MOST_JSON if text else size, LARGEST_COMPRESSED):
                 raise InvalidStore(f"{part} claims to decompress to {claimed} bytes.")
+            if compressed and not text and claimed != size:
+                raise InvalidStore(f"{part} has {claimed} bytes, a chunk of its array has {size}.")
             if text:
                 content.seek(0)
                 _check_texts(part, content.read(MOST_JSON + 1), compressed, math.prod(chunk))
 
 
-def _chunks(file: Path) -> Iterator[Path]:
-    """Iterate over the files of an array with these metadata."""
-    return (part for part in file.parent.rglob("*") if part != file and part.is_file())
+def _files(file: Path) -> Iterator[Path]:
+    """Iterate over the files of an array with these metadata; others may come and go meanwhile."""
+    for at, _, names in os.walk(file.parent):
+        yield from (part for name in names if (part := Path(at, name)) != file and part.is_file())
+
+
+def _check_plain(file: Path, metadata: dict[str, Any], values: int) -> None:
+    """Hold the sizes of chunks that are not compressed, or the index of a shard, on the array."""
+    codecs, key = metadata["codecs"], metadata["chunk_key_encoding"]
+    separator = key.get("configuration", {}).get("separator", "/")
+    begin = "c" if key["name"] == "default" else r"\d+"
+    name = re.compile(rf"{begin}({re.escape(separator)}\d+)*")
+    sharded = codecs[0]["name"] == "sharding_indexed"
+    inside = codecs[0]["configuration"] if sharded else {"codecs": codecs}
+    checksums = [codec["name"] for codec in inside["codecs"]].count("crc32c")
+    size = values * _itemsize(metadata["data_type"]) + CHECKSUM * checksums
+    if sharded:
+        index = [codec["name"] for codec in inside["index_codecs"]]
+        if index != ["bytes", "crc32c"] or inside.get("index_location", "end") != "end":
+            raise InvalidStore(f"{file} has shards without a checksum of their index at the end.")
+        whole = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+        count = math.prod(whole) // max(values, 1)
+    for part in _files(file):
+        if not name.fullmatch(part.relative_to(file.parent).as_posix()):
+            continue
+        try:
+            if sharded:
+                _check_shard(part, count, size)
+            elif (found := part.stat().st_size) != size:
+                raise InvalidStore(f"{part} has {found} bytes, a chunk of its array has {size}.")
+        except FileNotFoundError:  # a sweep has just made a shard of it
+            continue
+
+
+def _itemsize(kind: str) -> int:
+    """Return the bytes of a value of a type of Zarr; 1 for a truth, and for what is counted."""
+    bits = re.search(r"\d+$", kind)
+    return int(bits[0]) // 8 if bits else 1
+
+
+def _check_scaling(where: object, attributes: Any) -> None:
+    """Refuse factors that are no numbers; readers multiply by them when values are used."""
+    for name in ("scale_factor", "add_offset"):
+        if not isinstance(attributes.get(name, 1), (int, float, np.number)):
+            raise InvalidStore(f"{where} has a {name} that is no number.")
+
+
+def _check_shard(part: Path, count: int, size: int) -> None:
+    """Hold the index of a shard against its checksum, and against the chunks that it may have."""
+    length = 16 * count
+    with part.open("rb") as content:
+        whole = content.seek(0, os.SEEK_END)
+        content.seek(max(0, whole - length - CHECKSUM))
+        index = content.read()
+    if len(index) != length + CHECKSUM:
+        raise InvalidStore(f"{part} is too short for {count} chunks.")
+    if google_crc32c.value(index[:-CHECKSUM]).to_bytes(CHECKSUM, "little") != index[-CHECKSUM:]:
+        raise InvalidStore(f"{part} does not agree with its checksum for {count} chunks.")
+    offset, bytes_of = np.frombuffer(index[:-CHECKSUM], "<u8").reshape(-1, 2).T
+    there = bytes_of != 2**64 - 1
+    if (bytes_of[there] != size).any() or (offset[there] > whole - min(size, whole)).any():
+        raise InvalidStore(f"{part} has chunks of other sizes than {size} bytes.")
 
 
 def _claimed(head: bytes, compressed: list[str]) -> float:
@@ -218,7 +294,10 @@ def _check_file(path: Path) -> None:
                     elif isinstance(found, h5py.Dataset):
                         if found.external or found.is_virtual:
                             raise InvalidStore(f"{where} leads to another file.")
-                        shape = [int(size) for size in found.shape or ()]
+                        if found.shape is None:
+                            raise InvalidStore(f"{where} has no values.")
+                        _check_scaling(where, found.attrs)
+                        shape = [int(size) for size in found.shape]
                         chunk = [int(size) for size in found.chunks or ()]
                         _check_array(where, shape, chunk, found.is_scale)
                         _check_filters(where, found.id, found.chunks, found.dtype.itemsize)

@@ -126,8 +126,8 @@ def test_names_of_consolidated_metadata_are_not_read(store, name):
     assert set(sbn.open(store).to_dataset().variables) == {"name", "y"}
 
 
-def points(x):
-    return xr.Dataset({"y": ("k", [x, 2 * x])})
+def points(x, k=2):
+    return xr.Dataset({"y": ("k", [x, 2 * x][:k])})
 
 
 def test_a_sweep_writes_nothing_out_of_its_store(tmp_path):
@@ -209,6 +209,16 @@ def test_activations_that_jump_are_not_read(expression):
         sbn.activation(expression)
     setup = json.dumps({"activation": sp.srepr(expression)})
     with refused("a continuous function.* A step has no gradient"):
+        sbn.TeacherStudent.from_attrs({"setup": setup})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["log({})", "Pow({}, Rational(1, 3))", "asin({})", "Mul({}, acos(Integer(2)))", "atanh({})"],
+)
+def test_activations_that_are_not_real_are_not_read(text):
+    setup = json.dumps({"activation": text.format("Symbol('z', real=True)")})
+    with refused("finite real values"):
         sbn.TeacherStudent.from_attrs({"setup": setup})
 
 
@@ -297,6 +307,96 @@ def test_pipes_are_not_read(store):
     os.mkfifo(store / "y" / "c" / "0")
     with refused("pipe"):
         sbn.open(store)
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_pipes_and_devices_are_no_stores(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    (tmp_path / f"link {name}").symlink_to("/dev/zero")
+    for path in (tmp_path / name, tmp_path / f"link {name}"):
+        with refused("pipe"):
+            sbn.open(path)
+        with refused("pipe"):
+            sbn.save(LABELLED, path)
+    assert (tmp_path / name).is_fifo()
+
+
+@pytest.mark.parametrize("path", ["/", "/proc/self/root", "/tmp/.."])
+def test_the_root_is_no_store(path):
+    for function in (sbn.open, lambda path: sbn.save(LABELLED, path)):
+        with pytest.raises(InvalidSetup, match="path within a folder"):
+            function(path)
+
+
+def lies(**more):
+    """Let an array of one file claim another type, or chunks of another length."""
+
+    def change(metadata):
+        metadata.update({key: value for key, value in more.items() if key != "length"})
+        if "length" in more:
+            metadata["chunk_grid"]["configuration"]["chunk_shape"] = [more["length"]]
+
+    return change
+
+
+@pytest.mark.parametrize("part", ["y", "below/y"])
+@pytest.mark.parametrize(
+    "change", [lies(length=1), lies(length=3), lies(data_type="float32"), lies(data_type="int16")]
+)
+def test_chunks_are_as_long_as_their_array_says(store, part, change):
+    edit(store, part, change)
+    with refused("bytes"):
+        sbn.open(store)
+
+
+def inner(length, **more):
+    def change(metadata):
+        [codec] = metadata["codecs"]
+        codec["configuration"] |= {"chunk_shape": [length, 1], **more}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [inner(1), inner(4), inner(2, index_location="start"), inner(2, index_codecs=[]),
+     lies(data_type="float32")],
+)  # fmt: skip
+def test_shards_are_what_their_array_says(tmp_path, change):
+    path = tmp_path / "s.zarr"
+    sbn.sweep(points, {"x": np.arange(4.0), "k": [1]}, path, workers=1, chunk_points=2)
+    assert sbn.open(path).y.sizes == {"x": 4, "k": 1}
+    edit(path, "y", change)
+    with refused("checksum|too short|other sizes"):
+        sbn.open(path)
+
+
+@pytest.mark.parametrize("name", ["scale_factor", "add_offset"])
+@pytest.mark.parametrize("value", ["abc", [1, 2], {"a": 1}, None])
+def test_factors_of_values_are_numbers(store, tmp_path, name, value):
+    edit(store, "y", lambda m: m["attributes"].update({name: value}))
+    with refused("no number"):
+        sbn.open(store)
+    path = sbn.save(LABELLED, tmp_path / "a.nc")
+    with h5py.File(path, "r+") as file:
+        file["y"].attrs[name] = str(value)
+    with refused("no number"):
+        sbn.open(path)
+
+
+def test_an_array_without_values_is_refused(tmp_path):
+    path = sbn.save(LABELLED, tmp_path / "a.nc")
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("n", data=h5py.Empty("f8"))
+    with refused("no values"):
+        sbn.open(path)
+
+
+@pytest.mark.parametrize("name", ["\udcff", "a\nb", "..."])
+def test_groups_have_names_that_folders_can_have(tmp_path, name):
+    with pytest.raises(InvalidSetup, match="its group"):
+        sbn.save(xr.DataTree.from_dict({f"/{name}": LABELLED}), tmp_path / "a.zarr")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("filters", ["twice", "lzf", "long"])

@@ -44,7 +44,8 @@ FITS = (
     ([mpmath.mpf(24 + 8 * j) for j in range(13)], 10, 120.0),
 )
 """The y at which log |g| is fitted, with how many powers of 1/y beside b, a and k, and up to which
-y the result is compared. The others are for what is 0 at the first, since more digits cancel."""
+y the result is compared. The others are for what is 0 at the first, since more digits cancel, or is
+there only what is left when they have cancelled."""
 
 Exact = Callable[..., Any]
 
@@ -143,10 +144,32 @@ def tail(
 def _growing(
     exact: Exact, x: sp.Symbol, side: int, sizes: Sequence[float], needed: float
 ) -> Tail | None:
-    """Return exp(b y² + a y) yᵏ P(T/y), None where it does not fit."""
-    exponents = _exponents(exact, side)
-    if exponents is None:
-        return None
+    """Return exp(b y² + a y) yᵏ P(T/y) of least T, None where it does not fit."""
+    found: Tail | None = None
+    for fit in FITS:
+        exponents = _exponents(exact, side, *fit)
+        if exponents is None:
+            continue
+        before = STARTS[-1] if found is None else found.start
+        start, series = _amplitude(exact, side, exponents, sizes, needed, before)
+        if series is not None:
+            b, a, k, _ = exponents
+            form = _form(x, side, (float(b), float(a), k), start, needed, series)
+            found = Tail(side, start, form)
+        if found is not None and found.start <= needed:
+            break
+    return found
+
+
+def _amplitude(
+    exact: Exact,
+    side: int,
+    exponents: tuple[Any, Any, sp.Rational, float],
+    sizes: Sequence[float],
+    needed: float,
+    before: float,
+) -> tuple[float, list[float] | None]:
+    """Return T, at most `before`, and the coefficients of P; None where it does not fit."""
     b, a, k, last = exponents
 
     def amplitude(y: Any) -> Any:
@@ -158,6 +181,8 @@ def _growing(
 
     below = [start for start in STARTS if start < needed]
     for start in (*reversed(below), *STARTS[len(below) :]):
+        if start > before:
+            continue
         compared = [(y, amplitude(y)) for y in sizes if start <= y <= last]
         for nodes in NODES if compared else ():
             series = _series(amplitude, start, last, nodes)
@@ -166,30 +191,28 @@ def _growing(
                 and abs(polynomial.polyval(start / y, series) - true) <= ROUNDING * abs(true)
                 for y, true in compared
             ):
-                return Tail(
-                    side, start, _form(x, side, (float(b), float(a), k), start, needed, series)
-                )
-    return None
+                return start, series
+    return before, None
 
 
-def _exponents(exact: Exact, side: int) -> tuple[Any, Any, sp.Rational, float] | None:
+def _exponents(
+    exact: Exact, side: int, places: Sequence[Any], more: int, last: float
+) -> tuple[Any, Any, sp.Rational, float] | None:
     """Return b, a and k of exp(b y² + a y) yᵏ, and the largest y at which it is compared."""
-    for places, more, last in FITS:
-        with mpmath.workdps(700):
-            values, fewer = ([exact(side * y, carried) for y in places] for carried in (700, 600))
-            if any(v is None or v == 0 or not mpmath.isfinite(v) for v in values):
-                continue
-            if any(abs(v - w) > 1e-20 * abs(v) for v, w in zip(values, fewer, strict=True)):
-                continue  # all digits cancel
-            logs = [mpmath.log(abs(v)) for v in values]
-            b, a, k = _fit(places, logs, lambda y: [y * y, y, mpmath.log(y)], more)
-            power = sp.Rational(str(mpmath.nstr(k, 25))).limit_denominator(12)
-            if abs(mpmath.mpf(power.p) / power.q - k) > 1e-3:
-                continue
-            rest = [v - power * mpmath.log(y) for v, y in zip(logs, places, strict=True)]
-            b, a = (_simple(c) for c in _fit(places, rest, lambda y: [y * y, y], more + 1))
-            return b, a, power, 1e150 if a == b == 0 else last
-    return None
+    with mpmath.workdps(700):
+        values, fewer = ([exact(side * y, carried) for y in places] for carried in (700, 600))
+        if any(v is None or v == 0 or not mpmath.isfinite(v) for v in values):
+            return None
+        if any(abs(v - w) > 1e-20 * abs(v) for v, w in zip(values, fewer, strict=True)):
+            return None  # all digits cancel
+        logs = [mpmath.log(abs(v)) for v in values]
+        b, a, k = _fit(places, logs, lambda y: [y * y, y, mpmath.log(y)], more)
+        power = sp.Rational(str(mpmath.nstr(k, 25))).limit_denominator(12)
+        if abs(mpmath.mpf(power.p) / power.q - k) > 1e-3:
+            return None
+        rest = [v - power * mpmath.log(y) for v, y in zip(logs, places, strict=True)]
+        b, a = (_simple(c) for c in _fit(places, rest, lambda y: [y * y, y], more + 1))
+        return b, a, power, 1e150 if a == b == 0 else last
 
 
 def _fit(

@@ -2,7 +2,7 @@ r"""Forms of g(z) that floating-point numbers evaluate at every z where g is fin
 
 First by rule (`statmech_bn.codegen.rewriting`). The result is then compared with many digits on a
 grid of z from 10⁻³⁰⁰ to 10³⁰⁰ of both signs, refined where floats or g itself leave the range of
-numbers. With ĝ from floats, its backward error is
+numbers, or floats are 0 from some point on. With ĝ from floats, its backward error is
 
     |ĝ − g| / (|g| + |z g'|),
 
@@ -236,15 +236,21 @@ class Search:
     def _edges(self, function: Callable[[Any], Any], points: Sequence[float]) -> list[float]:
         """Return points about those at which floats, or the values, leave the range of numbers."""
 
+        def at(p: float) -> float:
+            return float(function(np.array([p]))[0])
+
         def in_range(p: float) -> bool:
             true = self.exact(p)
             return true is not None and bool(abs(true) <= LARGEST)
 
-        tests = (lambda p: bool(np.isfinite(function(np.array([p]))[0])), in_range)
-        finite = np.isfinite(function(np.array(points)))
-        right = np.array([in_range(p) for p in points])
+        values = function(np.array(points))
+        tests: list[tuple[Any, Callable[[float], bool]]] = [
+            (np.isfinite(values), lambda p: bool(np.isfinite(at(p)))),
+            (values == 0, lambda p: at(p) == 0),
+            (np.array([in_range(p) for p in points]), in_range),
+        ]
         found: list[float] = []
-        for inside, test in zip((finite, right), tests, strict=True):
+        for inside, test in tests:
             for i in np.flatnonzero(inside[1:] != inside[:-1]):
                 edge = _bisected(test, points[int(i)], points[int(i) + 1])
                 found += [edge * (1 + s * f) for s in (-1, 1) for f in (1e-12, 1e-4, 2e-3, 0.02)]

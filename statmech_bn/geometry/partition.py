@@ -15,13 +15,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import array, instance
+from statmech_bn.checks import array, instance, integers
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.geometry.network import ReluNetwork
 
 ROUNDING = 1e-12
 """A corner whose field is smaller than this times the field's scale lies on the boundary."""
+PARTS = {
+    "vertex": ("corner", "coordinate"), "offset": ("cell_edge",), "segment_layer": ("boundary",),
+    "segment": ("boundary", "end", "coordinate"), "segment_unit": ("boundary",),
+}  # fmt: skip
+"""Variables of a partition that are read, and their dims."""
 
 
 class _Cell(NamedTuple):
@@ -124,11 +129,17 @@ def polygons(found: xr.Dataset) -> list[np.ndarray]:
 
 
 def check_partition(found: xr.Dataset) -> None:
-    """Raise InvalidSetup unless this is what `partition` returns."""
+    """Raise InvalidSetup unless this is what `partition` returns, which may be from a file."""
     instance("found", found, xr.Dataset)
-    names = ("vertex", "offset", "segment", "segment_layer", "segment_unit")
-    if not set(names) <= set(found) or "units" not in found.attrs:
-        raise invalid("found", "what partition returns", sorted(map(str, found)))
+    for name, dims in PARTS.items():
+        kinds = "iu" if len(dims) == 1 else "iuf"
+        if name not in found or found[name].dims != dims or found[name].dtype.kind not in kinds:
+            raise invalid("found", f"{name!r} as partition returns it", found.get(name))
+    units = np.array(integers("found.attrs['units']", found.attrs.get("units"), 1))
+    layer, unit = found["segment_layer"].values, found["segment_unit"].values
+    inside = (layer >= 0) & (layer < units.size) & (unit >= 0)
+    if not inside.all() or not (unit < units[layer]).all():
+        raise invalid("found", "segments of its units", f"layers {layer}, units {unit}")
 
 
 def _cut(

@@ -108,7 +108,9 @@ def microscopic(
         initial weights are the same on all devices, and so are inputs of one's own. Gaussian inputs
         and the noise beside them are drawn where they are used: CPU and GPU agree in law, not in
         bits, and each is reproducible with itself (a GPU of one kind; with other learning rates or
-        replicas beside, its products may round in another way).
+        replicas beside, its products may round in another way). On the CPU replicas do not matter;
+        the other learning rates of a call change the last bits where samples are drawn, that is
+        for float32, inputs of one's own and committees, and whole trajectories of chaotic runs.
     gamma_learning_rate : float or sequence, optional
         η_γ > 0, by default the learning rate.
     device : {"cpu", "cuda"}

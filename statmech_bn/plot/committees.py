@@ -28,6 +28,7 @@ from statmech_bn.plot.style import (
     paper_style,
     result_level,
     student_styles,
+    text_of,
 )
 from statmech_bn.teacher_student import TeacherStudent
 
@@ -223,7 +224,7 @@ def _draw(
 
 def _indexed(variable: xr.DataArray) -> str:
     """Label a variable with the indices of its units."""
-    label, symbol = axis_label(variable), variable.attrs.get("symbol", "")
+    label, symbol = axis_label(variable), text_of(variable, "symbol")
     if STUDENT not in variable.dims or not symbol.endswith("$"):
         return label
     second = {"teacher_unit": "n", "other_student_unit": "l"}

@@ -16,6 +16,7 @@ from statmech_bn.errors import invalid
 from statmech_bn.plot.replicas import converged_mean_and_error
 from statmech_bn.plot.style import (
     axis_label,
+    dimensions,
     legend_handle,
     make_panels,
     mark_diverged,
@@ -101,7 +102,7 @@ def against(
         for axis in axes:
             _number_ticks(axis)
         handles = [legend_handle(label=label, **style) for label, style in styles.items()]
-        sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
+        sizes = dimensions(found)
         handles += [
             legend_handle(linestyle="", label=""),
             legend_handle(label=r"theory, $N\to\infty$"),

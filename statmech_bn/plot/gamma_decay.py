@@ -24,6 +24,7 @@ from statmech_bn.plot.style import (
     palette,
     paper_style,
     student_styles,
+    text_of,
 )
 from statmech_bn.verdicts import mean_and_error
 
@@ -281,7 +282,7 @@ def differences(
                     for found, other in zip(students[label], students[reference], strict=True):
                         _draw_difference(axis, found, other, variable, styles[label])
                 axis.axhline(0, color="0.6", linewidth=0.6)
-                symbol = found[variable].attrs["symbol"].strip("$")
+                symbol = text_of(found[variable], "symbol").strip("$") or variable
                 symbol = rf"\log {symbol}" if variable == "length" else symbol
                 axis.set(xlabel=axis_label(found["time"]), ylabel=rf"$\Delta {symbol}$")
                 axis.set_xscale("log")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from statmech_bn.checks import choice
+from statmech_bn.checks import choice, integers
 from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import points
 from statmech_bn.plot.style import (
@@ -74,8 +74,9 @@ def partitions(panels: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
         for label in rows:
             for title, networks in panels.items():
                 axis, found = next(places), networks[label]
-                layers = max(layers, len(found.attrs["units"]))
-                for layer, style in enumerate(layer_lines(len(found.attrs["units"]))):
+                own_layers = len(integers(f"{label}, units", found.attrs.get("units"), 1))
+                layers = max(layers, own_layers)
+                for layer, style in enumerate(layer_lines(own_layers)):
                     own = found["segment_layer"].values == layer
                     axis.add_collection(LineCollection(found["segment"].values[own], **style))
                 axis.plot(*found["points"].values.T, zorder=3, **_data(len(found["points"])))

@@ -20,6 +20,7 @@ from statmech_bn.plot.style import (
     make_panels,
     paper_style,
     student_styles,
+    text_of,
     ticks_at,
 )
 
@@ -129,8 +130,8 @@ def _draw(axis: Axes, panel: Panel, colour: str, styles: Mapping[Any, Mapping[st
 
 def _wrapped(variable: xr.DataArray) -> str:
     """Name and symbol, on several lines if they are long."""
-    name, symbol = variable.attrs.get("long_name", str(variable.name)), variable.attrs.get("symbol")
+    name, symbol = text_of(variable, "long_name") or str(variable.name), text_of(variable, "symbol")
     *lines, last = textwrap.wrap(name, LINE)
     if symbol:
         last += " " if len(last) < LINE // 2 + 1 else "\n"
-    return "\n".join([*lines, last + (symbol or "")])
+    return "\n".join([*lines, last + symbol])

@@ -71,7 +71,6 @@ def spectra(found: xr.Dataset, factors: Sequence[int] = tuple(range(1, 9))) -> F
                 axis.set_xlabel(axis_label(found["squared_singular_value"]))
             if k % 4 == 0:
                 axis.set_ylabel(r"density of $\ln x$")
-        dimension = found.attrs["dimension"]
         handles = [
             legend_handle("0.1", label="Fuss–Catalan", linewidth=0.9),
             legend_handle(label=f"products, $N={dimension}$", **points),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,15 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
 
 def axis_label(variable: xr.DataArray) -> str:
     """Name, symbol and units of a variable."""
-    name, symbol, units = (variable.attrs.get(k, "") for k in ("long_name", "symbol", "units"))
+    name, symbol, units = (text_of(variable, key) for key in ("long_name", "symbol", "units"))
     text = f"{name or variable.name} {symbol}".strip()
     return text if units in ("", "1") else f"{text} ({units.replace('N', '$N$')})"
+
+
+def text_of(variable: xr.DataArray, key: str) -> str:
+    """Return an attribute of a variable, empty unless it is a text."""
+    text = variable.attrs.get(key, "")
+    return text if isinstance(text, str) else ""
 
 
 def level_marker(level: str, marker: str) -> dict[str, Any]:
@@ -137,12 +144,16 @@ def make_panels(
 def _figure_class() -> type[Figure]:
     """Return figures that keep their style when they are drawn, which is when ticks are named."""
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     class PaperFigure(Figure):
         """A figure that is drawn in the style in which it was made."""
 
         def draw(self, renderer: Any) -> None:
-            """Draw it."""
+            """Draw it; what cannot be read as a formula is drawn as it is."""
+            for text in self.findobj(Text):
+                if not _is_readable(text.get_text()):
+                    text.set_parse_math(False)
             with paper_style():
                 super().draw(renderer)
 
@@ -150,6 +161,20 @@ def _figure_class() -> type[Figure]:
             return (_unpickled, (), self.__getstate__())
 
     return PaperFigure
+
+
+@lru_cache(maxsize=1024)
+def _is_readable(text: str) -> bool:
+    """Return whether a text, which may be from a file, has no formula or one that can be drawn."""
+    from matplotlib.mathtext import MathTextParser
+
+    if text.count("$") < 2:
+        return True
+    try:
+        MathTextParser("path").parse(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _unpickled() -> Figure:
@@ -195,9 +220,15 @@ def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> No
 def result_level(result: xr.Dataset) -> str:
     """Return the level of a result, or raise InvalidSetup."""
     level = result.attrs.get("level")
-    if level not in LEVELS:
+    if not isinstance(level, str) or level not in LEVELS:
         raise invalid("level", f"an attribute that is one of {', '.join(LEVELS)}", level)
     return level
+
+
+def dimensions(results: Sequence[xr.Dataset]) -> list[int]:
+    """Return the N of results, ascending, of those whose attributes say it."""
+    said = (result.attrs.get("dimension") for result in results)
+    return sorted({int(size) for size in said if isinstance(size, Integral)})
 
 
 def level_handles(results: Sequence[xr.Dataset], unlike: Sequence[str] = ()) -> list[Any]:
@@ -208,7 +239,7 @@ def level_handles(results: Sequence[xr.Dataset], unlike: Sequence[str] = ()) -> 
     handles = []
     for level, (name, _) in LEVELS.items():
         found = [d for d in results if result_level(d) == level]
-        sizes = sorted({int(d.attrs["dimension"]) for d in found if "dimension" in d.attrs})
+        sizes = dimensions(found)
         if found and level == "macroscopic":
             handles.append(legend_handle(label=rf"{name}, $N\to\infty$"))
         elif found:

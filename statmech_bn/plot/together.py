@@ -6,14 +6,14 @@ the legend: a theory of isotropic inputs beside data, say, or of another batch s
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import xarray as xr
 
-from statmech_bn.errors import FigureWarning
+from statmech_bn.errors import FigureWarning, InvalidStore
+from statmech_bn.untrusted import from_json
 
 LONGEST_LEGEND = 12
 """A legend names at most so many values."""
@@ -55,7 +55,10 @@ def some_of(handles: Sequence[Any]) -> list[Any]:
 def _described(result: xr.Dataset) -> dict[str, str]:
     """Write what a result follows from; what is not said is Gaussian, isotropic and constant."""
     attributes = result.attrs
-    setup = {name: str(value) for name, value in json.loads(attributes["setup"]).items()}
+    parts = from_json(attributes["setup"], "attrs['setup']")
+    if not isinstance(parts, dict):
+        raise InvalidStore("attrs['setup'] does not describe a setup.")
+    setup = {name: str(value) for name, value in parts.items()}
     inputs = str(attributes.get("spectrum", attributes.get("inputs", "Gaussian")))
-    start = {"start": attributes["start"]} if "start" in attributes else {}  # measured: none
+    start = {"start": str(attributes["start"])} if "start" in attributes else {}  # measured: none
     return {**setup, **start, "schedule": str(attributes.get("schedule", "")), "inputs": inputs}

@@ -19,6 +19,7 @@ import numpy as np
 
 from statmech_bn.checks import UNREADABLE, instance, integer
 from statmech_bn.errors import invalid
+from statmech_bn.storable import check_name, is_text
 
 CHUNKS = 256
 """A grid is cut into at least this many (or into its points), so that a kill loses little."""
@@ -44,7 +45,9 @@ class Grid:
         """
         if not isinstance(grid, Mapping) or not grid:
             raise invalid("grid", "a mapping from argument names to sequences of values", grid)
-        return cls({str(name): _axis(str(name), values) for name, values in grid.items()})
+        for name in grid:
+            check_name(f"grid[{name!r}]", name)
+        return cls({name: _axis(name, values) for name, values in grid.items()})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -189,8 +192,9 @@ def _axis(name: str, values: Sequence[Any]) -> np.ndarray:
         axis = np.asarray(listed)
     except (TypeError, ValueError) as error:
         raise invalid(f"grid[{name!r}]", kind, values) from error
-    mixed = axis.dtype.kind == "U" and not all(isinstance(value, str) for value in listed)
-    if mixed or axis.ndim != 1 or axis.dtype.kind not in "biufU":
+    kept = all(map(is_text, listed)) if axis.dtype.kind == "U" else axis.dtype.itemsize <= 8
+    kept = kept and axis.tolist() == listed  # no float holds a large integer
+    if not kept or axis.ndim != 1 or axis.dtype.kind not in "biufU":
         raise invalid(f"grid[{name!r}]", kind, values)
     unknown = axis.dtype.kind == "f" and np.isnan(axis).any()
     if unknown or axis.size == 0 or np.unique(axis).size != axis.size:

@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.errors import InvalidSetup, SweepStopped, invalid
+from statmech_bn.storable import check_storable
 from statmech_bn.sweeps.description import versions
 from statmech_bn.sweeps.grid import point_seed, points_of
 
@@ -70,6 +71,9 @@ class Template:
                 if name in names and name in result.data_vars:
                     raise invalid("function", f"no variable named like the axis {name!r}", name)
                 attributes[name] = plain(variable.attrs)
+                if variable.dtype.kind in "mM":
+                    fix = "Give seconds, or texts."
+                    raise invalid("function", f"{name!r} to hold numbers", variable.dtype, fix)
                 if name not in names:
                     coordinates[name] = variable.values
                 continue
@@ -85,7 +89,7 @@ class Template:
             variables[name] = Variable(
                 tuple(d for d, _ in own),
                 tuple(n for _, n in own),
-                variable.dtype.str,
+                variable.dtype.newbyteorder("<").str,
                 plain(variable.attrs),
             )
         if not variables:
@@ -170,6 +174,8 @@ def compute(study: Study, template: Template | None, parts: list[Part]) -> Block
         for index, point, result in study.results(part):
             try:
                 found = Template.of(result, study.names)
+                if template is None:
+                    check_storable(result, netcdf=False)
             except InvalidSetup as error:
                 raise SweepStopped(f"The result at {point} cannot be stored. {error}") from error
             template = template or found
@@ -194,8 +200,18 @@ def _compiling() -> float:
 
 
 def plain(attributes: Any) -> dict[str, Any]:
-    """Return attributes as JSON keeps them."""
-    return json.loads(json.dumps(dict(attributes), default=lambda value: value.tolist()))
+    """Return attributes as JSON keeps them.
+
+    Raises
+    ------
+    InvalidSetup
+        JSON cannot hold them.
+    """
+    try:
+        return json.loads(json.dumps(dict(attributes), default=lambda value: value.tolist()))
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        expected = "attributes that JSON can hold"
+        raise invalid("function, its result", expected, dict(attributes)) from error
 
 
 def varying(expected: dict[str, Any], found: dict[str, Any]) -> frozenset[str]:

@@ -25,20 +25,22 @@ import math
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import numpy as np
+import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec
 
 from statmech_bn.dataset import STRINGS, values_of
 from statmech_bn.descriptions import DESCRIPTIONS
-from statmech_bn.errors import InvalidStore
+from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.files import fsync, recover, synchronize
+from statmech_bn.storable import check_read
 from statmech_bn.store_metadata import (
     CONSOLIDATED,
     UNFINISHED,
@@ -189,7 +191,7 @@ def check(path: Path, description: dict[str, Any]) -> None:
     InvalidStore
         The message lists what differs.
     """
-    check_store(path)
+    check_store(path, chunks=False)
     try:
         metadata = from_json((path / "zarr.json").read_text(), f"{path}/zarr.json")
         found = from_json(metadata["attributes"]["sweep"], "attrs['sweep']")
@@ -272,11 +274,13 @@ def create(
     for leftover in folder.iterdir():  # the folder itself is what is locked, and stays
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     group = zarr.create_group(folder, zarr_format=3)
+    written: dict[str, tuple[np.dtype, Mapping[str, Any]]] = {}
     for name, values in {**grid.axes, **template.coordinates}.items():
         attributes = template.coordinate_attributes.get(name) or dict(
             zip(("long_name", "symbol", "units"), DESCRIPTIONS.get(name, ()), strict=False)
         )
         texts = values.dtype.kind in STRINGS
+        written[name] = values.dtype, attributes
         group.create_array(
             name,
             data=values.astype(np.dtypes.StringDType()) if texts else values,
@@ -289,6 +293,7 @@ def create(
         )
     for name, variable in template.variables.items():
         dtype = np.dtype(variable.dtype).newbyteorder("<")
+        written[name] = dtype, variable.attributes
         group.create_array(
             name,
             shape=grid.shape + variable.shape,
@@ -306,9 +311,30 @@ def create(
         "sweep_complete": 0,
     }
     write_metadata(folder, {"attributes": attributes, "zarr_format": 3, "node_type": "group"})
+    _check_readable(folder, written)
     synchronize(folder)
     folder.replace(path)
     fsync(path.parent)
+
+
+def _check_readable(
+    folder: Path, written: Mapping[str, tuple[np.dtype, Mapping[str, Any]]]
+) -> None:
+    """Refuse what readers make something else of: attributes that they take for an encoding.
+
+    Raises
+    ------
+    InvalidSetup
+        The message names the variable.
+    """
+    try:
+        with xr.open_zarr(folder, chunks=None, consolidated=False, zarr_format=3) as found:
+            for name, (dtype, attributes) in written.items():
+                check_read(name, dtype, attributes, found.variables[name])
+    except StatmechError:
+        raise
+    except (ValueError, TypeError, LookupError) as error:
+        raise invalid("function", "a Dataset that can be read again", f"{error}") from error
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -14,7 +14,7 @@ import pytest
 import sympy as sp
 
 import statmech_bn as sbn
-from statmech_bn.activations import NAMED, z
+from statmech_bn.activations import NAMED, Activation, z
 from statmech_bn.codegen import numba_table_function, numpy_function
 from statmech_bn.codegen.array_target import fused_kernel
 from statmech_bn.codegen.many_digits import exactly
@@ -142,6 +142,23 @@ def test_second_derivatives_are_right_at_every_size(expression):
 def test_differences_keep_their_digits(expression):
     g = sbn.activation(expression)
     check_by_numpy([g.expression, g.derivative, curvature(g)], POINTS)
+
+
+REMAINDERS = [
+    (sp.log(1 + E(z) + E(2 * z)) - SOFT, 2), (sp.log(1 + E(-z) + E(-2 * z)) - SOFT.subs(z, -z), 2),
+    (2 * sp.atan(E(z)), 1), (E(z) / (1 + E(2 * z)) ** 2, 0),
+]  # fmt: skip
+"""Their derivative of this order is e^(−z) or less, beside terms that cancel or overflow."""
+
+
+@pytest.mark.parametrize(("expression", "order"), REMAINDERS, ids=str)
+def test_what_is_left_of_terms_that_cancel_is_not_zero(expression, order):
+    """Slopes of 10⁻²⁰⁰ or so are 0 to any average, but a formula gives them as well."""
+    g = Activation(expression)
+    points = np.array([s * size for size in np.linspace(100.5, 745, 100) for s in (-1, 1)])
+    derivative = (lambda: expression, lambda: g.derivative, lambda: curvature(g))[order]()
+    [values] = numpy_function([derivative], [z])(points)
+    compare(derivative, values, points, SLOPE, "numpy")
 
 
 @pytest.mark.parametrize("expression", LARGE, ids=str)

@@ -5,7 +5,7 @@ import pytest
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
-from statmech_bn.geometry import Layer, ReluNetwork, partition, polygons
+from statmech_bn.geometry import Layer, ReluNetwork, folded_distances, partition, polygons
 
 BOUNDS = np.array([[-2.0, 2.0], [-1.5, 2.5]])
 
@@ -120,3 +120,23 @@ def test_no_boundary_at_all():
 def test_an_error_names_what_is_wrong(widths, bounds, message):
     with pytest.raises(InvalidSetup, match=message):
         partition(ReluNetwork.random(widths), bounds)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found.attrs.pop("units"),
+        lambda found: found.attrs.update(units="8"),
+        lambda found: found.attrs.update(units=[2]),
+        lambda found: found["segment_layer"].values.fill(7),
+        lambda found: found["segment_unit"].values.fill(-1),
+        lambda found: found.update({"offset": found["offset"] + 0.5}),
+        lambda found: found.update({"segment": found["segment_unit"]}),
+    ],
+)
+def test_what_is_no_partition_is_refused(change):
+    found = partition(ReluNetwork.random((2, 3), seed=1), [[-2, 2], [-2, 2]])
+    change(found)
+    for read in (polygons, lambda given: folded_distances(given, np.ones((2, 2)))):
+        with pytest.raises(InvalidSetup, match="found"):
+            read(found)

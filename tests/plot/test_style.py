@@ -3,9 +3,10 @@
 import matplotlib.text
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidSetup
+from statmech_bn.errors import InvalidSetup, StatmechError
 from statmech_bn.plot.style import make_panels, palette
 
 DEUTERANOPIA = [
@@ -114,3 +115,37 @@ def test_a_saved_figure_keeps_its_layout_and_its_panels(tmp_path):
     made.savefig(tmp_path / "again.pdf", dpi=200)
     np.testing.assert_allclose(axis.get_position().bounds, place, atol=2e-3)
     assert place != (0.125, 0.11, 0.775, 0.77), "it was laid out"
+
+
+ATTRIBUTES = [
+    ("", "level", ["macroscopic"], "level: expected"),
+    ("", "setup", "{", "readable JSON"),
+    ("", "setup", "[1]", "does not describe a setup"),
+    ("", "setup", 3, "not a text"),
+    ("", "dimension", "abc", None),
+    ("", "start", [1], None),
+    ("overlap", "symbol", r"$\frac{$", None),
+    ("overlap", "symbol", "$" + "{" * 3000 + "x" + "}" * 3000 + "$", None),
+    ("overlap", "symbol", 3, None),
+    ("overlap", "long_name", ["a"], None),
+    ("gamma", "long_name", r"$\input{/etc/passwd}$", None),
+    ("time", "units", "$}$ N", None),
+    ("time", "units", 3, None),
+]
+
+
+@pytest.mark.parametrize(("variable", "name", "value", "refused"), ATTRIBUTES)
+def test_attributes_of_a_stranger_are_drawn_or_refused(variable, name, value, refused):
+    """A formula that cannot be read is drawn as it is."""
+    setup, start = sbn.TeacherStudent("linear", "weight", 8), sbn.OrderParameters(0.1)
+    run = sbn.mesoscopic(setup, 0.3, [0, 0.5, 1], start, 10, replicas=2)
+    (run[variable] if variable else run).attrs[name] = value
+    if refused:
+        with pytest.raises(StatmechError, match=refused):
+            sbn.plot.trajectories(run)
+    else:
+        drawn = sbn.plot.trajectories(run)
+        FigureCanvasAgg(drawn).draw()
+        shown = [text.get_text() for text in drawn.findobj(matplotlib.text.Text)]
+        if variable and isinstance(value, str):
+            assert any(value.replace("N", "$N$") in text for text in shown)

@@ -285,6 +285,12 @@ def test_other_things_at_the_path_are_left_alone(tmp_path):
         (studies.nap, {"x": [1, None]}, {}, "grid['x']"),
         (studies.nap, {"x": [1.0, math.nan]}, {}, "grid['x']"),
         (studies.nap, {"x": [[1], [2]]}, {}, "grid['x']"),
+        (studies.nap, {"x": [2**63 + 1, 1]}, {}, "grid['x']"),
+        (studies.nap, {"x": ["\ud800"]}, {}, "grid['x']"),
+        (studies.nap, {"x": ["a\0"]}, {}, "grid['x']"),
+        (studies.nap, {"x": np.array([0.1], np.longdouble)}, {}, "grid['x']"),
+        (studies.takes_all, {"../x": [1]}, {}, "grid['../x']"),
+        (studies.takes_all, {3: [1]}, {}, "grid[3]"),
         (studies.nap, {"y": [1]}, {}, "grid"),
         (studies.nap, {"x": [1]}, {"seed": 1}, "seed"),
         (studies.wave, {**GRID, "seed": [1]}, {"seed": 1}, "grid['seed']"),
@@ -307,6 +313,28 @@ def test_bad_arguments_are_named(tmp_path, function, grid, more, named):
 def test_results_must_look_alike(tmp_path, how):
     with pytest.raises(SweepStopped, match=r"result at \{'x': 7\} cannot be stored"):
         sbn.sweep(partial(studies.changing, how=how), {"x": range(10)}, tmp_path / "run", workers=1)
+
+
+UNKEPT = [
+    {"variable": ".."}, {"variable": "/etc"}, {"variable": "a/b"}, {"variable": "zarr.json"},
+    {"variable": "a\0b"}, {"dim": "../out"}, {"axis": "a/b"}, {"attributes": {"a": 1j}},
+    {"attributes": {3: 1}}, {"labels": ["\ud800"]}, {"labels": [np.datetime64("2026-01-01", "ns")]},
+    {"kind": np.longdouble}, {"of_variable": {"units": "days since 2000-01-01"}},
+    {"of_variable": {"scale_factor": 2.0}}, {"of_variable": {"_FillValue": 1.0}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNKEPT, ids=str)
+def test_what_a_store_cannot_give_back_is_refused(tmp_path, what):
+    """A name may be a path, and readers take some attributes for an encoding."""
+    with pytest.raises((SweepStopped, InvalidSetup), match="expected"):
+        sbn.sweep(partial(studies.named, **what), {"x": [1, 2]}, tmp_path / "a" / "s.zarr")
+    assert {path.name for path in tmp_path.rglob("*")} <= {"a"}
+
+
+def test_bytes_in_another_order_are_the_same_numbers(tmp_path):
+    found = sbn.sweep(partial(studies.named, kind=">f8"), {"x": [1, 2]}, tmp_path / "s.zarr")
+    np.testing.assert_array_equal(found.y, [[1], [2]])
 
 
 def test_canonical_descriptions():
