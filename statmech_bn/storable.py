@@ -29,14 +29,16 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
     for path, node in _nodes(dataset).items():
         for name in path.strip("/").split("/") if path != "/" else ():
             check_name(f"dataset, its group {path!r}", name)
-        for name, index in node.xindexes.items():
+        for key, index in node.xindexes.items():
             if type(index).__name__ != "PandasIndex":
-                raise _refused(name, "indexes of one coordinate", "Use dataset.reset_index first.")
-        for name in (*node.variables, *node.dims):
-            check_name(f"dataset[{name!r}]", name)
+                raise _refused(
+                    str(key), "indexes of one coordinate", "Use dataset.reset_index first."
+                )
+        for key in (*node.variables, *node.dims):
+            check_name(f"dataset[{key!r}]", key)
         _check_attributes("dataset", node.attrs)
-        for name, variable in node.variables.items():
-            _check_variable(str(name), variable, name in node.coords, netcdf)
+        for key, variable in node.variables.items():
+            _check_variable(str(key), variable, key in node.coords, netcdf)
 
 
 def check_kept(dataset: xr.Dataset | xr.DataTree, found: xr.Dataset | xr.DataTree) -> None:

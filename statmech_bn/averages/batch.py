@@ -70,7 +70,10 @@ def batch_averages_kernel(activation, kinks, overlap, gamma, rule):
     kind, means = choose_rules(kinks, spread, blur, rule)
     margin = 0.0 if kind == SHARP else 5 * spread
     deviations, deviation_weights = rule.deviations[kind], rule.deviation_weights[kind]
-    reach = abs(overlap) * rule.reach * deviations.max() + 9 * spread + 1e-3
+    largest = 0.0
+    for deviation in deviations:
+        largest = max(largest, deviation)
+    reach = abs(overlap) * rule.reach * largest + 9 * spread + 1e-3
     edges, table = teacher_table(activation, kinks, blur, reach, rule)
     inside = kinks[np.abs(kinks) < abs(gamma) * rule.reach]
     places = inside / gamma if inside.size > 0 else np.zeros(0)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 
+from statmech_bn.averages.quadrature import insertion_sorted
 from statmech_bn.compile_cache import numba
 from statmech_bn.errors import invalid
 
@@ -165,7 +166,7 @@ def _deviation_rule(size: int, count: int) -> tuple[NDArray[np.float64], NDArray
 @compiled
 def breakpoints(points, reach):
     """Sort the ends of panels; those out of reach make empty panels."""
-    return np.sort(np.minimum(np.maximum(points, -reach), reach))
+    return insertion_sorted(np.minimum(np.maximum(points, -reach), reach))
 
 
 @compiled

@@ -156,7 +156,9 @@ def four_averages(table, lengths, lower, upper, overlap, gamma, sums, values):
     """Sum a packed series of four functions at one state; `sums` is room for one row."""
     x = 2.0 * np.arccos(min(1.0, max(-1.0, overlap))) / np.pi - 1.0
     y = 2.0 * (gamma - lower) / (upper - lower) - 1.0
-    longest = lengths.max()
+    longest = 0
+    for length in lengths:
+        longest = max(longest, length)
     sums[:longest] = 0.0
     last, current = x, 1.0
     for i in range(lengths.size):

@@ -201,12 +201,29 @@ def stretched(spacing, steepness, reach):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def insertion_sorted(x):
+    """Sort a few numbers in place and return them; NumPy's sort takes seconds to compile."""
+    for i in range(1, x.size):
+        moved, place = x[i], i
+        while place > 0 and x[place - 1] > moved:
+            x[place] = x[place - 1]
+            place -= 1
+        x[place] = moved
+    return x
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def panels(breaks, refinement, reach):
     """Composite Gauss–Legendre on [−reach, reach], panels ending at the breaks."""
     x, w = _LEGENDRE
     widest = 2.5 / refinement
-    inside = breaks[np.abs(breaks) < reach]
-    ends = np.sort(np.concatenate((np.array([-reach, reach]), inside)))
+    ends = np.empty(breaks.size + 2)
+    ends[0], ends[1], count = -reach, reach, 2
+    for point in breaks:
+        if abs(point) < reach:
+            ends[count] = point
+            count += 1
+    ends = insertion_sorted(ends[:count])
     count = 0
     for left, right in zip(ends[:-1], ends[1:]):
         count += int(np.ceil((right - left) / widest))

@@ -191,7 +191,7 @@ def _draw(
         bars: dict[str, Any] = {"xerr": x_error[shown], "yerr": y_error[shown]}
         marker = level_marker(level, style["marker"])
         beside = ScaledTranslation(APART * place / 72, 0, axis.figure.dpi_scale_trans)
-        aside = {"transform": axis.transData + beside}
+        aside: dict[str, Any] = {"transform": axis.transData + beside}
         axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker, **aside)
 
 

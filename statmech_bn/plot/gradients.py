@@ -123,6 +123,8 @@ def gradient_coherence(results: Mapping[int, xr.Dataset]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    from matplotlib.ticker import MaxNLocator
+
     check_nesting(
         "results", results, (Mapping,), dict.fromkeys(("gradient_coherence", "theory"), LAYERS)
     )
@@ -134,7 +136,7 @@ def gradient_coherence(results: Mapping[int, xr.Dataset]) -> Figure:
         axis.plot(found["layer"], found["theory"].mean("replica"), color="0.1")
         axis.set(yscale="log", xlabel=axis_label(found["layer"]))
         axis.set_ylabel(axis_label(found["gradient_coherence"]))
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         handles = [legend_handle("0.1", label=r"mean field, width $\to\infty$")]
         handles += [
             legend_handle(style["color"], label=f"width {n}", marker=style["marker"], linestyle="")

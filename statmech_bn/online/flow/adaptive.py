@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statmech_bn.compile_cache import numba
+from statmech_bn.compile_cache import INNER, numba
 from statmech_bn.online.flow.rosenbrock import (
     DIAGONAL,
     NODES,
@@ -43,9 +43,9 @@ TIME_DIFFERENCE = 1e-5
 BLOW_UP = 1e6
 """L is about to be infinite if log L, at its present rate, would grow by this in the time past."""
 
-inlined = numba.njit(nogil=True, error_model="numpy")
+inlined = numba.njit(nogil=True, error_model="numpy", **INNER)
 """Compiles a function into those that call it; it has no file of its own in the cache."""
-merged = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+merged = numba.njit(nogil=True, error_model="numpy", forceinline=True, **INNER)
 """Does so for a function that takes functions. Passed to a separate one they would be addresses,
 and Numba keeps no machine code with addresses."""
 

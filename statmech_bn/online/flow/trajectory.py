@@ -182,7 +182,8 @@ STUDENT = Equations(derivatives, tolerance, log_length, growth, variation, jump,
 def integrate(flow, rates, problem, records, watch):
     """Fill the records of trajectories; `rates` are η and η_γ of each."""
     point = np.zeros(5 + flow.tail.size)
-    point[5:] = flow.tail
+    for i in range(flow.tail.size):
+        point[5 + i] = flow.tail[i]
     side = np.copysign(1.0, problem.start[2]) if flow.kinked else 0.0
     sums = np.empty(flow.table.shape[1])
     for k in range(rates.shape[0]):
