@@ -18,6 +18,7 @@ OTHER_MEANINGS = {
     ("depth/residual.py", "none"): "a place in a residual block",
     ("explore/cells.py", "batch"): "an attribute of results, the size of a batch",
     ("networks/covariate_shift.py", "weight"): "a dimension of results",
+    ("plot/style.py", "none"): "no layout of a figure",
     ("networks/surgery.py", "weight"): "a parameter of PyTorch's layers",
 }
 
