@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.checks import instance, sequence
-from statmech_bn.errors import invalid
+from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import user_path
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
@@ -54,6 +54,13 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     tuple of pathlib.Path
         The PNG and the PDF.
 
+    Raises
+    ------
+    InvalidSetup
+        The path is no path of a file.
+    InvalidStore
+        The files cannot be written.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
@@ -70,10 +77,13 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     if not whole.name:
         raise invalid("stem", "a path that ends in a name", stem)
     png, pdf = Path(f"{whole}.png"), Path(f"{whole}.pdf")
-    png.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(png, dpi=200)
-        figure.savefig(pdf, metadata={"CreationDate": None})
+    try:
+        png.parent.mkdir(parents=True, exist_ok=True)
+        with mpl.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(png, dpi=200)
+            figure.savefig(pdf, metadata={"CreationDate": None})
+    except OSError as error:
+        raise InvalidStore(f"The figure cannot be written: {error}.") from error
     return png, pdf
 
 
