@@ -155,7 +155,7 @@ def _figure_class() -> type[Figure]:
         def draw(self, renderer: Any) -> None:
             """Draw it; what cannot be read as a formula is drawn as it is."""
             for text in self.findobj(Text):
-                if not _is_readable(text.get_text()):
+                if not all(map(_is_readable, text.get_text().split("\n"))):
                     text.set_parse_math(False)
             with paper_style():
                 super().draw(renderer)
@@ -167,14 +167,14 @@ def _figure_class() -> type[Figure]:
 
 
 @lru_cache(maxsize=1024)
-def _is_readable(text: str) -> bool:
-    """Return whether a text, which may be from a file, has no formula or one that can be drawn."""
+def _is_readable(line: str) -> bool:
+    """Return whether a line, which may be from a file, has no formula or one that can be drawn."""
     from matplotlib.mathtext import MathTextParser
 
-    if text.count("$") < 2:
+    if line.count("$") < 2:
         return True
     try:
-        MathTextParser("path").parse(text)
+        MathTextParser("path").parse(line)
     except (ValueError, RecursionError):
         return False
     return True
