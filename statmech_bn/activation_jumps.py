@@ -85,6 +85,38 @@ def jump(expression: sp.Expr) -> float | None:
     return None
 
 
+def gap(expression: sp.Expr) -> float | None:
+    """Find a point at which no branch of a Piecewise holds; one beside each of its numbers, too.
+
+    Parameters
+    ----------
+    expression : sympy.Expr
+        Of the grammar, in `SYMBOL`.
+
+    Returns
+    -------
+    float or None
+        None where no gap is seen.
+    """
+    pieces = expression.atoms(sp.Piecewise)
+    numbers = {float(n) for piece in pieces for _, c in piece.args for n in c.atoms(sp.Number)}
+    sizes = {0.0, *(10.0**k for k in range(-6, 7)), *(abs(n) for n in numbers)}
+    near = {size * (1 + s * 1e-9) for size in sizes for s in (-1, 0, 1)} if pieces else set()
+    points = sorted({side * size for size in near for side in (-1, 1)}, key=abs)
+    return next((point for point in points if not _covered(expression, point)), None)
+
+
+def _covered(node: sp.Basic, point: float) -> bool:
+    """Say whether every Piecewise that is used at a point has a branch that holds."""
+    if isinstance(node, sp.Piecewise):
+        try:
+            used = next((branch for branch, holds in node.args if _at(holds, point)), None)
+        except (ArithmeticError, TypeError, ValueError):  # a pole in a condition
+            return True
+        return used is not None and _covered(used, point)
+    return all(_covered(argument, point) for argument in node.args)
+
+
 def value(expression: sp.Expr, point: float) -> float | None:
     """Return a real value below `LARGEST`, or None where there is none."""
     try:

@@ -47,7 +47,7 @@ CONSTANTS: dict[str, sp.Basic] = {
     "Catalan": sp.Catalan, "true": sp.true, "false": sp.false,
 }  # fmt: skip
 ELEMENTARY = [
-    "exp", "log", "erf", "erfc", "erfi", "sinh", "cosh", "tanh", "coth", "sech", "csch", "asinh",
+    "exp", "log", "erf", "erfc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "asinh",
     "acosh", "atanh", "acoth", "asech", "sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos",
     "atan", "acot", "sinc", "sign",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ import sympy as sp
 
 from statmech_bn import activation_text
 from statmech_bn.activation_analysis import filled, kinks, sifted, with_value_at_kinks
-from statmech_bn.activation_jumps import jump, value
+from statmech_bn.activation_jumps import gap, jump, value
 from statmech_bn.checks import instance
 from statmech_bn.codegen.singularities import pole
 from statmech_bn.codegen.stable import stable
@@ -118,12 +118,13 @@ class Activation:
         ------
         InvalidStore
             The text is not of the grammar of `statmech_bn.activation_text`, or the function jumps,
-            or is not real or infinite around zero.
+            has gaps, or is not real or infinite around zero.
         """
         if isinstance(text, str) and text in NAMED:
             return cls(NAMED[text])
         found = cls(activation_text.read(text))
         try:
+            _check_gaps(found)
             _check_jumps(found)
             if any(value(found.expression, probe) is None for probe in PROBES):
                 raise invalid("activation", REAL, found.expression)
@@ -150,7 +151,8 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
     ------
     InvalidSetup
         Unknown name; not exactly one symbol; a function that not all levels can compute, such as a
-        sum or an integral; jumps; complex values, or infinite values or slopes.
+        sum or an integral; jumps; complex values, or infinite values or slopes; a Piecewise of
+        which no branch holds somewhere.
 
     Examples
     --------
@@ -179,7 +181,7 @@ def activation(description: str | sp.Expr | Activation) -> Activation:
             "Write a function as an expression: sympy.tanh(x) with x = sympy.Symbol('x').",
         )
     symbols = sorted(description.free_symbols, key=str)
-    if len(symbols) != 1:
+    if len(symbols) != 1 or not isinstance(symbols[0], sp.Symbol):
         raise invalid(
             "activation",
             "an expression in exactly one symbol",
@@ -199,6 +201,7 @@ def suggestion(name: str) -> str:
 
 def _check_values(found: Activation) -> None:
     """Refuse an activation that jumps, or that is not finite and real around zero."""
+    _check_gaps(found)
     try:
         jumps = found.derivative.has(sp.DiracDelta)
     except RecursionError as error:  # SymPy cannot differentiate, e.g., floor
@@ -238,6 +241,13 @@ def _check_values(found: Activation) -> None:
     _check_jumps(found)
     for expression in (found.expression, found.derivative):
         stable(expression)
+
+
+def _check_gaps(found: Activation) -> None:
+    """Refuse an activation that has no value somewhere."""
+    if (point := gap(found.expression)) is not None:
+        fix = f"There is none at z = {point + 0.0:g}: end a Piecewise with (…, True)."
+        raise invalid("activation", "a value at every z", found.expression, fix)
 
 
 def _check_jumps(found: Activation) -> None:

@@ -36,7 +36,7 @@ def real(
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
     if isinstance(value, (type, ModuleType, str, bytes)) or kind not in list("buifO"):
         raise invalid(name, "a number", value, hint)
-    if getattr(value, "ndim", None):
+    if getattr(value, "ndim", None) or (kind == "O" and _has_text(np.asarray(value))):
         raise invalid(name, "a number", value, hint)
     try:
         number = float(value)
@@ -93,9 +93,11 @@ def array(
     """
     dims = "" if ndim is None else f", of {ndim} dimension{'s' if ndim != 1 else ''}"
     expected = f"finite numbers{_bounds(minimum, maximum)}{dims}"
+    if np.ma.is_masked(value):
+        raise invalid(name, "values without a mask", value, "Leave out or fill what is masked.")
     try:
         given = np.asarray(value)
-        if given.dtype.kind not in "buifO":
+        if given.dtype.kind not in "buifO" or _has_text(given):
             raise invalid(name, expected, value, hint)
         with np.errstate(over="ignore"):  # what is beyond floats becomes inf, and is refused
             numbers = given.astype(float)
@@ -106,6 +108,11 @@ def array(
     if numbers.min() < minimum or numbers.max() > maximum:
         raise invalid(name, expected, value, hint)
     return numbers
+
+
+def _has_text(values: np.ndarray) -> bool:
+    """Say whether objects among values are texts, which ``float`` would read."""
+    return values.dtype == object and any(isinstance(v, (str, bytes)) for v in values.flat)
 
 
 def vector(name: str, value: Any, minimum: float = -math.inf, maximum: float = math.inf,

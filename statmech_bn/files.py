@@ -32,6 +32,8 @@ try:
 except ImportError:  # no POSIX locks: concurrent saves of one store are not kept apart
     fcntl = None  # type: ignore[assignment]
 
+LONGEST_NAME = 200
+"""Files and folders have names of at most so many bytes; what is beside them has 20 more."""
 PATIENCE = 20.0
 """A lock is waited for so many seconds; it is held for the time of a few renames."""
 
@@ -42,18 +44,27 @@ def user_path(path: Any, argument: str = "path") -> Path:
     Raises
     ------
     InvalidSetup
-        It is no path, or of a home folder that is not known.
+        It is no path, or of a home folder that is not known, or in a working folder that is gone,
+        or has names that are too long.
     """
     kind, fix = "a path", "Write it as a string or a pathlib.Path."
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise invalid(argument, kind, path, fix)
     if not os.fspath(path) or "\0" in os.fspath(path):
         raise invalid(argument, kind, path, fix)
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+://", os.fspath(path)):
+        raise invalid(argument, "a path of this machine, no address", path)
     try:
         found = Path(path).expanduser()
     except RuntimeError as error:
         raise invalid(argument, "a home folder that is known", path, str(error)) from error
-    if not os.path.basename(os.path.realpath(found)):
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in found.parts):
+        raise invalid(argument, f"names of at most {LONGEST_NAME} bytes", path)
+    try:
+        name = os.path.basename(os.path.realpath(found))
+    except OSError as error:
+        raise invalid(argument, "a working folder that is there", path, str(error)) from error
+    if not name:
         raise invalid(argument, "a path within a folder", path, "Name a file or a folder.")
     return found
 

@@ -96,9 +96,13 @@ def _check_folder(path: Path, chunks: bool) -> None:
         here = Path(at)
         for name in (*folders, *files):
             part = here / name
-            if part.is_symlink() and not part.resolve().is_relative_to(root):
-                raise InvalidStore(f"{part} leads out of the store; it is not followed.")
-            if name in files and not part.is_file() and not part.is_symlink():
+            if part.is_symlink():
+                real = Path(os.path.realpath(part))
+                if real.is_symlink():
+                    raise InvalidStore(f"{part} is a link to itself; it is not read.")
+                if not real.is_relative_to(root):
+                    raise InvalidStore(f"{part} leads out of the store; it is not followed.")
+            elif name in files and not part.is_file():
                 raise InvalidStore(f"{part} is a pipe or a device; it is not read.")
         if "zarr.json" in files:
             found.append(here)

@@ -6,6 +6,8 @@ import sympy as sp
 
 import statmech_bn as sbn
 from statmech_bn.activations import z
+from statmech_bn.codegen import numba_function
+from statmech_bn.errors import InvalidSetup, InvalidStore, NotPrintable
 
 x = sp.Symbol("any_name")
 
@@ -50,7 +52,7 @@ def test_a_named_activation_is_found_by_its_expression():
 
 def test_a_hole_that_can_be_filled_is_no_pole():
     assert sbn.activation(sp.sin(x) / x).kinks == ()
-    assert sbn.activation(sp.Piecewise((1 / x, x > 1), (x, True))).kinks == (1.0,)
+    assert sbn.activation(sp.Piecewise((1 / x, x > 1), (x, True))).kinks == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +128,36 @@ def test_a_hole_runs_at_all_levels(expression):
         error = last.std(ddof=1) / np.sqrt(last.size)
         assert np.isfinite(last).all()
         assert abs(last.mean() - flow) < 4 * error + 2e-3
+
+
+@pytest.mark.parametrize(
+    ("expression", "place"),
+    [
+        (sp.Piecewise((x, x < 0), (2 * x, x < 5)), "5"),
+        (sp.Piecewise((x, x < 0), (2 * x, x > 0)), "0"),
+        (sp.Piecewise((sp.Piecewise((x, x < 1), (1, x < 3)), x > -1), (-1, True)), "3"),
+    ],
+)
+def test_a_piecewise_without_a_value_somewhere_is_refused(expression, place):
+    with pytest.raises(InvalidSetup, match=f"a value at every z.*none at z = {place}:"):
+        sbn.activation(expression)
+    text = sp.srepr(expression.subs(x, z))
+    with pytest.raises(InvalidStore, match="a value at every z"):
+        sbn.Activation.from_text(text)
+
+
+def test_what_no_branch_is_asked_for_needs_no_value():
+    inside = sp.Piecewise((x, x < 1), (1, x < 3))
+    assert sbn.activation(sp.Piecewise((inside, x < 2), (1, True))).kinks == (1.0, 2.0)
+
+
+def test_an_entry_of_a_matrix_is_no_symbol():
+    with pytest.raises(InvalidSetup, match="exactly one symbol"):
+        sbn.activation(sp.MatrixSymbol("M", 1, 1)[0, 0])
+
+
+def test_a_function_that_no_level_has_is_refused():
+    with pytest.raises(InvalidSetup, match="Allowed are"):
+        sbn.activation(sp.erfi(x / 5))
+    with pytest.raises(NotPrintable):
+        numba_function([sp.erfi(z)], [z])

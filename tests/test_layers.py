@@ -211,6 +211,12 @@ WRONG = {
     "channel_axis": lambda: layers.batch_norm_forward(np.ones((4, 1)), ONE, ONE, channel_axis=2),
     "epsilon": lambda: layers.batch_norm_forward(np.ones((4, 1)), ONE, ONE, epsilon=-1.0),
     "constant": lambda: layers.batch_norm_forward(np.ones((4, 1)), ONE, ONE, epsilon=0.0),
+    "without a mask": lambda: layers.batch_norm_forward(
+        np.ma.masked_array([[1.0], [2.0]], [[True], [False]]), ONE, ONE
+    ),
+    "squares are finite": lambda: layers.batch_norm_forward(
+        np.array([[3e4], [-3e4]], np.float16), np.ones(1, np.float16), np.zeros(1, np.float16)
+    ),
     "at least two": lambda: layers.batch_norm_forward(np.ones((1, 1)), ONE, ONE),
     "floating": lambda: layers.batch_norm_forward(np.ones((4, 1), dtype=int), ONE, ONE),
     "one library": lambda: layers.batch_norm_forward([[1.0], [2.0]], ONE, ONE),

@@ -193,9 +193,27 @@ def test_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert sbn.save(of(1), "~/a/run.zarr") == tmp_path / "a" / "run.zarr"
     assert value_at("~/a/run.zarr") == 1
-    for path in ("", 3, b"run.zarr", "a\0b", "~nobody-at-all/run.zarr"):
-        with pytest.raises(InvalidSetup, match="path: expected"):
-            sbn.save(of(1), path)
+    wrong = ("", 3, b"run.zarr", "a\0b", "~nobody-at-all/run.zarr", "x" * 250, f"{'x' * 250}/a.nc",
+             "s3://bucket/a.zarr", "file:///tmp/a.zarr")  # fmt: skip
+    for path in wrong:
+        for function in (lambda path: sbn.save(of(1), path), sbn.open):
+            with pytest.raises(InvalidSetup, match="path: expected"):
+                function(path)
+
+
+def test_a_working_folder_that_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for function in (lambda path: sbn.save(of(1), path), sbn.open):
+        with pytest.raises(InvalidSetup, match="path: expected a working folder"):
+            function("run.zarr")
+
+
+def test_a_figure_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidStore, match="figure cannot be written"):
+        sbn.plot.save_figure(Figure((1, 1)), tmp_path / "file" / "figure")
 
 
 @pytest.mark.parametrize("name", ["run.csv", "run.h5", "run.parquet", "run.npz"])

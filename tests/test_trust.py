@@ -117,6 +117,12 @@ def test_links_out_of_a_store_are_not_followed(store, tmp_path, part, absolute):
         sbn.open(store)
 
 
+def test_links_to_themselves_are_not_followed(store):
+    (store / "loop").symlink_to("loop")
+    with refused("link to itself"):
+        sbn.open(store)
+
+
 @pytest.mark.parametrize("name", ["..", "../../x", "/tmp/x", "a/../../b"])
 def test_names_of_consolidated_metadata_are_not_read(store, name):
     """They would be joined to the folder's path."""

@@ -90,7 +90,8 @@ def chebyshev_series(
     for sizes in SIZES:
         series = ChebyshevSeries(_coefficients(function, lower, upper, *sizes), lower, upper)
         errors = np.abs([series(*state) - row for state, row in zip(states, wanted, strict=True)])
-        worst = (errors.max(axis=0) / np.abs(wanted).max(axis=0)).max()
+        largest = np.maximum(np.abs(wanted).max(axis=0), np.finfo(float).tiny)
+        worst = (errors.max(axis=0) / largest).max()
         if worst <= ACCURACY:
             return series
         if sizes[0] > SIZES[0][0] and worst > HOPELESS:

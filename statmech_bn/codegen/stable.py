@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import mpmath
 import numpy as np
 import sympy as sp
+from sympy.printing.codeprinter import PrintMethodNotImplementedError
 
 from statmech_bn.codegen.arguments import expressions_of
 from statmech_bn.codegen.bridges import bridges
@@ -53,6 +54,10 @@ BRIDGED = 0.02
 """The |z| below which what cancels is left to Taylor polynomials."""
 GRID = tuple(sorted({s * size for size in SIZES for s in (-1.0, 1.0)} | {0.0}))
 FAR = [size for size in sorted(SIZES) if size > 2]
+
+
+UNKNOWN = (NameError, TypeError, AttributeError, PrintMethodNotImplementedError)
+"""What SymPy and NumPy raise for a function that they do not have."""
 
 
 class Failure(NamedTuple):
@@ -98,7 +103,7 @@ def _searched(expression: sp.Expr) -> sp.Expr:
     search = Search(expression)
     try:
         found = search.repaired()
-    except (NameError, TypeError, AttributeError):  # no function of NumPy: its printer says so
+    except UNKNOWN:  # no function of NumPy: its printer says so
         return by_rules(expression)
     _refuse_what_is_wrong(search, found)
     return found

@@ -41,6 +41,8 @@ from statmech_bn.inference.own_statistics import LARGEST_BATCH, inference_field
 
 LARGEST_GAMMA = 16.0
 """Scales beyond this are far from all at which students stop."""
+LARGEST = 1e100
+"""Own weights and scales in units of 1/M have at most this size, so that no product overflows."""
 PER_SCALE = np.polynomial.legendre.leggauss(12)
 """Nodes in γ of a panel of length one."""
 
@@ -144,7 +146,7 @@ def first_order_gap(
     overlap : float
         R in [−1, 1].
     own_weight, scale : float
-        α = aM and k = (c − 1)M of the inference.
+        α = aM ≥ 0 and k = (c − 1)M of the inference, of size at most 10¹⁰⁰.
 
     Returns
     -------
@@ -160,7 +162,8 @@ def first_order_gap(
     >>> round(first_order_gap("linear", 1.0), 6), round(first_order_gap("linear", 1.0, 0.5), 6)
     (0.75, 0.375)
     """
-    alpha, factor = real("own_weight", own_weight, 0.0), real("scale", scale)
+    alpha = real("own_weight", own_weight, 0.0, LARGEST)
+    factor = real("scale", scale, -LARGEST, LARGEST)
     return _first_order(activation, gamma, overlap, 0.75 - factor + alpha / 2, (alpha - 1) / 2)
 
 

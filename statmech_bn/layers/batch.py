@@ -19,9 +19,11 @@ S. Ioffe, C. Szegedy, ICML 2015, arXiv:1502.03167.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace, is_array_api_obj, size
+from numpy.ma import is_masked
 
 from statmech_bn.checks import instance, integer, real
 from statmech_bn.errors import invalid
@@ -88,7 +90,8 @@ def batch_norm_forward(
         Arrays that are not of floating-point numbers, shapes that do not fit, a single value for a
         channel, ε < 0, or ε = 0 with a channel that is constant over the batch. A channel counts
         as constant if its spread is rounding, at most 4 units in the last place of its mean; its û
-        is 0 then. NaN and infinite numbers in arrays pass through.
+        is 0 then. Finite numbers whose squares are infinite in their type; NaN and infinite ones
+        pass through.
 
     Examples
     --------
@@ -106,6 +109,9 @@ def batch_norm_forward(
     mean = xp.mean(x, axis=others)
     mean = mean + xp.mean(x - _along(xp, mean, x, axis), axis=others)
     centred = x - _along(xp, mean, x, axis)
+    if math.sqrt(xp.finfo(x.dtype).max) < float(xp.max(abs(centred))) < math.inf:
+        fix = "Scale them, or take a type of more bits."
+        raise invalid("x", f"numbers whose squares are finite in {x.dtype}", "larger ones", fix)
     variance = xp.mean(centred**2, axis=others)
     rounding = rounding_of_fields(float(xp.finfo(x.dtype).eps), abs(mean), 0.0)
     constant = variance <= rounding**2
@@ -280,6 +286,8 @@ def common_namespace(**arrays: Array) -> Any:
     for name, values in arrays.items():
         if not xp.isdtype(values.dtype, "real floating"):
             raise invalid(name, "floating-point numbers", values.dtype)
+        if is_masked(values):
+            raise invalid(name, "values without a mask", values, "Fill what is masked.")
     return xp
 
 

@@ -49,6 +49,8 @@ import numpy as np
 
 from statmech_bn.spectrum import Spectrum
 
+SMALLEST = 1e-280
+"""A smaller λ_r changes nothing but at the peak, where ν is its root; λ_r/ν² would overflow."""
 HALVINGS = 64
 """The interval of ln ν, at most some hundreds wide, is halved so often."""
 
@@ -108,11 +110,13 @@ class _Parts:
         values, shares, teacher = spectrum.eigenvalues, spectrum.fractions, spectrum.teacher
         seen = values > 0
         values, shares, teacher = values[seen], shares[seen], teacher[seen]
-        nu = _effective_ridge(values, shares, alpha - full_rank(spectrum), penalty, alpha)
+        excess = alpha - full_rank(spectrum)
+        penalty = np.where((penalty < SMALLEST) & (excess != 0), 0.0, penalty)
+        nu = _effective_ridge(values, shares, excess, penalty, alpha)
         share = 1.0 / (values + nu[:, None])  # 1/(λ_i + ν)
         with np.errstate(divide="ignore", invalid="ignore"):
             # α(1 − Γ)/ν; where ν = 0, it is what remains of λ_r/ν², times ν
-            rest = penalty / nu**2 + share**2 @ (shares * values)
+            rest = penalty / nu / nu + share**2 @ (shares * values)
             found = {
                 "effective": nu,
                 "bias": alpha * nu * (share**2 @ (values * teacher)) / rest,
@@ -168,6 +172,6 @@ def _effective_ridge(
         beyond = balance(np.exp(middle)) > 0
         low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
     nu = np.exp(0.5 * (low + high))
-    slope = (1.0 / (values + nu[:, None])) ** 2 @ (shares * values) + p / nu**2
+    slope = (1.0 / (values + nu[:, None])) ** 2 @ (shares * values) + p / nu / nu
     found[solve] = nu - balance(nu) / slope  # Newton's step takes the rounding of ln ν away
     return found

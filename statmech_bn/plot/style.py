@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from numbers import Integral
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.checks import instance, sequence
-from statmech_bn.errors import invalid
+from statmech_bn.errors import InvalidStore, invalid
 from statmech_bn.files import user_path
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
@@ -54,6 +55,13 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     tuple of pathlib.Path
         The PNG and the PDF.
 
+    Raises
+    ------
+    InvalidSetup
+        The path is no path of a file.
+    InvalidStore
+        The files cannot be written.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
@@ -70,18 +78,28 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     if not whole.name:
         raise invalid("stem", "a path that ends in a name", stem)
     png, pdf = Path(f"{whole}.png"), Path(f"{whole}.pdf")
-    png.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(png, dpi=200)
-        layout = figure.get_layout_engine()
-        if layout is not None:  # panels stay where they are: laying them out takes half of the time
-            figure.set_layout_engine("none")
-        try:
-            figure.savefig(pdf, metadata={"CreationDate": None})
-        finally:
-            if layout is not None:
-                figure.set_layout_engine(layout)
+    try:
+        png.parent.mkdir(parents=True, exist_ok=True)
+        with mpl.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(png, dpi=200)
+            with _panels_where_they_are(figure):
+                figure.savefig(pdf, metadata={"CreationDate": None})
+    except OSError as error:
+        raise InvalidStore(f"The figure cannot be written: {error}.") from error
     return png, pdf
+
+
+@contextmanager
+def _panels_where_they_are(figure: Figure) -> Iterator[None]:
+    """Lay nothing out again, which takes half of the time of drawing."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        if layout is not None:
+            figure.set_layout_engine(layout)
 
 
 def axis_label(variable: xr.DataArray) -> str:
@@ -152,7 +170,7 @@ def _figure_class() -> type[Figure]:
         def draw(self, renderer: Any) -> None:
             """Draw it; what cannot be read as a formula is drawn as it is."""
             for text in self.findobj(Text):
-                if not _is_readable(text.get_text()):
+                if not all(map(_is_readable, text.get_text().split("\n"))):
                     text.set_parse_math(False)
             with paper_style():
                 super().draw(renderer)
@@ -164,14 +182,14 @@ def _figure_class() -> type[Figure]:
 
 
 @lru_cache(maxsize=1024)
-def _is_readable(text: str) -> bool:
-    """Return whether a text, which may be from a file, has no formula or one that can be drawn."""
+def _is_readable(line: str) -> bool:
+    """Return whether a line, which may be from a file, has no formula or one that can be drawn."""
     from matplotlib.mathtext import MathTextParser
 
-    if text.count("$") < 2:
+    if line.count("$") < 2:
         return True
     try:
-        MathTextParser("path").parse(text)
+        MathTextParser("path").parse(line)
     except (ValueError, RecursionError):
         return False
     return True

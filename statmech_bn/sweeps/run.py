@@ -18,8 +18,8 @@ import numpy as np
 import xarray as xr
 
 from statmech_bn.checks import integer
-from statmech_bn.dataset import open_dataset
-from statmech_bn.errors import SweepStopped
+from statmech_bn.dataset import OTHERS, open_dataset
+from statmech_bn.errors import SweepStopped, invalid
 from statmech_bn.files import user_path
 from statmech_bn.interrupts import bar
 from statmech_bn.sweeps.description import describe_sweep
@@ -112,7 +112,9 @@ def sweep(
     """
     check_main(function, processes)
     axes, study, description = checked(function, grid, seed, chunk_points)
-    path = user_path(store, "store").absolute()
+    path = Path(os.path.realpath(user_path(store, "store")))  # the place of a link, not the link
+    if path.suffix in (*OTHERS, ".nc"):
+        raise invalid("store", "a name for a folder, such as run.zarr", str(store))
     with hold(path) as folder:
         if folder == path:
             check(path, description)

@@ -27,6 +27,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ except ImportError:  # no POSIX locks: a second driver is not noticed
 
 OURS = ("sweep", "sweep_complete", "coordinates")
 """Attributes of the root that are not the function's."""
+MOST_ATTEMPTS = 1000
+"""So often another process may remove a folder between two calls."""
 CHECKSUM = struct.Struct("<I")
 
 
@@ -223,11 +226,13 @@ def hold(path: Path) -> Iterator[Path]:
     Raises
     ------
     InvalidStore
-        Another process holds it, or something that is not a store stands at the path.
+        Another process holds it, it cannot be made, or something that is not a store stands there.
     """
     recover(path)
-    if path.exists() and not path.is_dir():
-        raise InvalidStore(f"{path} is a file; name a folder for the sweep's store.")
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise InvalidStore(
+            f"{path} is a file, or a link to itself; name a folder for the sweep's store."
+        )
     if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
         raise InvalidStore(f"{path} is a folder but not a Zarr store; it is left alone.")
     hidden = path.with_name(f".{path.name}{UNFINISHED}")
@@ -235,16 +240,17 @@ def hold(path: Path) -> Iterator[Path]:
     def place() -> Path:
         return path if (path / "zarr.json").exists() else hidden
 
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in count():
         folder, held = place(), False
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir(exist_ok=True)
             descriptor = os.open(folder, os.O_RDONLY)
-        except (FileExistsError, FileNotFoundError):  # another process removed it just now
-            if folder.is_file():
-                raise
-            continue
+        except OSError as error:
+            gone = isinstance(error, (FileExistsError, FileNotFoundError))
+            if gone and attempt < MOST_ATTEMPTS:  # another process removed it just now
+                continue
+            raise InvalidStore(f"{path} cannot be made: {error}.") from error
         try:
             if fcntl is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

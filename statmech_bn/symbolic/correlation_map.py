@@ -151,6 +151,8 @@ def gradient_multiplier(
 
     Raises
     ------
+    InvalidSetup
+        The batch size is not > 3.
     NoClosedForm
         A kernel is not elementary, or at finite B the activation bends away from zero.
 
@@ -168,7 +170,10 @@ def gradient_multiplier(
         _check_sides(as_activation(activation))
         kernel, slopes = (part.subs(c, -1 / (size - 1)) for part in (kernel, slopes))
         passed = (size - 2) * own + slopes + kernel
-        return sp.simplify(passed / ((size - 3) * (own - kernel)))
+        found = sp.simplify(passed / ((size - 3) * (own - kernel)))
+        if found.has(sp.nan, sp.zoo):
+            raise invalid("batch_size", "a number or an expression > 3", batch_size)
+        return found
     common = kernel.subs(c, 0) if rule.of_batch else 0
     return sp.factor(sp.simplify(slopes.subs(c, 1) / (kernel.subs(c, 1) - common)))
 

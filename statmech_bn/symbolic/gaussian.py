@@ -139,6 +139,8 @@ def _average_product(product: sp.Expr, variables: Variables, covariance: sp.Matr
             determinant, tilted = _tilt(factor, variables, covariance)
             return _average_product(product / factor, variables, tilted) / sp.sqrt(determinant)
     factors = [_read(factor, variables) for factor in sp.Mul.make_args(product)]
+    if len(factors) <= 2 and all(factor.base.is_Symbol for factor in factors):
+        return _moment(factors, variables, covariance)
     if _vanishes(factors, covariance):
         return sp.S.Zero
     for factor in factors:
@@ -153,6 +155,22 @@ def _average_product(product: sp.Expr, variables: Variables, covariance: sp.Matr
         if factor.base.is_Symbol:
             return _remove_power(factor.base, product / factor.base, variables, covariance)
     return _pair(factors, covariance)
+
+
+def _moment(factors: list[_Factor], variables: Variables, covariance: sp.Matrix) -> sp.Expr:
+    """Sum E uᵃvᵇ over the number j of pairs of a u and a v (Isserlis 1918)."""
+    first, second = factors[0], factors[-1]
+    a, b = first.exponent, second.exponent if len(factors) == 2 else 0
+    i, k = variables.index(first.base), variables.index(second.base)
+    total = sp.S.Zero
+    for j in range(a % 2, min(a, b) + 1, 2) if (a + b) % 2 == 0 else ():
+        alone = (a - j) // 2, (b - j) // 2
+        ways = sp.factorial(a) * sp.factorial(b) / sp.factorial(j) / 2 ** sum(alone)
+        for number in alone:
+            ways /= sp.factorial(number)
+        pairs = covariance[i, i] ** alone[0] * covariance[k, k] ** alone[1] * covariance[i, k] ** j
+        total += ways * pairs
+    return total
 
 
 @lru_cache(maxsize=4096)

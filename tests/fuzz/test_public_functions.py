@@ -96,8 +96,11 @@ FOUND = [
     ("depth.measure_gradients", "epsilon", "largest"),
     ("depth.measure_gradients", "scale", "largest"),
     ("inference.dropout_scale", "batch_size", "huge integer"),
+    ("inference.first_order_gap", "own_weight", "largest"),
+    ("inference.first_order_gap", "scale", "largest"),
     ("inference.training_loss", "batch_size", "huge integer"),
     ("measure", "weights", "longdouble"),
+    ("offline.ridge", "ridge", "smallest"),
     ("online.momentum.heavy_ball", "learning_rate", "largest"),
     ("online.rates.modes", "length", "smallest"),
     ("online.rates.plateau", "learning_rate", "huge integer"),
@@ -105,6 +108,7 @@ FOUND = [
     ("online.rates.table", "length", "smallest"),
     ("OrderParameters.random", "dimension", "huge integer"),
     ("study.decide", "effect", "array of no dimension"),
+    ("symbolic.gradient_multiplier", "batch_size", "kinked of sympy"),
 ]
 """What the long runs found once, of each function."""
 

@@ -16,6 +16,7 @@ ZERO, ONE, IDENTITY = np.zeros(N), np.ones(N), np.eye(N)
 NOT_NUMBERS = [
     np.full((4, N), np.nan), np.full((4, N), np.inf), "abc", [["1"] * N] * 4, np.ones((4, N)) * 1j,
     [[None] * N] * 4, np.zeros((4, N), "datetime64[s]"), [[1.0] * N, [1.0]],
+    np.array([["1"] * N] * 4, object), np.ma.masked_less(np.arange(4.0 * N).reshape(4, N), 3),
 ]  # fmt: skip
 
 
@@ -30,7 +31,18 @@ def simulate(setup=SETUP, **more):
 
 @pytest.mark.parametrize("part", ["mean", "covariance"])
 @pytest.mark.parametrize(
-    "values", [ONE * np.nan, -np.inf * ONE, "a", ["1"] * N, 1j * ONE, [None] * N, np.empty(0)]
+    "values",
+    [
+        ONE * np.nan,
+        -np.inf * ONE,
+        "a",
+        ["1"] * N,
+        1j * ONE,
+        [None] * N,
+        np.empty(0),
+        np.array(["1"] * N, object),
+        np.ma.masked_array(ONE, [True] + [False] * (N - 1)),
+    ],
 )
 def test_moments_are_numbers(part, values):
     with pytest.raises(InvalidSetup, match=rf"^inputs\.{part}"):

@@ -291,3 +291,25 @@ def test_schedules_of_ones_own_follow_their_callable():
     for name, factor in (("sinus", None), ("own", 0.5)):
         with pytest.raises(sbn.errors.InvalidSetup, match=r"callable|factor"):
             schedules.Schedule(name, factor)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": "cosine"},
+        {"name": "cosine", "parameters": {"duration": 1.0}},
+        {"name": "constant", "parameters": {"factor": 1.0, "time": 0.0}},
+        {"name": "own", "factor": math.cosh, "parameters": {"name": "another"}},
+        {"name": "own", "factor": math.cosh, "parameters": {3: 1}},
+    ],
+)
+def test_parameters_belong_to_their_schedule(arguments):
+    with pytest.raises(sbn.errors.InvalidSetup, match="parameters: expected"):
+        schedules.Schedule(**arguments)
+
+
+def test_parameters_of_ones_own_are_kept_or_refused():
+    own = schedules.Schedule("own", math.cosh, parameters={"a": np.float64(1), "b": np.arange(2)})
+    assert json.loads(prepare(own, TIME)[1]) == {"name": "own", "a": 1.0, "b": [0, 1]}
+    with pytest.raises(sbn.errors.InvalidSetup, match="JSON"):
+        prepare(schedules.Schedule("own", math.cosh, parameters={"a": object()}), TIME)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import statmech_bn as sbn
 from statmech_bn import compile_cache
-from statmech_bn.errors import InvalidSetup, InvalidStore, SweepStopped
+from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepStopped
 from statmech_bn.sweeps import point_seed, run
 from statmech_bn.sweeps.description import canonical
 from statmech_bn.sweeps.grid import Chunks, Grid
@@ -268,6 +268,24 @@ def test_other_things_at_the_path_are_left_alone(tmp_path):
             sbn.sweep(studies.nap, {"x": [1, 2]}, path)
     assert (folder / "note.txt").read_text() == file.read_text() == "mine"
     np.testing.assert_array_equal(sbn.open(store).y, studies.nap(1).y)
+
+
+@pytest.mark.parametrize("place", ["file/s.zarr", "/proc/s.zarr", "s.nc", "s.csv", "x" * 250])
+def test_a_store_that_cannot_be_made_is_refused(tmp_path, place):
+    """In /proc a folder can be asked for again and again."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StatmechError, match=r"cannot be made|store: expected"):
+        sbn.sweep(studies.nap, {"x": [1, 2]}, tmp_path / place, workers=1)
+    assert [path.name for path in tmp_path.rglob("*")] == ["file"]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    link = tmp_path / "link.zarr"
+    link.symlink_to(tmp_path / "new.zarr")
+    for _ in range(2):
+        found = sbn.sweep(studies.nap, {"x": [1, 2]}, link, workers=1)
+    assert link.is_symlink()
+    xr.testing.assert_identical(sbn.open(tmp_path / "new.zarr"), found)
 
 
 @pytest.mark.parametrize(

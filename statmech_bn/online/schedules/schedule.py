@@ -19,6 +19,7 @@ recorded times or at a hundredth of the duration; what is shorter should be a `t
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from bisect import bisect_right
@@ -57,7 +58,8 @@ class Schedule:
     Raises
     ------
     InvalidSetup
-        There is no factor, and no schedule of this name, or breakpoints are no times ≥ 0.
+        There is no factor, and no schedule of this name and these parameters, or breakpoints are no
+        times ≥ 0.
     """
 
     name: str
@@ -68,10 +70,17 @@ class Schedule:
     def __post_init__(self) -> None:
         instance("name", self.name, str)
         instance("parameters", self.parameters, dict)
+        if "name" in self.parameters or not all(isinstance(key, str) for key in self.parameters):
+            raise invalid("parameters", "texts other than 'name' as keys", self.parameters)
         if self.factor is None and self.name not in FACTORS:
             known = f"one of {', '.join(FACTORS)}, or a factor"
             raise invalid("name", known, self.name, "Write Schedule(name, factor).")
-        if self.factor is not None and not callable(self.factor):
+        if self.factor is None:
+            wanted = list(inspect.signature(FACTORS[self.name]).parameters)[1:]
+            if sorted(self.parameters) != sorted(wanted):
+                fix = f"Write schedules.{self.name}(...)."
+                raise invalid("parameters", f"values of {', '.join(wanted)}", self.parameters, fix)
+        elif not callable(self.factor):
             raise invalid("factor", "a callable t ↦ s(t)", self.factor)
         if not isinstance(self.breakpoints, tuple) or self.breakpoints:
             times = vector("breakpoints", self.breakpoints, minimum=0.0)
@@ -297,7 +306,8 @@ def prepare(
     Raises
     ------
     InvalidSetup
-        s(t) is not a finite number ≥ 0, or is zero at all times, or jumps everywhere.
+        s(t) is not a finite number ≥ 0, or is zero at all times, or jumps everywhere, or JSON
+        cannot hold the parameters.
     """
     if schedule is None:
         return (np.array([0.0, time[-1]]), np.ones((1, 1))), None
@@ -323,7 +333,10 @@ def prepare(
     else:
         name = getattr(schedule, "__name__", type(schedule).__name__)
         described = {"name": name, "time": time.tolist(), "factor": [factor(t) for t in time]}
-    return found, json.dumps(described)
+    try:
+        return found, json.dumps(described, default=lambda value: value.tolist())
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise invalid("schedule", "parameters that JSON can hold", described) from error
 
 
 def _number(name: str, value: Any, above: float | None = None) -> float:
