@@ -18,6 +18,7 @@ OTHER_MEANINGS = {
     ("explore/cells.py", "batch"): "an attribute of results, the size of a batch",
     ("networks/covariate_shift.py", "weight"): "a dimension of results",
     ("networks/surgery.py", "weight"): "a parameter of PyTorch's layers",
+    ("networks/weight_normalization.py", "weight"): "a parameter of PyTorch's layers",
 }
 
 
