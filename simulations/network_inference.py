@@ -6,7 +6,9 @@ Then, on the test set, with statistics of
     training mode    M test samples, cut in many ways
     inference        the training set (the population), of which the example's own statistics take
                      the share a, and γ times 1 or 1 + 5a/4: to order 1/M, a = 1/M shows on average
-                     what training did in a layer of independent values (`statmech_bn.inference`)
+                     what training did in a layer of independent values (`statmech_bn.inference`).
+                     In convolutions M_eff = M/V_μ values count, with the variance V_μ of an image's
+                     mean in a channel: then γ times 1 + 5aV_μ/4, with the layer's mean V_μ
     running          averages of momentum m over batches, with the weights of the end
 
 An image's own statistics are those over its positions: it has a share of 1/M in those of its batch,
@@ -41,9 +43,15 @@ from statmech_bn.study import decide, mean_and_error
 
 SHARES = (0.0, 0.5, 1.0, 1.5, 2.0)
 """aM of the losses of inference."""
-SCALES = {"trained": r"$\gamma$ of training", "derived": r"$(1+5a/4)\gamma$"}
+SCALES = {
+    "trained": r"$\gamma$ of training",
+    "derived": r"$(1+5a/4)\gamma$",
+    "effective": r"$(1+5aV_\mu/4)\gamma$",
+}
+"""What inference multiplies by; figures have these titles."""
 MOMENTA = (0.01, 0.1, 0.3, 1.0)
-TRAINED_SAMPLES = 512
+TRAINED_SAMPLES, MEASURED = 512, 256
+"""Digits in the training set, and how many of them measure the variances V_μ."""
 WORDS = {
     "share": ("weight of the own statistics", "$aM$"),
     "scale": ("scale of inference", ""),
@@ -120,13 +128,22 @@ def own(
     model = trained(network, batch_size, epochs, seed + replica)
     images, generator = digits(TRAINED_SAMPLES), stream(seed, 49, replica)
     inputs, labels = images.test_inputs, images.test_labels
+    measured = networks.layer_statistics(
+        copy.deepcopy(model).requires_grad_(), images.train_inputs[:MEASURED], batch_size
+    )
+    counted: dict[str, Any] = {
+        "trained": 0.0,
+        "derived": 1.0,
+        "effective": measured["mean_variance"].values,
+    }
     losses = np.empty((len(SHARES), len(SCALES)))
-    for k, share in enumerate(SHARES):
-        for n, scale in enumerate((1.0, 1 + 1.25 * share / batch_size)):
-            mixed = copy.deepcopy(model)
-            layers = networks.normalization_layers(mixed).values()
-            exchanged(mixed, {m: OwnStatistics(m, share / batch_size, scale) for m in layers})
-            losses[k, n] = functional.cross_entropy(mixed(inputs), labels).item()
+    for k, n in np.ndindex(losses.shape):
+        share, mixed = SHARES[k] / batch_size, copy.deepcopy(model)
+        layers = list(networks.normalization_layers(mixed).values())
+        factors = 1 + 1.25 * share * counted[list(SCALES)[n]] * np.ones(len(layers))
+        new = zip(layers, factors.tolist(), strict=True)
+        exchanged(mixed, {layer: OwnStatistics(layer, share, factor) for layer, factor in new})
+        losses[k, n] = functional.cross_entropy(mixed(inputs), labels).item()
     batches = []
     with networks.in_mode(model, training=True), networks.keeping_buffers(model):
         for chosen in cut(len(labels), batch_size, orders, generator):
@@ -200,7 +217,7 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
 def claims(tree: xr.DataTree, network: str) -> dict[str, str]:
     """Say what became of each claim, for one of the networks."""
     found, averages = (d.sel(network=network, drop=True) for d in opened(tree))
-    gap, at = found["mode_gap"], {"share": 1.0, "scale": "derived"}
+    gap, at = found["mode_gap"], {"share": 1.0, "scale": "effective"}
     closed = found["loss_added"].sel(at, drop=True)
     scaled = found["loss_added"].sel(share=1.0, scale="trained", drop=True)
     towards = np.sign(gap.mean("replica"))
@@ -210,7 +227,7 @@ def claims(tree: xr.DataTree, network: str) -> dict[str, str]:
     one = counted.isel(momentum=-1, drop=True)
     return {
         "Training mode has another loss than inference": decide(towards * gap),
-        "Own statistics of weight 1/M, with 1 + 5/(4M) on γ, show what training did": decide(
+        "Own statistics of weight 1/M, with 1 + 5/(4M_eff) on γ, show what training did": decide(
             towards * closed, closed - gap
         ),
         "They lower the loss": decide(-closed),
@@ -260,7 +277,8 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
             listed = {
                 "training mode": at["mode_gap"],
                 "own, γ of training": own.sel(scale="trained"),
-                "own, derived": own.sel(scale="derived"),
+                "own, (1 + 5/4M)γ": own.sel(scale="derived"),
+                "own, (1 + 5/4M_eff)γ": own.sel(scale="effective"),
                 **{
                     f"running, m = {m:g}": averages["running_excess"].sel(
                         network=network, batch_size=size, momentum=m

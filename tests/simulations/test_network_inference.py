@@ -42,7 +42,10 @@ def test_figures_are_drawn_from_the_store(script, tree, tmp_path):
         figure.savefig(tmp_path / f"{name}.png", dpi=30)
         assert figure.legends
     losses = script.opened(tree)[0].sel(network="convolutional", batch_size=4)
-    assert draws(figures["own"].axes[2], losses["loss_added"].sel(scale="derived"))
+    for scale in script.SCALES:
+        assert draws(figures["own"].axes[2], losses["loss_added"].sel(scale=scale))
+    dense = script.opened(tree)[0]["test_loss"].sel(network="dense")
+    np.testing.assert_allclose(dense.sel(scale="effective"), dense.sel(scale="derived"), rtol=1e-6)
     averages = tree["running"].to_dataset().sel(network="dense", batch_size=16)
     assert draws(figures["running"].axes[0], averages["running_excess"])
     assert script.tables(tree)["verdicts"].notna().all(axis=None)
@@ -88,9 +91,9 @@ def test_positions_count_as_samples_of_the_batch(script, layer):
 def test_verdicts_say_what_the_numbers_do(script):
     rng, dims = np.random.default_rng(0), ("network", "batch_size", "replica")
     noise = 1 + 1e-3 * rng.standard_normal((2, 2, 8))
-    losses = np.ones((len(script.SHARES), 2, 2, 2, 8))
+    losses = np.ones((len(script.SHARES), 3, 2, 2, 8))
     at = script.SHARES.index(1.0)
-    losses[at, 1] += 0.1 * noise  # with the derived scale, as much as training mode
+    losses[at, 2] += 0.1 * noise  # with the scale of M_eff, as much as training mode
     losses[at, 0] -= 0.2 * noise
     momenta = np.array(script.MOMENTA)
     samples = np.array([4, 16])[:, None] * (2 - momenta) / momenta
