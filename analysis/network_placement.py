@@ -48,7 +48,16 @@ network_placement = sbn.study.load("network_placement")
 tree = sbn.study.results(network_placement)
 
 # %%
-network_placement.figures(tree)["place"]()
+figures = network_placement.figures(tree)
+figures["place"]()
+
+# %% [markdown]
+# Bjorck et al. (2018) trained a deep network that is normalized in its last layer alone, and found
+# that it takes the large learning rates of one that is normalized everywhere. In dense networks,
+# trained by batches:
+
+# %%
+figures["training"]()
 
 # %% [markdown]
 # ## What the claims come to

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from statmech_bn.handwriting import handwritten
 
 if TYPE_CHECKING:
     from statmech_bn import networks
+
+
+Data = Literal["digits", "mnist-5000"]
+"""Sets of images that scripts of networks can be asked for."""
 
 
 def pixels(name: str = "digits") -> np.ndarray:
@@ -28,8 +32,8 @@ def batch(samples: int, generator: np.random.Generator) -> tuple[np.ndarray, np.
 
 
 @lru_cache(maxsize=4)
-def digits(samples: int) -> networks.Images:
+def digits(samples: int, data: Data = "digits") -> networks.Images:
     """Load a training set of so many digits, and their test set."""
     from statmech_bn import networks  # it needs PyTorch
 
-    return networks.load("digits", samples=samples)
+    return networks.load(data, samples=samples)

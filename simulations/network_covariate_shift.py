@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from handwritten import digits
+from handwritten import Data, digits
 from torch import nn
 
 import statmech_bn as sbn
@@ -65,6 +65,8 @@ class Options(sbn.study.Options):
         "paper": {"rates": (0.05, 0.2), "replicas": 8, "epochs": 30},
     }
     store: Path = Path("results/network_covariate_shift.zarr")
+    data: Data = "digits"
+    """Images of 8 × 8 pixels, or MNIST's of 28 × 28; each set needs a store of its own."""
     depth: int = 5
     """Number of hidden layers."""
     channels: int = 8
@@ -87,11 +89,12 @@ def train(
     channels: int,
     samples: int,
     epochs: int,
+    data: Data,
     seed: int,
 ) -> xr.Dataset:
     """Train one network, and measure after each epoch."""
     torch.set_num_threads(1)  # the sweep's points are what runs in parallel
-    images, seed = digits(samples), seed + replica
+    images, seed = digits(samples, data), seed + replica
     noisy = normalization == "noisy"
     kind = "batch" if noisy else normalization
     model = networks.plain_network(images.shape, images.classes, depth, channels, kind, seed=seed)
@@ -146,7 +149,9 @@ def distance(now: xr.Dataset, before: xr.Dataset) -> xr.Dataset:
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:
     """Say what is computed: all networks over learning rates."""
-    shared: dict[str, Any] = {n: getattr(options, n) for n in ("depth", "channels", "samples")}
+    shared: dict[str, Any] = {
+        name: getattr(options, name) for name in ("depth", "channels", "samples", "data")
+    }
     shared |= {"epochs": options.size("epochs"), "seed": options.seed}
     grid = {
         "normalization": list(KINDS),

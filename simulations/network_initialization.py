@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from handwritten import digits
+from handwritten import Data, digits
 from torch import nn
 
 import statmech_bn as sbn
@@ -65,6 +65,8 @@ class Options(sbn.study.Options):
         },
     }  # fmt: skip
     store: Path = Path("results/network_initialization.zarr")
+    data: Data = "digits"
+    """Images of 8 × 8 pixels, or MNIST's of 28 × 28; each set needs a store of its own."""
     depth: int = 8
     """Number of hidden layers of the networks that are trained."""
     width: int = 32
@@ -102,11 +104,12 @@ def train(
     width: int,
     samples: int,
     epochs: int,
+    data: Data,
     seed: int,
 ) -> xr.Dataset:
     """Train all layers."""
     torch.set_num_threads(1)  # the sweep's points are what runs in parallel
-    images, seed = digits(samples), seed + replica
+    images, seed = digits(samples, data), seed + replica
     model = made(normalization, images, depth, width, seed)
     exact = normalization == "population"
     found = networks.train(
@@ -122,11 +125,12 @@ def features(
     feature_width: int,
     samples: int,
     epochs: int,
+    data: Data,
     seed: int,
 ) -> xr.Dataset:
     """Train the last of random layers."""
     torch.set_num_threads(1)
-    images, seed = digits(samples), seed + replica
+    images, seed = digits(samples, data), seed + replica
     model = made(normalization, images, depth, feature_width, seed).eval()
     below, top = model[:-1], nn.Sequential(nn.Flatten(), model[-1])
     with torch.no_grad():
@@ -139,9 +143,9 @@ def features(
     return sbn.dataset.describe(found)
 
 
-def theory(normalization: str, depth: int, samples: int) -> xr.Dataset:
+def theory(normalization: str, depth: int, samples: int, data: Data) -> xr.Dataset:
     """Take the kernel of infinitely wide layers."""
-    images = digits(samples)
+    images = digits(samples, data)
     x = torch.cat([images.train_inputs, images.test_inputs]).flatten(1).double().numpy()
     kind = "batch" if normalization == "initial" else "none"
     kernel = sbn.depth.relu_features(x, depth, kind, samples)
@@ -166,7 +170,7 @@ def scores(kernel: np.ndarray, images: networks.Images) -> xr.Dataset:
 
 def parts(options: Options) -> dict[str, sbn.study.Part]:
     """Say what is computed."""
-    common: dict[str, Any] = {"samples": options.samples}
+    common: dict[str, Any] = {"samples": options.samples, "data": options.data}
     learned = common | {"epochs": options.size("epochs"), "seed": options.seed}
     replicas, depths = range(options.size("replicas")), options.size("depths")
     width = options.size("feature_width")

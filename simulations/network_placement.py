@@ -10,8 +10,14 @@ Dense networks on digits at initialization and in gradient descent of the square
 
 all with the statistics of the whole training set. For each, over widths and replicas: the largest
 eigenvalue of the Fisher information, by Lanczos iterations, and the largest learning rate at which
-the loss stays below the initial one in the first steps. The groups of the store are `networks`, and
-`theory`, the eigenvalue of wide networks with "none" and "mean".
+the loss stays below the initial one in the first steps. Then the experiment of Bjorck et al.
+(2018): deeper networks trained by batches at several learning rates, normalized nowhere, in the
+first layer alone, in the last alone, and in all hidden ones. A rate is too large if the test
+accuracy ends below the middle between a guess and the best of that place. The groups of the store:
+
+    networks    eigenvalues and largest rates at the start
+    theory      the eigenvalue of wide networks with "none" and "mean"
+    training    losses and accuracies after training, over learning rates
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from handwritten import digits
+from handwritten import Data, digits
 from torch import nn
 from torch.nn import functional
 
@@ -39,6 +45,12 @@ KNOWN = ("none", "mean")
 """Theory knows these."""
 STEPS = 12
 """In so many steps of gradient descent the loss must not rise above the initial one."""
+TRAINED = ("none", "first", "last", "hidden")
+"""Networks that are trained by batches are normalized in these places."""
+BATCH_SIZE, CHANCE = 32, 0.1
+"""Samples of a step, and the accuracy of a guess."""
+WIDTH = 32
+"""Units of the layers of networks that are trained by batches."""
 HALVINGS = 6
 """So often the interval from 1/16 to 16 times 2/λ_max is halved, in which the largest rate is."""
 
@@ -48,18 +60,35 @@ class Options(sbn.study.Options):
     """Normalization here and there."""
 
     presets: ClassVar = {
-        "quick": {"widths": (32, 128), "replicas": 5},
-        "paper": {"widths": (32, 64, 128, 256), "replicas": 12},
-    }
+        "quick": {
+            "widths": (32, 128), "replicas": 5, "rates": (0.01, 0.1, 1.0, 10.0), "epochs": 5
+        },
+        "paper": {
+            "widths": (32, 64, 128, 256),
+            "replicas": 12,
+            "rates": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+            "epochs": 20,
+        },
+    }  # fmt: skip
     store: Path = Path("results/network_placement.zarr")
+    data: Data = "digits"
+    """Images of 8 × 8 pixels, or MNIST's of 28 × 28; each set needs a store of its own."""
     depth: int = 4
     """Number of hidden layers."""
+    trained_depth: int = 12
+    """Number of hidden layers, 32 wide, of the networks that are trained by batches."""
+    trained_samples: int = 512
+    """Digits in their training set."""
     samples: int = 64
     """Digits in the training set."""
     widths: tuple[int, ...] | None = None
     """Units of the hidden layers. The preset chooses this and the following if not given."""
     replicas: int | None = None
     """Initializations, from which the error bars come."""
+    rates: tuple[float, ...] | None = None
+    """Learning rates of the networks that are trained by batches."""
+    epochs: int | None = None
+    """Passes through their training set."""
 
 
 def placed(place: str, images: networks.Images, depth: int, width: int, seed: int) -> nn.Sequential:
@@ -85,11 +114,11 @@ class Centred(nn.Module):
 
 
 def measure(
-    place: str, width: int, replica: int, depth: int, samples: int, seed: int
+    place: str, width: int, replica: int, depth: int, samples: int, data: Data, seed: int
 ) -> xr.Dataset:
     """Find the largest eigenvalue, and the largest learning rate."""
     torch.set_num_threads(1)  # the sweep's points are what runs in parallel
-    images = digits(samples)
+    images = digits(samples, data)
     model = placed(place, images, depth, width, seed + replica)
     found = networks.fisher_eigenvalues(model, images.train_inputs, loss="squared", tolerance=0.01)
     eigenvalue = found["fisher_eigenvalue"].item()
@@ -127,33 +156,105 @@ def descends(model: nn.Module, images: networks.Images, learning_rate: float) ->
     return all(loss < losses[0] for loss in losses[1:])  # not so if one is NaN
 
 
-def theory(place: str, width: int, depth: int, samples: int) -> xr.Dataset:
+def theory(place: str, width: int, depth: int, samples: int, data: Data) -> xr.Dataset:
     """Find the eigenvalue of wide networks."""
-    x = digits(samples).train_inputs.flatten(1).double().numpy()
+    x = digits(samples, data).train_inputs.flatten(1).double().numpy()
     value = sbn.depth.largest_fisher_eigenvalue(x, depth, width, place == "mean")
     return sbn.dataset.describe(xr.Dataset({"fisher_eigenvalue": value}))
 
 
+def train(
+    place: str,
+    learning_rate: float,
+    replica: int,
+    depth: int,
+    samples: int,
+    epochs: int,
+    data: Data,
+    seed: int,
+) -> xr.Dataset:
+    """Train one network by batches; one that diverges is worth a guess."""
+    torch.set_num_threads(1)
+    images, seed = digits(samples, data), seed + replica
+    model = placed(place, images, depth, WIDTH, seed)
+    found = networks.train(model, images, learning_rate, BATCH_SIZE, epochs, seed=seed)
+    last = found[["training_loss", "test_accuracy"]].isel(epoch=-1, drop=True)
+    return last.assign(
+        training_loss=last["training_loss"].clip(max=math.log(images.classes)),
+        test_accuracy=last["test_accuracy"].clip(min=CHANCE),
+    )
+
+
 def parts(options: Options) -> dict[str, sbn.study.Part]:
     """Say what is computed."""
-    shared: dict[str, Any] = {"depth": options.depth, "samples": options.samples}
-    widths = options.size("widths")
-    grid = {"place": list(PLACES), "width": widths, "replica": range(options.size("replicas"))}
+    data, depth, samples = options.data, options.trained_depth, options.trained_samples
+    shared: dict[str, Any] = {"depth": options.depth, "samples": options.samples, "data": data}
+    widths, replicas = options.size("widths"), range(options.size("replicas"))
+    grid = {"place": list(PLACES), "width": widths, "replica": replicas}
+    trained = partial(train, depth=depth, samples=samples, data=data, seed=options.seed)
+    rates = {"learning_rate": options.size("rates"), "replica": replicas}
     return {
         "networks": (partial(measure, seed=options.seed, **shared), grid),
         "theory": (partial(theory, **shared), {"place": list(KNOWN), "width": widths}),
-    }
+        "training": (
+            partial(trained, epochs=options.size("epochs")), {"place": list(TRAINED), **rates},
+        ),
+    }  # fmt: skip
 
 
-def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
-    """Return both groups."""
-    found, known = (tree[name].to_dataset().load() for name in ("networks", "theory"))
-    return found.assign_attrs(level="microscopic"), known.assign_attrs(level="macroscopic")
+def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Return all groups."""
+    names = {"networks": "microscopic", "theory": "macroscopic", "training": "microscopic"}
+    found, known, trained = (
+        tree[name].to_dataset().load().assign_attrs(level=level) for name, level in names.items()
+    )
+    return found, known, trained
+
+
+def largest_rate(accuracy: xr.DataArray) -> xr.DataArray:
+    """Logarithm of the rate above which the accuracy stays below the middle, interpolated.
+
+    The middle is that between a guess and the accuracy at the rate that is best on average.
+    """
+    middle = (CHANCE + accuracy.mean("replica").max("learning_rate")) / 2
+
+    def crossing(values: np.ndarray, middle: float, rate: np.ndarray) -> float:
+        good = np.flatnonzero(values >= middle)
+        if not good.size or good[-1] == len(values) - 1:
+            return float(rate[-1] if good.size else rate[0])
+        both = [good[-1] + 1, good[-1]]
+        return float(np.interp(middle, values[both], rate[both]))
+
+    return xr.apply_ufunc(
+        crossing,
+        accuracy,
+        middle,
+        np.log(accuracy["learning_rate"]),
+        input_core_dims=[["learning_rate"], [], ["learning_rate"]],
+        vectorize=True,
+        output_dtypes=[float],
+    )
+
+
+def trained_claims(trained: xr.Dataset) -> dict[str, tuple[xr.DataArray, str]]:
+    """Return what Bjorck et al. see: the last layer alone does what all do, the first does not."""
+    accuracy = trained["test_accuracy"]
+    mean = accuracy.mean("replica")
+    best = accuracy.isel(learning_rate=mean.argmax("learning_rate"), drop=True)
+    found: dict[str, tuple[xr.DataArray, str]] = {}
+    for name, values in (("ln of the largest rate", largest_rate(accuracy)), ("accuracy", best)):
+        at = {place: values.sel(place=place, drop=True) for place in TRAINED}
+        found |= {
+            f"training, {name}: last less none": (at["last"] - at["none"], ">0"),
+            f"training, {name}: last less first": (at["last"] - at["first"], ">0"),
+            f"training, {name}: last less hidden": (at["last"] - at["hidden"], "=0"),
+        }
+    return found
 
 
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Compare what the literature claims with the networks, replica by replica."""
-    found, known = opened(tree)
+    found, known, trained = opened(tree)
     rows: dict[str, tuple[float, float, str]] = {}
     widths = found["width"].values
     logarithms = found[["fisher_eigenvalue", "largest_rate"]].map(np.log)
@@ -184,14 +285,23 @@ def verdicts(tree: xr.DataTree) -> pd.DataFrame:
         for width in widths:
             label = f"{claim}, width {width}"
             rows[label] = sbn.study.judge(values.sel(width=width), expected, len(widths))
+    for claim, (values, expected) in trained_claims(trained).items():
+        rows[claim] = sbn.study.judge(values, expected)
     columns = ["mean", "standard error", "verdict"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:
-    """Draw eigenvalues and largest learning rates over the width."""
-    found, known = opened(tree)
+    """Draw eigenvalues and largest learning rates over the width, and accuracies over rates."""
+    found, known, trained = opened(tree)
     return {
+        "training": lambda: sbn.plot.curves(
+            [
+                sbn.plot.Panel("learning_rate", name, [trained], logarithmic="x")
+                for name in ("test_accuracy", "training_loss")
+            ],
+            "place",
+        ),
         "place": lambda: sbn.plot.curves(
             [
                 sbn.plot.Panel("width", "fisher_eigenvalue", [found, known]),
@@ -199,7 +309,7 @@ def figures(tree: xr.DataTree) -> sbn.study.Figures:
                 sbn.plot.Panel("width", "rate_by_bound", [found]),
             ],
             "place",
-        )
+        ),
     }
 
 

@@ -20,6 +20,7 @@ OTHER_MEANINGS = {
     ("networks/covariate_shift.py", "weight"): "a dimension of results",
     ("plot/style.py", "none"): "no layout of a figure",
     ("networks/surgery.py", "weight"): "a parameter of PyTorch's layers",
+    ("networks/weight_normalization.py", "weight"): "a parameter of PyTorch's layers",
 }
 
 

@@ -21,8 +21,7 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "apart": number(scores["largest difference"].max(), digits=2),
         "comparisons": count(scores["comparisons"].sum()),
         **{
-            f"{key}_{end}": number(getattr(depths[f"{left}, ratio"], end)(), digits=2)
-            for key, left in (("half", "half"), ("tenth", "a tenth"))
+            f"half_{end}": number(getattr(depths["ratio"], end)(), digits=2)
             for end in ("min", "max")
         },
     }
@@ -35,6 +34,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
     growth = tree["size/network"].to_dataset()["gradient_multiplier"].load().sel(activation="relu")
     growth = growth.sel(batch_size=growth["batch_size"] >= 6)
     small, large = (growth.isel(batch_size=k) for k in (0, -1))
+    reached = script.learned_depth(tree)
     texts = [
         (
             r"Gradients grow by $\chi(M)$ per layer, more in small batches",
@@ -46,9 +46,17 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         (
             r"Networks train down to about $16/\ln\chi$ layers",
             r"fall of the loss of the shallowest networks less that of the deepest; law: depth at "
-            r"which a tenth of that is left, by $16/\ln\chi$, less 1",
-            rf"a tenth is learned at {number(depths['a tenth, ratio'].min(), digits=2)} to "
-            rf"{number(depths['a tenth, ratio'].max(), digits=2)} of it",
+            r"which half of what the best depth learns is left, by $16/\ln\chi$, less 1",
+            rf"half is learned at {number(depths['ratio'].min(), digits=2)} to "
+            rf"{number(depths['ratio'].max(), digits=2)} of it",
+        ),
+        (
+            r"\ldots{} deeper in larger batches, in proportion to $1/\ln\chi$",
+            r"that depth in the largest batches less that in the smallest; law: its ratio to "
+            r"$1/\ln\chi$ by that of the smallest, less 1",
+            rf"{averaged(reached.isel(batch_size=0))} layers at "
+            rf"$M={int(reached['batch_size'][0])}$, {averaged(reached.isel(batch_size=-1))} at "
+            rf"$M={int(reached['batch_size'][-1])}$",
         ),
         (
             r"A smaller $\gamma$, a larger $\beta$ and a larger $\varepsilon$ make $\chi$ smaller",

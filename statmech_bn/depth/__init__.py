@@ -29,6 +29,7 @@ from statmech_bn.depth.propagation import (
     loss_and_gradients,
 )
 from statmech_bn.depth.random_network import measure_correlation, measure_gradients
+from statmech_bn.depth.rectified_residual import rectified_residual_growth
 from statmech_bn.depth.residual import measure_residual, residual_growth
 from statmech_bn.depth.training import train
 from statmech_bn.depth.updates import growth_per_layer, largest_step, step_moments
@@ -66,6 +67,7 @@ __all__ = [
     "product_conditions",
     "product_spectra",
     "propagate",
+    "rectified_residual_growth",
     "relu_features",
     "representation_conditions",
     "residual_growth",

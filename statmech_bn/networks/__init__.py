@@ -33,6 +33,7 @@ from statmech_bn.networks.surgery import (
     replace_normalization,
 )
 from statmech_bn.networks.training import evaluate, train
+from statmech_bn.networks.weight_normalization import normalize_weights
 
 __all__ = [
     "GammaDecay",
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "noise_behind",
     "normalization_layers",
+    "normalize_weights",
     "plain_network",
     "refresh_population",
     "replace_normalization",

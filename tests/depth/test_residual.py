@@ -1,13 +1,17 @@
 """Growth of fields and gradients in residual networks: closed forms, powers, and networks."""
 
+import importlib
 import math
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.special import beta
 
 from statmech_bn import symbolic
-from statmech_bn.depth import measure_residual, residual_growth
+from statmech_bn.depth import measure_residual, rectified_residual_growth, residual_growth
 from statmech_bn.errors import InvalidSetup, NotConverged
+from statmech_bn.layers import batch_norm_backward, batch_norm_forward
 
 
 def first(found):
@@ -92,3 +96,64 @@ def test_odd_arguments_are_refused():
         measure_residual("relu", "none", 3, -1.0)
     with pytest.raises(NotConverged, match="overflow"):
         residual_growth("relu", "none", 2000)
+
+
+def test_rectified_sums_are_a_reflected_walk():
+    """The share that is off is Sparre Andersen's; the walk is also drawn, a million times."""
+    found = rectified_residual_growth(12)
+    off = [math.comb(2 * n, n) / 4**n for n in range(1, 14)]
+    np.testing.assert_allclose(found["inactive"], off, rtol=5e-4)
+    rng, walk = np.random.default_rng(5), np.zeros(10**6)
+    for square in found["field_square"].values:
+        walk = np.maximum(walk + rng.standard_normal(walk.size), 0)
+        drawn = walk**2
+        assert drawn.mean() == pytest.approx(square, abs=4 * drawn.std() / 1000 + 1e-3 * square)
+
+
+def test_rectified_networks_follow_the_walk():
+    """Three blocks of dense layers; a width and a batch of 300 add up to about a hundredth."""
+    depth, width, networks = 3, 300, 6
+    rng, ones, zeros = np.random.default_rng(6), np.ones(width), np.zeros(width)
+    theory = rectified_residual_growth(depth)
+    logarithms = np.empty((networks, 2, depth + 1))
+    for found in logarithms:
+        start = rng.standard_normal((width, width))
+        x, blocks = np.maximum(batch_norm_forward(start, ones, zeros, 0.0)[0], 0), []
+        fields = [np.mean(x**2)]
+        for _ in range(depth):
+            first, second = rng.standard_normal((2, width, width)) / np.sqrt(width / 2)
+            inner, below = batch_norm_forward(x @ first, ones, zeros, 0.0)
+            added, above = batch_norm_forward(np.maximum(inner, 0) @ second, ones, zeros, 0.0)
+            blocks.append((first, second, inner > 0, below, above, x + added > 0))
+            x = np.maximum(x + added, 0)
+            fields.append(np.mean(x**2))
+        delta = rng.standard_normal(x.shape)
+        squares = [np.mean(delta**2)]
+        for first, second, inside, below, above, active in reversed(blocks):
+            delta = delta * active
+            branch = (batch_norm_backward(delta, above)[0] @ second.T) * inside
+            delta = delta + batch_norm_backward(branch, below)[0] @ first.T
+            squares.append(np.mean(delta**2))
+        found[:] = np.log(fields), np.log(squares[::-1]) - np.log(squares[0])
+    expected = np.log([theory["field_square"].values, theory["gradient_square"].values])
+    error = logarithms.std(axis=0, ddof=1) / np.sqrt(networks)
+    assert (abs(logarithms.mean(axis=0) - expected) < 5 * error + 0.03).all()
+    assert expected[1, 0] > 1
+
+
+def test_rectified_gradients_grow_with_the_power_of_a_brownian_walk(monkeypatch):
+    """A coarse grid for deep networks; exponents approach the power like one over the depth."""
+    module = importlib.import_module("statmech_bn.depth.rectified_residual")
+    monkeypatch.setattr(module, "SPACING", 0.25)
+    monkeypatch.setattr(module, "MOST_BLOCKS", 400)
+    sizes = [first(rectified_residual_growth(depth)) for depth in (100, 200, 400)]
+    near, far = np.diff(np.log2(sizes))
+    c = math.pi**2 / (math.pi - 1) / (math.pi - 2)
+    power = brentq(lambda p: c * (1 - beta(p + 0.5, 0.5) / math.pi) - p, 1, 5)
+    assert 2 * far - near == pytest.approx(power, abs=2e-3)
+    assert far - near > 0.01
+
+
+def test_too_deep_rectified_networks_are_refused():
+    with pytest.raises(InvalidSetup, match="depth"):
+        rectified_residual_growth(201)

@@ -143,6 +143,7 @@ GOOD = METHODS | PLOTS | {
         "activation": "linear", "place": "branch", "depth": 2, "branch_scale": 1.0, "width": 4,
         "batch_size": 5, "networks": 1, "seed": 0,
     },
+    "depth.rectified_residual_growth": lambda: {"depth": 2},
     "depth.residual_growth": lambda: {
         "activation": "linear", "place": "branch", "depth": 2, "branch_scale": 1.0,
     },

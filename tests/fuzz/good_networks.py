@@ -64,6 +64,7 @@ NETWORKS = {
     },
     "networks.noise_behind": on(shift=0.5, stretch=0.25, jitter=0.1, seed=0),
     "networks.normalization_layers": on(),
+    "networks.normalize_weights": on("inputs"),
     "networks.plain_network": lambda: dict(sizes),
     "networks.refresh_population": lambda: {
         "model": networks.replace_normalization(model(), "population"),

@@ -10,6 +10,8 @@ from statmech_bn.online.flow.committee import CommitteeFlow
 from statmech_bn.online.flow.committee_blocks import BlockFlow
 from statmech_bn.online.flow.committee_rates import pack
 
+pytestmark = pytest.mark.thorough
+
 SPECTRUM = sbn.Spectrum([3, 1, 0.2], fractions=[0.2, 0.3, 0.5], teacher=[0.5, 0.2, 0.3])
 RATES = {"gamma_learning_rate": 0.5, "readout_learning_rate": 0.4}
 TEACHER = [[1.0, 0.3], [0.3, 1.2]]

@@ -195,18 +195,20 @@ def test_growth_agrees_with_the_fixed_point_of_the_batch(scripts, trees):
 
 def test_the_depth_that_trains_is_interpolated(scripts):
     script = scripts["batch_depth"]
-    fall = np.array([2.0, 1.8, 0.6, 0.5])  # half of the first, 1, lies two thirds of the way
-    loss = np.log(10) - np.stack([[fall] * 2, [0.9 * fall] * 2])
-    dims = ("learning_rate", "replica", "depth")
+    fall = np.array([1.6, 2.0, 0.7, 0.5])  # half of the best, 1, lies 10/13 of the way
+    still = np.array([1.6, 2.0, 1.5, 1.2])
+    rates = np.array([0.5, 1.0, 0.9])[:, None, None]
+    falls = np.stack([rates * [values, values] for values in (fall, still)])
     training = xr.Dataset(
-        {"batch_loss": (("batch_size", *dims), loss[None])},
-        {"batch_size": [8], "learning_rate": [0.1, 0.3], "depth": [4, 8, 14, 20]},
+        {"batch_loss": (("batch_size", "learning_rate", "replica", "depth"), np.log(10) - falls)},
+        {"batch_size": [8, 64], "learning_rate": [0.1, 0.2, 0.3], "depth": [4, 8, 14, 20]},
     )
     tree = xr.DataTree.from_dict({"training": training})
-    np.testing.assert_allclose(script.learned_depth(tree, 0.5), 8 + 6 * 2 / 3)
-    assert script.learned_depth(tree, 0.1).size == 0  # more is left everywhere
-    assert np.isnan(script.depths(tree)["a tenth"].item())
-    assert script.depths(tree)["half, ratio"].item() == pytest.approx(12 / 27.5291, rel=1e-5)
+    reached = [8 + 6 * 10 / 13, 20.0]  # of larger batches the deepest train
+    np.testing.assert_allclose(script.learned_depth(tree).mean("replica"), reached)
+    table = script.depths(tree)
+    assert table.iloc[:, -1].tolist() == [0, 1]
+    assert table["ratio"].iloc[0] == pytest.approx(reached[0] / 27.5291, rel=1e-5)
 
 
 def test_residual_networks_grow_as_the_maps_say(scripts, trees):

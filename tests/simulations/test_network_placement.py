@@ -1,6 +1,7 @@
 """Place of the normalization: a tiny run, exact cases of the largest rate, made-up numbers."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from statmech_bn import networks  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import draws  # noqa: E402
 
 pytestmark = pytest.mark.thorough
 
@@ -29,12 +33,17 @@ def script():
 def test_a_tiny_study(script, tmp_path):
     options = script.Options(
         preset="quick", store=tmp_path / "tiny.zarr", depth=2, samples=16, widths=(8, 12),
-        replicas=2,
+        replicas=2, trained_depth=2, trained_samples=64, rates=(0.1, 10.0), epochs=1,
     )  # fmt: skip
     tree = study.results(script, options)
-    figure = script.figures(tree)["place"]()
-    figure.savefig(tmp_path / "place.png", dpi=60)
-    assert figure.legends
+    figures = {name: draw() for name, draw in script.figures(tree).items()}
+    for name, figure in figures.items():
+        figure.savefig(tmp_path / f"{name}.png", dpi=60)
+        assert figure.legends
+    trained = tree["training"].to_dataset()
+    for place in script.TRAINED:
+        for k, name in enumerate(("test_accuracy", "training_loss")):
+            assert draws(figures["training"].axes[k], trained[name].sel(place=place))
     assert script.verdicts(tree)["verdict"].notna().all()
 
 
@@ -80,7 +89,36 @@ def test_verdicts_say_what_the_numbers_do(script):
         {"fisher_eigenvalue": (dims[:2], [[8.0], [2.0]])},
         {"place": list(script.KNOWN), "width": [32]},
     )
-    groups = {"networks": xr.Dataset(data, coordinates), "theory": known}
+    accuracy = [[0.9, 0.1], [0.9, 0.1], [0.9, 0.3], [0.8, 0.8]]  # none, first, last, hidden
+    trained = xr.Dataset(
+        {
+            "test_accuracy": (
+                ("place", "learning_rate", "replica"),
+                np.array(accuracy)[..., None] + 1e-3 * rng.standard_normal((4, 2, 8)),
+            )
+        },
+        {"place": list(script.TRAINED), "learning_rate": [0.1, 1.0]},
+    )
+    groups = {"networks": xr.Dataset(data, coordinates), "theory": known, "training": trained}
     said = script.verdicts(xr.DataTree.from_dict(groups))["verdict"].tolist()
     assert said[:6] == ["reproduced"] * 6
-    assert said[6:] == ["reproduced", "with a correction", *["reproduced"] * 4, "with a correction"]
+    expected = ["reproduced", "with a correction", *["reproduced"] * 4, "with a correction"]
+    assert said[6:13] == expected
+    assert said[13:16] == ["reproduced", "reproduced", "with a correction"]
+    assert said[16:] == ["not seen", "not seen", "with a correction"]
+
+
+def test_the_largest_rate_is_interpolated(script):
+    accuracy = xr.DataArray(
+        [[0.9, 0.9, 0.1], [0.9, 0.7, 0.3], [0.9, 0.9, 0.9], [0.2, 0.2, 0.2]],
+        {"learning_rate": [0.1, 1.0, 10.0]},
+        ("replica", "learning_rate"),
+    )
+    middle = (0.1 + 0.725) / 2  # of the mean at the best rate
+    tens = [
+        np.interp(-middle, [-0.9, -0.1], [0, 1]),
+        np.interp(-middle, [-0.7, -0.3], [0, 1]),
+        1,
+        -1,
+    ]
+    np.testing.assert_allclose(script.largest_rate(accuracy) / np.log(10), tens)
