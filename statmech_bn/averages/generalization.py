@@ -39,12 +39,13 @@ def generalization_error(
     cosine = np.where(diverged, 0.0, overlap * np.where(scale < 0, -1.0, 1.0))
     size = np.where(diverged, 1.0, np.abs(scale))
     with np.errstate(over="ignore"):  # a long student is as wrong as floats can say
-        error = _error_function(setup.activation)(cosine, size)
+        error = error_function(setup.activation)(cosine, size)
     return np.where(diverged, np.inf, np.maximum(error, 0.0))
 
 
 @lru_cache(maxsize=64)
-def _error_function(activation: Activation) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def error_function(activation: Activation) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return (R, γ > 0) ↦ ε_g of states that are finite, closed where it can be."""
     try:
         closed = symbolic.generalization_error(activation)
     except NoClosedForm:

@@ -8,6 +8,8 @@ inputs at R and the scale σ_φ/σ_*, where
     none                 σ_φ = σ_h = √Σλ_iQ_i
     weight               σ_φ = γ σ_h/L,   L² = ΣQ_i
     population, batch    σ_φ = γ
+
+A homogeneous g needs no other activation: G = σ_* g, and averages of g are known for all spectra.
 """
 
 from __future__ import annotations
@@ -19,14 +21,25 @@ import sympy as sp
 
 from statmech_bn.activations import Activation, activation, z
 from statmech_bn.averages.choice import Quadrature
+from statmech_bn.averages.generalization import error_function
 from statmech_bn.normalization import Normalization
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import TeacherStudent
 
+ROUNDING = 1e-12
+"""A sum of eigenvalues that is nearer to 1 is 1, but for rounding."""
+
+
+def of_unit_teacher(given: Activation, spectrum: Spectrum) -> tuple[Activation, float]:
+    """Return an activation and a factor of it that are G(z) = g(σ_* z)."""
+    if given.homogeneous:
+        return given, float(np.sqrt(spectrum.teacher_variance))
+    return with_unit_teacher(given, spectrum), 1.0
+
 
 def with_unit_teacher(given: Activation, spectrum: Spectrum) -> Activation:
     """Return G(z) = g(σ_* z)."""
-    if spectrum.teacher_variance == 1.0:
+    if abs(spectrum.teacher_variance - 1.0) < ROUNDING:
         return given
     spread = sp.Float(np.sqrt(spectrum.teacher_variance))
     return activation(given.expression.subs(z, spread * z))
@@ -72,8 +85,11 @@ def structured_error(
     scale = scale / np.sqrt(spectrum.teacher_variance)
     # (u, κ, R) and (−u, −κ, −R) are the same system
     cosine = spectrum.field_cosine(rho, q) * np.where(scale < 0, -1.0, 1.0)
-    rule = Quadrature.for_activation(with_unit_teacher(setup.activation, spectrum))
-    found = rule.errors(cosine[finite], np.abs(scale[finite]))
+    activation, factor = of_unit_teacher(setup.activation, spectrum)
+    known = activation == setup.activation  # for all spectra, so that it pays to prepare it
+    error = error_function(activation) if known else Quadrature.for_activation(activation).errors
+    with np.errstate(over="ignore"):  # a long student is as wrong as floats can say
+        found = factor**2 * error(cosine[finite], np.abs(scale[finite]))
     errors = np.full(finite.shape, np.inf)
     errors[finite] = np.maximum(found, 0.0)
     return errors
