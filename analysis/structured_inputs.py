@@ -65,9 +65,10 @@ figures["power_laws"]()
 # %% [markdown]
 # Of the images we keep the principal components that hold 99 % of their variance, divided by one
 # number, so that the covariance is theirs. Lines are theory, points the chain on Gaussian inputs of
-# that covariance, circles students on images. The teacher has a random direction, but for the last
-# panel: there the labels are the images' own, odd or even. The best linear teacher explains a part
-# of them, and what it leaves is label noise of this size, in units of $|w^*|/\sqrt N$:
+# that covariance, open symbols students on images. The teacher has a random direction, in which
+# images have variance 1, but for the last panel: there the labels are the images' own, odd or even.
+# The best linear teacher explains a part of them, and what it leaves is label noise of this size,
+# in units of $|w^*|/\sqrt N$:
 
 # %%
 {name: structured_inputs.noise("labels", name) for name in structured_inputs.SETS}

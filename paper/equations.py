@@ -14,6 +14,8 @@ import sympy as sp
 
 import statmech_bn as sbn
 from paper.stores import BUILD
+from statmech_bn.normalization import normalization
+from statmech_bn.symbolic import structured_flow as blocks
 
 s = sbn.symbolic
 SPREAD = sbn.symbolic.offline.shrinkage
@@ -184,6 +186,13 @@ def ridge_error() -> str:
     return signed(error.subs(short))
 
 
+def block_flow() -> str:
+    """Print the flow of a block of inputs with a covariance, without weight decay."""
+    rates = blocks.block_rates(normalization("weight"))
+    shown = [sp.expand(rate.subs(s.lamda, 0)) for rate in rates]
+    return flow(dict(zip((blocks.rho, blocks.square), shown, strict=True)))
+
+
 def branch(expression: sp.Piecewise, place: int) -> str:
     """Print one branch of a function of the load: 0 is below α = 1, 1 above."""
     return signed(expression.args[place].expr, per_line=3)
@@ -245,6 +254,7 @@ EQUATIONS: dict[str, Callable[[], str]] = {
     "depth/multiplier": lambda: pi_first(s.gradient_multiplier("relu", "batch")),
     "depth/moments": lambda: sbn.codegen.latex(s.fuss_catalan(3).moment),
     "depth/edge": lambda: sbn.codegen.latex(s.fuss_catalan(3).edge),
+    "structured/flow": block_flow,
     "geometry/offset": lambda: sbn.codegen.latex(s.least_squares_offset().minimizer),
     "geometry/folded": lambda: sbn.codegen.latex(s.least_squares_offset(folded=True).minimizer),
     "geometry/jitter": lambda: by_batch_size(s.boundary_variance(), sp.Symbol("b", real=True)),

@@ -34,6 +34,12 @@ def gain_ticks(figure: Figure) -> None:
         axis.set_xticks([0.25, 1, 4], ["0.25", "1", "4"])
 
 
+def whole_units(figure: Figure) -> None:
+    """Name numbers of units that there are."""
+    for axis in figure.axes[:2]:
+        axis.locator_params("x", integer=True)
+
+
 @dataclass(frozen=True)
 class Printed:
     """A figure of an experiment as the paper prints it.
@@ -83,22 +89,32 @@ FIGURES = {
     "gamma_shrinkage": Printed("gamma_decay", "shrinkage", COLUMN, 3.2, legend=4),
     "gamma_trajectories": Printed("gamma_decay", "trajectories", PAGE, 3.1, legend=4),
     "generalization": Printed("generalization", "error", PAGE, 2.7),
+    "inference": Printed("inference", "loss", PAGE, 2.2, legend=4),
     "initial_gain": Printed("initial_gain", "training", COLUMN, 1.8, legend=2, finish=gain_ticks),
     "large_learning_rate": Printed("large_learning_rate", "error", PAGE, 3.3),
     "largest_step": Printed("exploding_updates", "largest", COLUMN, 1.9, legend=2),
     "late_time": Printed("late_time", "linear", PAGE, 3.4),
     "margin": Printed("boundary_jitter", "margin", PAGE, 1.9, legend=2),
+    "momentum": Printed("momentum", "approach", COLUMN, 2.5, legend=3),
+    "network_features": Printed("network_initialization", "features", PAGE, 2.3, legend=4),
     "network_flips": Printed("network_flips", "rates", PAGE, 3.6, legend=5),
     "network_gradients": Printed("network_signals", "initial", PAGE, by_rows, legend=4),
+    "network_places": Printed("network_placement", "place", PAGE, 2.3, legend=4),
     "network_rates": Printed("network_learning_rate", "largest", PAGE, 2.2, legend=4),
     "network_shares": Printed("network_batch_size", "closure", PAGE, 3.6, legend=2),
+    "network_shift": Printed("network_covariate_shift", "shift", PAGE, 3.8, legend=3),
     "noise": Printed("update_noise", "network", COLUMN, 1.9, legend=2),
     "partition": Printed("partition", "cells", PAGE, 3.2, legend=3),
     "phase_diagram": Printed(
         "phase_diagram", "generalization_error_batch_size", PAGE, 3.3, legend=1
     ),
+    "plateau": Printed("plateau", "length", PAGE, 2.6, legend=6),
+    "power_laws": Printed("structured_inputs", "power_laws", PAGE, 2.6, legend=6),
+    "residual": Printed("residual_depth", "gradient", COLUMN, 3.4, legend=2),
     "schedules": Printed("phase_diagram", "schedules", PAGE, 2.2),
+    "structured": Printed("structured_inputs", "mnist", PAGE, 2.3, legend=7),
     "three_levels": Printed("learning_rates", "relu_batch", COLUMN, 3.1, legend=3),
+    "units": Printed("committee", "fixed", PAGE, 2.3, legend=5, finish=whole_units),
     "updates": Printed("exploding_updates", "growth", COLUMN, 1.9, legend=3),
 }
 """Each figure of the paper has a name."""

@@ -14,7 +14,15 @@ from pathlib import Path
 
 import statmech_bn as sbn
 from paper.number import Claim, count, number
-from paper.stores import BUILD, OPTIONAL, RESULTS, experiments, open_store, optional_sections
+from paper.stores import (
+    BUILD,
+    FURTHER,
+    OPTIONAL,
+    RESULTS,
+    experiments,
+    open_store,
+    optional_sections,
+)
 from statmech_bn.errors import InvalidStore
 
 SOURCES = {
@@ -29,6 +37,16 @@ SOURCES = {
     "Yang2019": "Yang et al.",
     "Cohen2021": "Cohen et al.",
     "Balestriero2022": "Balestriero and Baraniuk",
+    "Cai2019": "Cai et al.",
+    "Goldt2022": "Goldt et al.",
+    "SaadSolla1995": "Saad and Solla",
+    "Goldt2019": "Goldt et al.",
+    "Wan2021": "Wan et al.",
+    "LiArora2020": "Li and Arora",
+    "De2020": "De and Smith",
+    "Summers2020": "Summers and Dinneen",
+    "Li2019": "Li et al.",
+    "Karakida2019": "Karakida et al.",
 }
 """The claims of these sources are judged, in the order of the table."""
 
@@ -41,7 +59,8 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], dict[str, list[Cla
     numbers : dict
         Key → LaTeX.
     claims : dict
-        Table → its claims, by source: "claims", and one of the name of each optional section.
+        Table → its claims, by source: "claims", "further", and one of the name of each optional
+        section.
 
     Raises
     ------
@@ -50,7 +69,8 @@ def collect(results: Path = RESULTS) -> tuple[dict[str, str], dict[str, list[Cla
     """
     numbers = {"version": version("statmech_bn"), **limits()}
     claims: dict[str, list[Claim]] = {"claims": []}
-    tables = {name: section for section, names in OPTIONAL.items() for name in names}
+    sections = {"further": FURTHER, **OPTIONAL}
+    tables = {name: section for section, names in sections.items() for name in names}
     for name in experiments():
         experiment = import_module(f"paper.experiments.{name}")
         with open_store(name, results) as tree:

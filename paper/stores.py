@@ -22,6 +22,17 @@ from statmech_bn.files import user_path
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 BUILD = ROOT / "paper" / "build"
+FURTHER = (
+    "structured_inputs",
+    "condition_number",
+    "plateau",
+    "committee",
+    "momentum",
+    "residual_depth",
+    "inference",
+    "dropout",
+)
+"""What goes beyond one unit, isotropic inputs and plain steps has a table of claims of its own."""
 EXPERIMENTS = (
     "learning_rates",
     "initial_gain",
@@ -41,6 +52,7 @@ EXPERIMENTS = (
     "matrix_products",
     "partition",
     "boundary_jitter",
+    *FURTHER,
 )
 """The paper quotes these experiments, in the order in which their claims are told."""
 OPTIONAL: dict[str, tuple[str, ...]] = {
@@ -52,6 +64,9 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
         "network_signals",
         "network_gain",
         "network_flips",
+        "network_covariate_shift",
+        "network_initialization",
+        "network_placement",
     )
 }
 """Sections of the paper (``sections/NAME.tex``) are left out, with their numbers and figures, where

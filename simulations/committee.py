@@ -186,8 +186,8 @@ def growth(runs: xr.Dataset) -> xr.DataArray:
     return (logarithm * centred).sum("student_units", skipna=False) / (centred**2).sum()
 
 
-def verdicts(tree: xr.DataTree) -> dict[str, str]:
-    """Say what becomes of the claims, by the rule of `statmech_bn.study.decide`."""
+def claims(tree: xr.DataTree) -> dict[str, tuple[xr.DataArray, xr.DataArray | None]]:
+    """Return what `statmech_bn.study.decide` asks: claim → effect and rest."""
     runs, noisy = (tree[name].to_dataset().load() for name in ("student_units", "label_noise"))
     slope = growth(runs)
     fixed, learned = ({name: slope.sel(readout=r, normalization=name) for name in NORMALIZATIONS}
@@ -197,35 +197,39 @@ def verdicts(tree: xr.DataTree) -> dict[str, str]:
     of_noise = {}
     for name in NORMALIZATIONS:
         error = runs["generalization_error"].sel(normalization=name)
-        of_noise[name] = decide(error, error - runs["noise_error"].sel(normalization=name))
+        of_noise[name] = error, error - runs["noise_error"].sel(normalization=name)
     clean = noisy["generalization_error"].sel(label_noise=0.0)
     largest = runs.isel(student_units=-1).sel(readout="fixed")["active_units"]
     weight = runs["falling"].sel(normalization="weight")
     return {
-        "units too many cost error, with a fixed second layer": decide(fixed["none"]),
-        "... (ηΔ²/2πM)(K − K* + K*/√3)": decide(
-            fixed["none"], plain["generalization_error"] - silent
+        "units too many cost error, with a fixed second layer": (fixed["none"], None),
+        "... (ηΔ²/2πM)(K − K* + K*/√3)": (fixed["none"], plain["generalization_error"] - silent),
+        "units too many lower the error, if the second layer learns": (-learned["none"], None),
+        "with weight normalization units too many cost nothing": (
+            fixed["none"] - fixed["weight"], fixed["weight"],
         ),
-        "units too many lower the error, if the second layer learns": decide(-learned["none"]),
-        "with weight normalization units too many cost nothing": decide(
-            fixed["none"] - fixed["weight"], fixed["weight"]
+        "with batch normalization units too many cost nothing": (
+            fixed["none"] - fixed["batch"], fixed["batch"],
         ),
-        "with batch normalization units too many cost nothing": decide(
-            fixed["none"] - fixed["batch"], fixed["batch"]
-        ),
-        "scales silence the units that are too many": decide(
-            largest.sel(normalization="none") - largest.sel(normalization=["weight", "batch"])
+        "scales silence the units that are too many": (
+            largest.sel(normalization="none") - largest.sel(normalization=["weight", "batch"]),
+            None,
         ),
         "the error is that of noise of the weights, without normalization": of_noise["none"],
         "... with weight normalization": of_noise["weight"],
         "... with batch normalization": of_noise["batch"],
-        "with weight normalization the error goes on falling like t^(−1/2)": decide(
-            -weight, weight + 0.5
+        "with weight normalization the error goes on falling like t^(−1/2)": (
+            -weight, weight + 0.5,
         ),
-        "batch statistics leave an error without label noise": decide(
-            clean.sel(normalization="batch") - clean.sel(normalization="weight")
+        "batch statistics leave an error without label noise": (
+            clean.sel(normalization="batch") - clean.sel(normalization="weight"), None,
         ),
-    }
+    }  # fmt: skip
+
+
+def verdicts(tree: xr.DataTree) -> dict[str, str]:
+    """Say what becomes of the claims, by the rule of `statmech_bn.study.decide`."""
+    return {claim: decide(*pair) for claim, pair in claims(tree).items()}
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

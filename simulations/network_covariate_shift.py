@@ -170,18 +170,27 @@ def trained(tree: xr.DataTree) -> xr.Dataset:
     return found.assign_attrs(level="microscopic")
 
 
+def ratios(tree: xr.DataTree) -> dict[str, xr.DataArray]:
+    """Return what each claim says to be positive, over learning rates and replicas."""
+    learning = trained(tree).isel(epoch=slice(1, None))
+    found = {}
+    for claim, (name, over, under) in CLAIMS.items():
+        mean = {
+            kind: learning[[name]].sel(normalization=kind, drop=True).mean("epoch").map(np.log)
+            for kind in (over, under)
+        }
+        found[claim] = (mean[over] - mean[under])[name]
+    return found
+
+
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Compare what the literature claims with the runs, replica by replica."""
-    found = trained(tree)
-    learning = found.isel(epoch=slice(1, None))
-    at = {kind: learning.sel(normalization=kind) for kind in KINDS}
     rows: dict[str, tuple[float, float, str]] = {}
-    rates = found["learning_rate"].values
-    for claim, (name, over, under) in CLAIMS.items():
-        mean = {kind: at[kind][[name]].mean("epoch").map(np.log)[name] for kind in (over, under)}
+    for claim, ratio in ratios(tree).items():
+        rates = ratio["learning_rate"].values
         for rate in rates:
-            ratio = (mean[over] - mean[under]).sel(learning_rate=rate)
-            rows[f"{claim}, η = {rate:g}"] = sbn.study.judge(ratio, ">0", len(rates))
+            values = ratio.sel(learning_rate=rate)
+            rows[f"{claim}, η = {rate:g}"] = sbn.study.judge(values, ">0", len(rates))
     columns = ["mean", "standard error", "verdict"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 

@@ -40,6 +40,12 @@ from statmech_bn import networks
 KINDS = ("none", "initial", "population", "batch")
 RANDOM = {"none": "no normalization", "initial": "initial statistics"}
 """Random features have these normalizations; figures have these titles for them."""
+STEPS = {
+    "smart initialization": ("none", "initial"),
+    "statistics that follow": ("initial", "population"),
+    "noise of batches": ("population", "batch"),
+}
+"""A benefit is claimed of the second kind beside the first."""
 BATCH_SIZE = 16
 RIDGE = 1e-2
 """The regression's penalty, in units of the mean square of a feature that varies."""
@@ -199,32 +205,43 @@ def opened(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     return found | {"end": found["training"].isel(epoch=-1)}
 
 
+def benefits(tree: xr.DataTree) -> dict[str, xr.DataArray]:
+    """Return what each step of the normalization adds, over learning rates and replicas."""
+    end = opened(tree)["end"]
+    end["logarithm"] = np.log(end["training_loss"].clip(max=CHANCE))
+    found = {}
+    for claim, (without, given) in STEPS.items():
+        before, after = (end.sel(normalization=kind, drop=True) for kind in (without, given))
+        found[f"{claim}: ln training loss, less"] = before["logarithm"] - after["logarithm"]
+        found[f"{claim}: test accuracy, more"] = after["test_accuracy"] - before["test_accuracy"]
+    return found
+
+
+def random_benefits(tree: xr.DataTree) -> dict[str, xr.DataArray]:
+    """Return what initial statistics add to the accuracy of random features, over depths."""
+    random = opened(tree)["features"]
+    initial, none = (random.sel(normalization=kind, drop=True) for kind in ("initial", "none"))
+    more = initial - none
+    titles = {"trained": "by steps", "regression": "to the end"}
+    return {
+        f"random features, last layer trained {title}: accuracy, more": more[f"{name}_accuracy"]
+        for name, title in titles.items()
+    }
+
+
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Compare what the literature claims with the runs, replica by replica."""
     found = opened(tree)
     rows: dict[str, tuple[float, float, str]] = {}
-    end = {kind: found["end"].sel(normalization=kind) for kind in KINDS}
-    losses = found["end"][["training_loss"]].clip(max=CHANCE).map(np.log)["training_loss"]
-    rates = found["end"]["learning_rate"].values
-    claims = {
-        "smart initialization": ("none", "initial"),
-        "statistics that follow": ("initial", "population"),
-        "noise of batches": ("population", "batch"),
-    }
-    for claim, (without, given) in claims.items():
-        loss = losses.sel(normalization=without) - losses.sel(normalization=given)
-        accuracy = end[given]["test_accuracy"] - end[without]["test_accuracy"]
-        for name, gain in (("ln training loss, less", loss), ("test accuracy, more", accuracy)):
-            for rate in rates:
-                label = f"{claim}: {name}, η = {rate:g}"
-                rows[label] = sbn.study.judge(gain.sel(learning_rate=rate), ">0", len(rates))
-    random = {kind: found["features"].sel(normalization=kind) for kind in RANDOM}
-    depths = found["features"]["depth"].values
-    for name, title in (("trained", "by steps"), ("regression", "to the end")):
-        more = (random["initial"] - random["none"])[f"{name}_accuracy"]
+    rates, depths = found["end"]["learning_rate"].values, found["features"]["depth"].values
+    for claim, gain in benefits(tree).items():
+        for rate in rates:
+            values = gain.sel(learning_rate=rate)
+            rows[f"{claim}, η = {rate:g}"] = sbn.study.judge(values, ">0", len(rates))
+    for claim, gain in random_benefits(tree).items():
         for depth in depths:
-            label = f"random features, last layer trained {title}: accuracy, more, depth {depth}"
-            rows[label] = sbn.study.judge(more.sel(depth=depth), ">0", len(depths))
+            values = gain.sel(depth=depth)
+            rows[f"{claim}, depth {depth}"] = sbn.study.judge(values, ">0", len(depths))
     beside = (found["features"] - found["theory"])["regression_accuracy"]
     for kind, title in RANDOM.items():
         for depth in depths:

@@ -252,35 +252,54 @@ def trained_claims(trained: xr.Dataset) -> dict[str, tuple[xr.DataArray, str]]:
     return found
 
 
+def advantages(tree: xr.DataTree) -> dict[str, xr.DataArray]:
+    """Return what each claim says to be positive, over widths and replicas."""
+    found, _, _ = opened(tree)
+    logarithm = found[["fisher_eigenvalue", "largest_rate"]].map(np.log)
+    eigenvalue, rate = logarithm["fisher_eigenvalue"], logarithm["largest_rate"]
+
+    def ratio(of: xr.DataArray, first: str, second: str) -> xr.DataArray:
+        return of.sel(place=first, drop=True) - of.sel(place=second, drop=True)
+
+    return {
+        "the mean of the outputs makes λ_max: ln λ, none / mean": ratio(eigenvalue, "none", "mean"),
+        "with all of the outputs' statistics too: ln λ, none / last": ratio(
+            eigenvalue, "none", "last"
+        ),
+        "hidden layers do not do it: ln λ, hidden / mean": ratio(eigenvalue, "hidden", "mean"),
+        "nor does the first: ln λ, first / mean": ratio(eigenvalue, "first", "mean"),
+        "rates are larger with the last layer: ln η, last / none": ratio(rate, "last", "none"),
+        "the last is worth more than the hidden ones: ln η, last / hidden": ratio(
+            rate, "last", "hidden"
+        ),
+    }
+
+
+def beside_theory(tree: xr.DataTree) -> dict[str, xr.DataArray]:
+    """Return ln λ_max less that of wide networks, for each place that theory knows."""
+    found, known, _ = opened(tree)
+    measured, wide = (d[["fisher_eigenvalue"]].map(np.log) for d in (found, known))
+    apart = (measured - wide)["fisher_eigenvalue"]
+    return {place: apart.sel(place=place, drop=True) for place in KNOWN}
+
+
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Compare what the literature claims with the networks, replica by replica."""
-    found, known, trained = opened(tree)
-    rows: dict[str, tuple[float, float, str]] = {}
-    widths = found["width"].values
-    logarithms = found[["fisher_eigenvalue", "largest_rate"]].map(np.log)
-    places = {place: logarithms.sel(place=place, drop=True) for place in PLACES}
-    at = {place: values["fisher_eigenvalue"] for place, values in places.items()}
-    largest = {place: values["largest_rate"] for place, values in places.items()}
+    found, _, trained = opened(tree)
+    bound = found["rate_by_bound"]
     claims = {
-        "the mean of the outputs makes λ_max: ln λ, none / mean": (at["none"] - at["mean"], ">0"),
-        "with all of the outputs' statistics too: ln λ, none / last": (
-            at["none"] - at["last"], ">0",
-        ),
-        "hidden layers do not do it: ln λ, hidden / mean": (at["hidden"] - at["mean"], ">0"),
-        "nor does the first: ln λ, first / mean": (at["first"] - at["mean"], ">0"),
-        "rates are larger with the last layer: ln η, last / none": (
-            largest["last"] - largest["none"], ">0",
-        ),
-        "the last is worth more than the hidden ones: ln η, last / hidden": (
-            largest["last"] - largest["hidden"], ">0",
-        ),
-    }  # fmt: skip
-    for place in KNOWN:
-        theory = np.log(known["fisher_eigenvalue"].sel(place=place, drop=True))
-        claims[f"λ_max of wide networks: ln λ less theory, {place}"] = at[place] - theory, "=0"
-    for place in PLACES:
-        bound = found["rate_by_bound"].sel(place=place, drop=True)
-        claims[f"2/λ_max is the largest rate: ηλ/2, {place}"] = bound, "=1"
+        **{claim: (values, ">0") for claim, values in advantages(tree).items()},
+        **{
+            f"λ_max of wide networks: ln λ less theory, {place}": (values, "=0")
+            for place, values in beside_theory(tree).items()
+        },
+        **{
+            f"2/λ_max is the largest rate: ηλ/2, {place}": (bound.sel(place=place), "=1")
+            for place in PLACES
+        },
+    }
+    rows: dict[str, tuple[float, float, str]] = {}
+    widths = bound["width"].values
     for claim, (values, expected) in claims.items():
         for width in widths:
             label = f"{claim}, width {width}"

@@ -244,8 +244,8 @@ def exponent(values: xr.DataArray) -> xr.DataArray:
     return xr.apply_ufunc(np.log, last) / np.log(sizes[1] / sizes[0])
 
 
-def verdicts(tree: xr.DataTree) -> dict[str, str]:
-    """Say what becomes of the claims, by the rule of `statmech_bn.study.decide`."""
+def claims(tree: xr.DataTree) -> dict[str, tuple[xr.DataArray, xr.DataArray | None]]:
+    """Return what `statmech_bn.study.decide` asks: claim → effect and rest."""
     runs, law = (tree[name].to_dataset().load() for name in ("batch_size", "penalty"))
     coupled, own = (law.sel(terms=terms) for terms in ("coupled", "own"))
     lengths, mixing = xr.apply_ufunc(np.log, runs["plateau_length"]), runs["mixing"]
@@ -257,28 +257,32 @@ def verdicts(tree: xr.DataTree) -> dict[str, str]:
     rate = coupled["escape_rate"].sel(batch_size=BATCH_SIZE)
     batch = runs.sel(normalization="batch")
     error, turned = (exponent(batch[name]) for name in ("generalization_error", "mixing"))
+    decays = more(mixing, "gamma decay", "weight")
     return {
-        "batch statistics lengthen the plateau, beside no normalization": decide(
-            more(lengths, "batch", "none")
+        "batch statistics lengthen the plateau, beside no normalization": (
+            more(lengths, "batch", "none"), None,
         ),
-        "batch statistics lengthen the plateau, beside weight normalization": decide(
-            more(lengths, "batch", "weight")
+        "batch statistics lengthen the plateau, beside weight normalization": (
+            more(lengths, "batch", "weight"), None,
         ),
-        "the plateau grows as ln N/(2λ_s)": decide(slope, slope - 1 / (2 * rate)),
-        "small batches keep units mixed": decide(more(mixing, "batch", "weight")),
-        "mixing falls like 1/M": decide(-turned, turned + 1),
-        "the error falls like 1/M²": decide(-error, error + 2),
-        "the coupling of units parts them on the plateau": decide(
-            coupled["parting"] - own["parting"]
+        "the plateau grows as ln N/(2λ_s)": (slope, slope - 1 / (2 * rate)),
+        "small batches keep units mixed": (more(mixing, "batch", "weight"), None),
+        "mixing falls like 1/M": (-turned, turned + 1),
+        "the error falls like 1/M²": (-error, error + 2),
+        "the coupling of units parts them on the plateau": (
+            coupled["parting"] - own["parting"], None,
         ),
-        "the coupling of units mixes them at the end": decide(coupled["mixing"] - own["mixing"]),
-        "gamma decay ζγ² of each unit keeps units mixed": decide(
-            more(mixing, "gamma decay", "weight")
+        "the coupling of units mixes them at the end": (coupled["mixing"] - own["mixing"], None),
+        "gamma decay ζγ² of each unit keeps units mixed": (decays, None),
+        "gamma decay ζγ² of each unit mixes as batch statistics do": (
+            decays, more(mixing, "gamma decay", "batch"),
         ),
-        "gamma decay ζγ² of each unit mixes as batch statistics do": decide(
-            more(mixing, "gamma decay", "weight"), more(mixing, "gamma decay", "batch")
-        ),
-    }
+    }  # fmt: skip
+
+
+def verdicts(tree: xr.DataTree) -> dict[str, str]:
+    """Say what becomes of the claims, by the rule of `statmech_bn.study.decide`."""
+    return {claim: decide(*pair) for claim, pair in claims(tree).items()}
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

@@ -4,11 +4,12 @@ Power laws: blocks of eigenvalue λ_k ∝ k^(−a) with as much of the teacher i
 time* is when ε_g has fallen to a share of its start, a tenth or a hundredth.
 
 Images, scikit-learn's digits and 5000 of MNIST: the principal components that hold 99 % of their
-variance, divided by one number for all of them, so that their mean variance is 1 and the covariance
-keeps its shape. The teacher is one random direction; or it is the best linear one for the images'
-own labels, odd or even, and what it leaves of them is label noise. Gaussian equivalence says that
-only the covariance counts; the *gap* is the error on images less that on Gaussian inputs, in units
-of the latter's mean. The groups of the store, with mnist as digits:
+variance, divided by one number for all of them, so that the covariance keeps its shape. The teacher
+is one random direction, and the number is such that its field has variance 1; or it is the best
+linear one for the images' own labels, odd or even, and what it leaves of them is label noise.
+Gaussian equivalence says that only the covariance counts; the *gap* is the error on images less
+that on Gaussian inputs, in units of the latter's mean. The groups of the store, with mnist as
+digits:
 
     power_laws/flow, power_laws/chain       learning times and last errors over a
     digits/flow                             theory with the images' covariance, N → ∞
@@ -80,19 +81,24 @@ class Options(sbn.study.Options):
 
 @cache
 def images(name: str) -> np.ndarray:
-    """Return the principal components of all images of a set, centred, of mean variance 1."""
+    """Return the principal components of all images of a set, in units of the teacher's field."""
     data = pixels(SETS[name])
     data = data - data.mean(axis=0)
     variances, axes = np.linalg.eigh(data.T @ data)
     held = np.cumsum(variances[::-1]) / variances.sum()
     data = data @ axes[:, : -2 - int(np.searchsorted(held, KEPT)) : -1]
-    return data / np.sqrt(np.mean(data**2))
+    return data / np.std(data @ direction(data.shape[1]))
 
 
-@cache
+def direction(components: int) -> np.ndarray:
+    """Draw the direction of the teacher, of length 1."""
+    drawn = np.random.default_rng(0).standard_normal(components)
+    return drawn / np.linalg.norm(drawn)
+
+
 def teacher(name: str) -> np.ndarray:
-    """Draw the direction that labels the images."""
-    return np.random.default_rng(0).standard_normal(images(name).shape[1:])
+    """Return the direction that labels the images."""
+    return direction(images(name).shape[1])
 
 
 @cache
@@ -229,21 +235,32 @@ def gap(tree: xr.DataTree, name: str) -> xr.DataArray:
     return found
 
 
+def equivalence(tree: xr.DataTree, name: str, task: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return what learning from images removes of the error, and their gaps: effect and rest."""
+    real = tree[f"{name}/images"].to_dataset()["generalization_error"].load().sel(task=task)
+    return real.isel(time=0, drop=True) - real.isel(time=-1, drop=True), gap(tree, name).sel(
+        task=task
+    )
+
+
+def saving(tree: xr.DataTree, normalization: str) -> xr.DataArray:
+    """Return by how much less learning times grow than without normalization, where known."""
+    slower = growth(tree)
+    gain = slower.sel(normalization="none") - slower.sel(normalization=normalization)
+    return gain.dropna("exponent")
+
+
 def verdicts(tree: xr.DataTree) -> dict[str, str]:
     """Say what becomes of the claims, by the rule of `statmech_bn.study.decide`."""
-    found = {}
-    for name in SETS:
-        real = tree[f"{name}/images"].to_dataset()["generalization_error"].load()
-        learned = real.isel(time=0, drop=True) - real.isel(time=-1, drop=True)
-        for task, title in TASKS.items():
-            measured = learned.sel(task=task), gap(tree, name).sel(task=task)
-            found[f"{name} learn like Gaussian inputs, {title}"] = decide(*measured)
-    slower = growth(tree)
+    found = {
+        f"{name} learn like Gaussian inputs, {title}": decide(*equivalence(tree, name, task))
+        for name in SETS
+        for task, title in TASKS.items()
+    }
     for name in NORMALIZATIONS[1:]:
-        gain = slower.sel(normalization="none") - slower.sel(normalization=name)
-        known = gain.dropna("exponent")
+        gain = saving(tree, name)
         text = f"a wide spectrum costs less than without normalization, {name}"
-        found[text] = decide(known) if known.size else "not seen"
+        found[text] = decide(gain) if gain.size else "not seen"
     return found
 
 

@@ -102,6 +102,17 @@ class Activation:
         """Points where g' jumps, ascending."""
         return tuple(float(kink) for kink in kinks(self.expression, z))
 
+    @cached_property
+    def homogeneous(self) -> bool:
+        """Whether g(s z) = s g(z) for all s > 0, as for linear units and ReLU."""
+        size = sp.Symbol("s", positive=True)
+        sides = [sp.expand(self.expression.subs(z, side * size)) for side in (1, -1)]
+        slopes = [side.coeff(size) for side in sides]
+        return all(
+            side == slope * size and not slope.has(size)
+            for side, slope in zip(sides, slopes, strict=True)
+        )
+
     def to_text(self) -> str:
         """Return a text from which :meth:`from_text` gives the same activation back."""
         names = (name for name, known in NAMED.items() if known == self.expression)

@@ -41,6 +41,20 @@ def test_relu_in_other_words(expression):
         assert written.derivative.subs(z, point) == known.derivative.subs(z, point)
 
 
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("linear", True), ("relu", True), ("leaky_relu", True), (sp.Abs(x) - x / 3, True),
+        (x * sp.Heaviside(x), True), (sp.Piecewise((x, x > 0), (0.3 * x, True)), True),
+        ("erf", False), ("silu", False), ("hard_tanh", False), (sp.Max(0, x - 1), False),
+        (x**3, False), (x + 1, False), (sp.Abs(x) ** 1.5, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_homogeneous(expression, expected):
+    assert sbn.activation(expression).homogeneous is expected
+
+
 def test_the_symbol_has_any_name():
     assert sbn.activation(x**3) == sbn.activation(sp.Symbol("y") ** 3)
 

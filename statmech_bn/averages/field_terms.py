@@ -3,7 +3,8 @@ r"""What the fields of a state make of a step, on inputs with a covariance.
 The regression of a step on the fields has the terms a, b, s̄ and E[Σ c²] of
 `statmech_bn.symbolic.structured_flow`. Their averages D, A₂ and B are those of isotropic inputs at
 the correlation R of the fields, for the activation G(z) = g(σ_* z), which has a teacher's field of
-variance 1: with G'(φ/σ_*) = σ_* g'(φ), its D and A₂ are σ_* and its B is σ_*² times those of g.
+variance 1: with G'(φ/σ_*) = σ_* g'(φ), its D and A₂ are σ_* and its B is σ_*² times those of g. If
+they are averaged for G/f, with a factor f, they have to be multiplied by f², and B at Δ = 0 by f⁴.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from statmech_bn.averages.choice import Averages, average_function
-from statmech_bn.averages.structured import scale_of, with_unit_teacher
+from statmech_bn.averages.structured import of_unit_teacher, scale_of
 from statmech_bn.codegen import numba_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.normalization import Normalization
@@ -54,8 +55,9 @@ def field_terms_of(
     fields = _compiled(rule)
     moments = moments_of(spectrum)
     teacher = float(np.sqrt(spectrum.teacher_variance))
-    unit_setup = replace(setup, activation=with_unit_teacher(setup.activation, spectrum))
-    averages: Averages = average_function(unit_setup, scale / teacher)
+    activation, factor = of_unit_teacher(setup.activation, spectrum)
+    averages: Averages = average_function(replace(setup, activation=activation), scale / teacher)
+    square_of_factor = factor**2
     noise, batch_size = setup.label_noise**2, float(setup.batch_size)
 
     def terms_of(state: np.ndarray) -> FieldTerms:
@@ -70,8 +72,9 @@ def field_terms_of(
         if near < NEAREST_TEACHER:
             near = NEAREST_TEACHER
             drive = averages(np.copysign(np.sqrt(1.0 - near), cosine), phi / teacher)[0]
-        drive, pull = drive / teacher, pull / teacher
-        variance = (own + noise * of_labels) / teacher**2
+        drive, pull = (square_of_factor * average / teacher for average in (drive, pull))
+        own *= square_of_factor
+        variance = square_of_factor * (own + noise * of_labels) / teacher**2
         unit = gamma / divisor if rule.has_scale else 1.0
         sizes = spread, teacher, length
         a, b, turn, square_of_step = fields(

@@ -45,7 +45,7 @@ def generalization_error(
 
 @lru_cache(maxsize=64)
 def error_function(activation: Activation) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return (R, γ) ↦ ε_g for arrays of finite states with γ > 0."""
+    """Return (R, γ > 0) ↦ ε_g of states that are finite, closed where it can be."""
     try:
         closed = symbolic.generalization_error(activation)
     except NoClosedForm:

@@ -252,6 +252,28 @@ def test_isotropic_blocks_have_the_isotropic_trajectory(activation, normalizatio
         np.testing.assert_allclose(found[name], known[name], rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_units_of_the_inputs_are_those_of_labels_and_rates(activation, normalization):
+    """g(s h) = s g(h): inputs √c times larger have c times the rate, and noise by √c less."""
+    c, eta, time = 2.5, 0.4, [0.0, 1.0, 3.0]
+    of_inputs = np.sqrt(c) if normalization in ("population", "batch") else 1.0  # of γ
+    setups = [
+        sbn.TeacherStudent(activation, normalization, 8, label_noise=0.3 * unit)
+        for unit in (np.sqrt(c), 1.0)
+    ]
+    starts = [sbn.OrderParameters(0.3, 1.2, gamma) for gamma in (of_inputs, 1.0)]
+    gamma_rates = [eta, c * eta / of_inputs**2]
+    inputs = sbn.Spectrum([c], fractions=[1.0])
+    found = sbn.macroscopic(setups[0], eta, time, starts[0], gamma_rates[0], inputs=inputs)
+    known = sbn.macroscopic(setups[1], c * eta, time, starts[1], gamma_rates[1])
+    for name in ("overlap", "length"):
+        np.testing.assert_allclose(found[name], known[name], rtol=1e-6)
+    np.testing.assert_allclose(found["gamma"], of_inputs * known["gamma"], rtol=1e-6)
+    error = c * known["generalization_error"]
+    np.testing.assert_allclose(found["generalization_error"], error, rtol=1e-6)
+
+
 @pytest.mark.parametrize("normalization", [*NORMALIZATIONS, "ghost(5)"])
 def test_a_chain_of_isotropic_blocks_has_the_isotropic_law(normalization):
     setup = replace(setup_with_everything(normalization, "erf"), batch_size=10)

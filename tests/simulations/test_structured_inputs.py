@@ -53,12 +53,14 @@ def test_images_are_centred_and_keep_the_shape_of_their_covariance(
     images = script.images(name)
     assert images.shape == (samples, components)
     np.testing.assert_allclose(images.mean(axis=0), 0.0, atol=1e-12)
-    assert np.mean(images**2) == pytest.approx(1.0)
+    assert np.mean((images @ script.teacher(name)) ** 2) == pytest.approx(1.0)
+    assert script.spectrum("erf", name).teacher_variance == pytest.approx(1.0, abs=1e-12)
     pixels = script.pixels(script.SETS[name])
     values = np.linalg.svd(pixels - pixels.mean(axis=0), compute_uv=False) ** 2
     assert values[: components - 1].sum() < 0.99 * values.sum() <= values[:components].sum()
-    expected = values[:components] / values[:components].sum()
-    np.testing.assert_allclose((images**2).sum(axis=0) / images.size, expected)
+    np.testing.assert_allclose(
+        (images**2).sum(axis=0) / np.sum(images**2), values[:components] / values[:components].sum()
+    )
 
 
 def test_labels_leave_what_least_squares_leaves(script):
