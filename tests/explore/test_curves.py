@@ -62,6 +62,7 @@ def test_inputs_have_a_spectrum():
 UNITS = State("erf", ("none", "weight"), 0.8, 8, 0.3, student_units=3, teacher_units=2)
 
 
+@pytest.mark.thorough
 def test_units_start_at_their_overlap_and_learn_as_the_library_says():
     """The start has the products of weights that are written out."""
     setup = sbn.TeacherStudent("erf", "weight", 8, 0.3, student_units=3, teacher_units=2)
@@ -78,6 +79,7 @@ def test_units_start_at_their_overlap_and_learn_as_the_library_says():
     assert {round(float(part["length"]), 9) for part in first} == {2.0}
 
 
+@pytest.mark.thorough
 def test_units_whose_flow_takes_minutes_are_not_drawn():
     for state in (UNITS.changed(activation="tanh"), UNITS.changed(normalizations=("batch",))):
         found = curves.theory(state)
