@@ -27,8 +27,8 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
         The message names the variable or attribute.
     """
     for path, node in _nodes(dataset).items():
-        for name in path.strip("/").split("/") if path != "/" else ():
-            check_name(f"dataset, its group {path!r}", name)
+        for group in path.strip("/").split("/") if path != "/" else ():
+            check_name(f"dataset, its group {path!r}", group)
         for key, index in node.xindexes.items():
             if type(index).__name__ != "PandasIndex":
                 raise _refused(

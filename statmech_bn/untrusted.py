@@ -211,7 +211,8 @@ def _itemsize(kind: str) -> int:
 def _check_scaling(where: object, attributes: Any) -> None:
     """Refuse factors that are no numbers; readers multiply by them when values are used."""
     for name in ("scale_factor", "add_offset"):
-        if not isinstance(attributes.get(name, 1), (int, float, np.number)):
+        factor = np.asarray(attributes.get(name, 1))
+        if factor.dtype.kind not in "iuf" or factor.size != 1:
             raise InvalidStore(f"{where} has a {name} that is no number.")
 
 
