@@ -67,6 +67,16 @@ def test_all_kinds_start_alike(script):
         torch.testing.assert_close(output, outputs[0], rtol=1e-4, atol=1e-5)
 
 
+def test_a_training_that_diverges_is_worth_a_guess(script, monkeypatch):
+    monkeypatch.setattr(script, "RATE", 1e30)
+    found = script.train("population", 32, 0, samples=64, epochs=1, seed=0)
+    for name in ("training_loss", "test_loss"):
+        assert found[name].item() == pytest.approx(np.log(10))
+    assert found["test_accuracy"].item() == 0.1
+    assert found["mean_gamma"].item() == 1
+    assert np.isfinite(found["unit_correlation"].item())
+
+
 def test_correlations_of_units_are_those_of_their_fields(script):
     images = script.halved(64)
     model = script.made("population", images, seed=3)
