@@ -190,8 +190,8 @@ def _draw(
         bars: dict[str, Any] = {"xerr": x_error[shown], "yerr": y_error[shown]}
         marker = level_marker(level, style["marker"])
         beside = ScaledTranslation(APART * place / 72, 0, axis.figure.dpi_scale_trans)
-        aside = {"transform": axis.transData + beside}
-        axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker, **aside)
+        bars["transform"] = axis.transData + beside
+        axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker)
 
 
 def whole_ticks(axis: Axes, panel: Panel) -> None:
