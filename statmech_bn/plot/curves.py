@@ -44,7 +44,7 @@ DASHES: list[Any] = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 MARKERS = "osDvp"
 MOST_WHOLE = 20
 """A linear axis over whole numbers within such a span has ticks at whole numbers alone."""
-FEW, APART = 8, 2.5
+FEW, APART = 8, 3.5
 """Curves of at most so many points are drawn so many typographic points apart, side by side."""
 
 
@@ -191,8 +191,13 @@ def _draw(
         bars: dict[str, Any] = {"xerr": x_error[shown], "yerr": y_error[shown]}
         marker = level_marker(level, style["marker"])
         beside = ScaledTranslation(APART * place / 72, 0, axis.figure.dpi_scale_trans)
-        aside: dict[str, Any] = {"transform": axis.transData + beside}
-        axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker, **aside)
+        bars["transform"] = axis.transData + beside
+        axis.errorbar(x[shown], y[shown], color=style["color"], **bars, **marker)
+        # axes do not count what is drawn aside
+        for sign in (-1.0, 1.0):
+            ends = x + sign * np.nan_to_num(x_error), y + sign * np.nan_to_num(y_error)
+            axis.update_datalim(np.column_stack(ends)[shown])
+        axis.autoscale_view()
 
 
 def whole_ticks(axis: Axes, panel: Panel) -> None:

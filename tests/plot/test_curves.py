@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.plot import Panel, curves
@@ -76,3 +77,20 @@ def test_bad_arguments_are_named(levels):
         curves([Panel("time", "error", levels)], "learning_rate")
     with pytest.raises(invalid, match="colour"):
         curves([Panel("time", "length", levels)], "batch_size")
+
+
+def test_points_alone_lie_within_their_axes_and_apart(levels):
+    """Two curves of three equal points: one stands beside the other, and both are seen."""
+    data = {"y": (("kind", "replica", "units"), [[[5.0, 6.0, 7.0]] * 2] * 2)}
+    run = xr.Dataset(data, {"kind": ["a", "b"], "units": [2, 4, 6]}, levels[1].attrs)
+    figure = curves([Panel("units", "y", [run], logarithmic="")], "kind")
+    (axis,) = figure.axes
+    assert axis.get_xlim()[0] < 2 < 6 < axis.get_xlim()[1]
+    assert axis.get_ylim()[0] < 5 < 7 < axis.get_ylim()[1]
+    figure.canvas.draw()
+    marks = [bar.lines[0] for bar in axis.containers]
+    places = [mark.get_transform().transform((4.0, 6.0)) for mark in marks]
+    assert places[1][0] - places[0][0] > 3
+    assert places[1][1] == places[0][1]
+    ticks = [tick for tick in axis.get_xticks() if 2 <= tick <= 6]
+    assert all(tick == int(tick) for tick in ticks)
