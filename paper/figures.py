@@ -35,9 +35,10 @@ def gain_ticks(figure: Figure) -> None:
 
 
 def whole_units(figure: Figure) -> None:
-    """Name numbers of units that there are."""
-    for axis in figure.axes[:2]:
-        axis.locator_params("x", integer=True)
+    """Name numbers of units and of epochs that there are."""
+    for axis in figure.axes:
+        if axis.get_xlabel().startswith(("units", "epoch")):
+            axis.locator_params("x", integer=True)
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,15 @@ FIGURES = {
     "late_time": Printed("late_time", "linear", PAGE, 3.4),
     "margin": Printed("boundary_jitter", "margin", PAGE, 1.9, legend=2),
     "momentum": Printed("momentum", "approach", COLUMN, 2.5, legend=3),
-    "network_features": Printed("network_initialization", "features", PAGE, 2.3, legend=4),
+    "network_features": Printed("network_initialization", "features", PAGE, 2.8, legend=4),
     "network_flips": Printed("network_flips", "rates", PAGE, 3.6, legend=5),
     "network_gradients": Printed("network_signals", "initial", PAGE, by_rows, legend=4),
     "network_places": Printed("network_placement", "place", PAGE, 2.3, legend=4),
     "network_rates": Printed("network_learning_rate", "largest", PAGE, 2.2, legend=4),
     "network_shares": Printed("network_batch_size", "closure", PAGE, 3.6, legend=2),
-    "network_shift": Printed("network_covariate_shift", "shift", PAGE, 3.8, legend=3),
+    "network_shift": Printed(
+        "network_covariate_shift", "shift", PAGE, 3.6, legend=4, finish=whole_units
+    ),
     "noise": Printed("update_noise", "network", COLUMN, 1.9, legend=2),
     "partition": Printed("partition", "cells", PAGE, 3.2, legend=3),
     "phase_diagram": Printed(

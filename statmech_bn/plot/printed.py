@@ -119,12 +119,12 @@ def _set_sizes(figure: Figure) -> None:
 
 
 def _wrap_labels(figure: Figure) -> None:
-    """Break labels of the vertical axes that are longer than these, between two words."""
+    """Break labels of the vertical axes that are longer than these, not within their units."""
     places = [(axis, place) for axis in figure.axes if (place := axis.get_subplotspec())]
     rows = max((place.get_gridspec().nrows for _, place in places), default=1)
     characters = int(LETTERS_PER_INCH * figure.get_figheight() / rows)
     for axis, _ in places:
-        words = re.findall(r"\$[^$]*\$|[^\s$]+", axis.get_ylabel())
+        words = re.findall(r"\([^)]*\)|\$[^$]*\$|[^\s$]+", axis.get_ylabel())
         lengths = [MATH if word.startswith("$") else len(word) for word in words]
         if sum(lengths) + len(lengths) <= characters or len(words) < 2:
             continue

@@ -84,6 +84,13 @@ def test_long_labels_are_broken_between_words():
     assert second.endswith(r"common $\mu^2/h^2$")
 
 
+def test_units_are_not_broken():
+    drawn = figure()
+    drawn.axes[0].set_ylabel("time to a tenth of the first error (steps / $N$)")
+    fitted = sbn.plot.fit(drawn, 3.4, 3.2)
+    assert fitted.axes[0].get_ylabel().endswith("(steps / $N$)")
+
+
 @pytest.mark.parametrize("size", [{"height": 1.6}, {"legend": 0}])
 def test_panels_need_room(size):
     with pytest.raises(InvalidSetup, match=r"room for panels.*wider or higher"):
