@@ -373,6 +373,13 @@ def test_canonical_descriptions():
     assert found["function"] == "numpy.sort"
 
 
+def test_a_method_of_a_class_is_found_by_its_name_and_one_of_an_object_is_not(tmp_path):
+    found = sbn.sweep(studies.Maker.of_class, {"x": [1, 2]}, tmp_path / "s.zarr", workers=1)
+    np.testing.assert_array_equal(found.y, [[1], [2]])
+    with pytest.raises(InvalidSetup, match=r"^function: expected"):
+        sbn.sweep(studies.Maker().of_object, {"x": [1, 2]}, tmp_path / "other.zarr", workers=1)
+
+
 def test_kinds_are_what_canonical_descriptions_leave_out():
     assert kind(np.float32(1)) == "numpy.float32 float32"
     assert kind(np.array([1.0])) == "numpy.ndarray float64"
