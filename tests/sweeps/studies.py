@@ -150,3 +150,14 @@ def named(x, variable="y", dim="k", axis="k", kind=float, **attributes):
 
 def takes_all(**point):
     return named(1.0)
+
+
+class Maker:
+    """It makes a result by methods of the class and of its objects."""
+
+    @classmethod
+    def of_class(cls, x):
+        return named(x)
+
+    def of_object(self, x):
+        return named(x)

@@ -22,7 +22,7 @@ import statmech_bn as sbn
 from statmech_bn import compile_cache
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepStopped
 from statmech_bn.sweeps import point_seed, run
-from statmech_bn.sweeps.description import canonical
+from statmech_bn.sweeps.description import canonical, kind
 from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.points import Study
 from statmech_bn.sweeps.store import Store
@@ -371,6 +371,26 @@ def test_canonical_descriptions():
     assert found["nested"] == [{"a": 0.5}, None, [0, 1]]
     assert found["many"] != canonical(np.arange(2000)[::-1], "many")
     assert found["function"] == "numpy.sort"
+
+
+def test_a_method_of_a_class_is_found_by_its_name_and_one_of_an_object_is_not(tmp_path):
+    found = sbn.sweep(studies.Maker.of_class, {"x": [1, 2]}, tmp_path / "s.zarr", workers=1)
+    np.testing.assert_array_equal(found.y, [[1], [2]])
+    with pytest.raises(InvalidSetup, match=r"^function: expected"):
+        sbn.sweep(studies.Maker().of_object, {"x": [1, 2]}, tmp_path / "other.zarr", workers=1)
+
+
+def test_kinds_are_what_canonical_descriptions_leave_out():
+    assert kind(np.float32(1)) == "numpy.float32 float32"
+    assert kind(np.array([1.0])) == "numpy.ndarray float64"
+    assert kind(np.array(["ab"])) == kind(np.array(["abc"])) == "numpy.ndarray str"
+    assert kind([1, 2]) == ["list", "int"]
+    assert kind((1, 2.0, 3)) == ["tuple", "int", "float", "int"]
+    assert kind({"a": 1, "b": None}) == ["dict", ["'a'", "int"], ["'b'", "NoneType"]]
+    [(name, parts)] = kind(sbn.OrderParameters(0.5)).items()
+    assert name.endswith("OrderParameters")
+    assert parts[:2] == ["float", "float"]
+    assert kind(sbn.OrderParameters) == "type"
 
 
 def test_plan_says_what_is_needed(tmp_path):
