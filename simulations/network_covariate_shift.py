@@ -170,11 +170,11 @@ def ratios(tree: xr.DataTree) -> dict[str, xr.DataArray]:
     learning = trained(tree).isel(epoch=slice(1, None))
     found = {}
     for claim, (name, over, under) in CLAIMS.items():
-        mean = {
-            kind: np.log(learning[name].sel(normalization=kind, drop=True).mean("epoch"))
+        first, second = (
+            learning[name].sel(normalization=kind, drop=True).mean("epoch")
             for kind in (over, under)
-        }
-        found[claim] = mean[over] - mean[under]
+        )
+        found[claim] = xr.apply_ufunc(np.log, first / second)
     return found
 
 

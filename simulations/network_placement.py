@@ -154,10 +154,11 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
 def advantages(tree: xr.DataTree) -> dict[str, xr.DataArray]:
     """Return what each claim says to be positive, over widths and replicas."""
     found, _ = opened(tree)
-    eigenvalue, rate = np.log(found["fisher_eigenvalue"]), np.log(found["largest_rate"])
+    eigenvalue, rate = found["fisher_eigenvalue"], found["largest_rate"]
 
     def ratio(of: xr.DataArray, first: str, second: str) -> xr.DataArray:
-        return of.sel(place=first, drop=True) - of.sel(place=second, drop=True)
+        quotient = of.sel(place=first, drop=True) / of.sel(place=second, drop=True)
+        return xr.apply_ufunc(np.log, quotient)
 
     return {
         "the mean of the outputs makes λ_max: ln λ, none / mean": ratio(eigenvalue, "none", "mean"),
@@ -176,7 +177,8 @@ def advantages(tree: xr.DataTree) -> dict[str, xr.DataArray]:
 def beside_theory(tree: xr.DataTree) -> dict[str, xr.DataArray]:
     """Return ln λ_max less that of wide networks, for each place that theory knows."""
     found, known = opened(tree)
-    apart = np.log(found["fisher_eigenvalue"]) - np.log(known["fisher_eigenvalue"])
+    quotient = found["fisher_eigenvalue"] / known["fisher_eigenvalue"]
+    apart = xr.apply_ufunc(np.log, quotient)
     return {place: apart.sel(place=place, drop=True) for place in KNOWN}
 
 
