@@ -150,7 +150,7 @@ def tables(quick: bool, device: str) -> dict[str, list[Row]]:
     sizes = [(10**3, 32), (10**4, 32)]
     if not quick:
         sizes = [(10**n, m) for n in (3, 4) for m in (1, 32, 1024)]
-        sizes += [(10**5, 1), (10**5, 32), (10**6, 32)]
+        sizes += [(10**5, 1), (10**5, 32), (10**6, 32), (10**6, 1024)]
     blocks = (1, 10, 100) if quick else (1, 10, 100, 1000)
     return {
         "Sums and samples agree": agreement(),

@@ -175,11 +175,11 @@ def ratios(tree: xr.DataTree) -> dict[str, xr.DataArray]:
     learning = trained(tree).isel(epoch=slice(1, None))
     found = {}
     for claim, (name, over, under) in CLAIMS.items():
-        mean = {
-            kind: learning[[name]].sel(normalization=kind, drop=True).mean("epoch").map(np.log)
+        first, second = (
+            learning[name].sel(normalization=kind, drop=True).mean("epoch")
             for kind in (over, under)
-        }
-        found[claim] = (mean[over] - mean[under])[name]
+        )
+        found[claim] = xr.apply_ufunc(np.log, first / second)
     return found
 
 

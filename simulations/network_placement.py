@@ -255,11 +255,11 @@ def trained_claims(trained: xr.Dataset) -> dict[str, tuple[xr.DataArray, str]]:
 def advantages(tree: xr.DataTree) -> dict[str, xr.DataArray]:
     """Return what each claim says to be positive, over widths and replicas."""
     found, _, _ = opened(tree)
-    logarithm = found[["fisher_eigenvalue", "largest_rate"]].map(np.log)
-    eigenvalue, rate = logarithm["fisher_eigenvalue"], logarithm["largest_rate"]
+    eigenvalue, rate = found["fisher_eigenvalue"], found["largest_rate"]
 
     def ratio(of: xr.DataArray, first: str, second: str) -> xr.DataArray:
-        return of.sel(place=first, drop=True) - of.sel(place=second, drop=True)
+        quotient = of.sel(place=first, drop=True) / of.sel(place=second, drop=True)
+        return xr.apply_ufunc(np.log, quotient)
 
     return {
         "the mean of the outputs makes λ_max: ln λ, none / mean": ratio(eigenvalue, "none", "mean"),
@@ -278,8 +278,8 @@ def advantages(tree: xr.DataTree) -> dict[str, xr.DataArray]:
 def beside_theory(tree: xr.DataTree) -> dict[str, xr.DataArray]:
     """Return ln λ_max less that of wide networks, for each place that theory knows."""
     found, known, _ = opened(tree)
-    measured, wide = (d[["fisher_eigenvalue"]].map(np.log) for d in (found, known))
-    apart = (measured - wide)["fisher_eigenvalue"]
+    quotient = found["fisher_eigenvalue"] / known["fisher_eigenvalue"]
+    apart = xr.apply_ufunc(np.log, quotient)
     return {place: apart.sel(place=place, drop=True) for place in KNOWN}
 
 

@@ -31,8 +31,9 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
         "power": averaged(power(tree)),
         "fields": averaged(fields.sel(network="branch")),
     }
-    for name in ("branch", "before", "root", "behind"):
+    for name in ("branch", "before", "root"):
         found[f"gradients/{name}"] = averaged(gradients.sel(network=name))
+    found["gradients/behind"] = number(float(gradients.sel(network="behind").mean()), digits=2)
     theory = tree["theory"]["gradient_square"].sel(activation="relu", network="behind")
     return found | {"theory/behind": number(float(theory.isel(depth=-1)), digits=2)}
 
