@@ -83,7 +83,7 @@ def macroscopic(
         Whether to show a bar on stderr; by default on a terminal alone, after a second.
     accuracy : float, optional
         Largest ``averages_error`` of a committee; points are added until it is reached. By default
-        about 1e-5 for smooth activations of up to four units, and else 1e-3.
+        there are as many as `statmech_bn.averages.committee` says.
 
     Returns
     -------

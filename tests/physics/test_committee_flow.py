@@ -154,6 +154,18 @@ def test_points_are_as_many_as_is_asked_for():
         sbn.macroscopic(sbn.TeacherStudent(), 1.0, [1.0], sbn.OrderParameters(), accuracy=1e-3)
 
 
+@pytest.mark.slow
+def test_batches_of_32_reach_what_is_asked_for():
+    setup = sbn.TeacherStudent("erf", "batch", 32, 0.1, student_units=2, teacher_units=2)
+    start = sbn.OrderParameters.random(setup, 100, seed=0)
+    run = {"setup": setup, "learning_rate": 0.8, "time": [0.2], "start": start}
+    usual = sbn.macroscopic(**run)
+    assert 1.5e-4 < usual["averages_error"].item() < 1e-3
+    fine = sbn.macroscopic(**run, accuracy=1.5e-4)
+    assert fine["averages_error"].item() < 1.5e-4
+    assert 0 < np.abs(usual["student_teacher"] - fine["student_teacher"]).max() < 1e-3
+
+
 def test_a_schedule_is_followed():
     """Halved after t = 1: the rest is the run at half the rate that starts there."""
     setup = sbn.TeacherStudent(
