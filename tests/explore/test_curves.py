@@ -111,7 +111,10 @@ def test_prepared_averages_are_those_of_the_flow(monkeypatch):
         STATE.changed(normalizations=("batch",)),
         STATE.changed(activation="Max(x, x/10)", normalizations=("none", "weight")),
         STATE.changed(chain=True, dimension=10, exponent=0.5, duration=1.0),
-        UNITS.changed(chain=True, dimension=10, duration=1.0, gamma=0.7),
+        pytest.param(
+            UNITS.changed(chain=True, dimension=10, duration=1.0, gamma=0.7),
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["usual", "one", "typed", "chain", "units"],
 )

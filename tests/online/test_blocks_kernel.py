@@ -15,6 +15,8 @@ from statmech_bn.online.chain import cuda
 from statmech_bn.online.chain.blocks import Components, Move, move
 from statmech_bn.symbolic import step as s
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 SPECTRA = {
     "4, 6, 10": sbn.Spectrum([3, 1, 0.2], multiplicities=[4, 6, 10], teacher=[0.3, 0.4, 0.3]),

@@ -21,6 +21,8 @@ from statmech_bn.activations import NAMED
 from statmech_bn.errors import InvalidSetup, NoDevice
 from statmech_bn.online.chain import cuda
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 START = sbn.OrderParameters(0.3, 0.9, 0.8)
 SMALLEST_P = 1e-5  # over about 150 comparisons with fixed seeds

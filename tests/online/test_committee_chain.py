@@ -12,6 +12,8 @@ import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup, InvalidStore
 from statmech_bn.online.chain.triangle import triangularize
 
+pytestmark = pytest.mark.thorough
+
 UNITS = {"student_units": 2, "teacher_units": 3}
 SETUP = sbn.TeacherStudent("erf", "batch", 5, 0.3, 0.02, 0.1, readout="learned", **UNITS)
 START = sbn.OrderParameters.random(SETUP, 20, seed=0, gamma=0.9, readout=[0.5, 1.0])

@@ -14,6 +14,8 @@ import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.online.chain import committee_cuda, cuda
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 INPUTS = {
     "isotropic": None,

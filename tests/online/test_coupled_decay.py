@@ -15,6 +15,8 @@ from statmech_bn.online.gamma.coupled_decay import coupled_gamma_decay
 from statmech_bn.symbolic import coupled_decay as s
 from statmech_bn.symbolic.symbols import M
 
+pytestmark = pytest.mark.thorough
+
 RHO = np.array([[0.3, 0.05], [0.02, 0.25]])
 Q = np.array([[0.5, 0.2], [0.2, 0.6]])
 GAMMA, READOUT = np.array([0.9, 1.2]), np.array([0.8, 1.1])
