@@ -48,7 +48,7 @@ def test_all_start_alike_and_only_noise_moves_a_network_that_does_not_learn(scri
         start.sel(normalization="noisy"), start.sel(normalization="batch")
     )
     sizes = {name: TINY[name] for name in ("depth", "channels", "samples", "epochs")}
-    still = {k: script.train(k, 0.0, 0, **sizes, seed=0) for k in ("batch", "noisy")}
+    still = {k: script.train(k, 0.0, 0, **sizes, data="digits", seed=0) for k in ("batch", "noisy")}
     assert (still["batch"]["input_shift"] == 0).all()
     assert (still["noisy"]["input_shift"].isel(epoch=slice(1, None)) > 0.02).all()
     assert (still["noisy"]["gradient_shift"] == 0).all()

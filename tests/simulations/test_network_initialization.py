@@ -68,8 +68,10 @@ def test_the_regression_is_that_of_scikit_learn(script):
 
 def test_wide_layers_are_worth_what_their_kernel_is(script):
     for kind in script.RANDOM:
-        expected = script.theory(kind, 2, 64)
-        found = script.features(kind, 2, 0, feature_width=4000, samples=64, epochs=1, seed=0)
+        expected = script.theory(kind, 2, 64, "digits")
+        found = script.features(
+            kind, 2, 0, feature_width=4000, samples=64, epochs=1, data="digits", seed=0
+        )
         for name, tolerance in (("regression_accuracy", 0.03), ("shared_output", 0.02)):
             assert found[name].item() == pytest.approx(expected[name].item(), abs=tolerance)
 
