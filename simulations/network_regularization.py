@@ -76,7 +76,7 @@ class Options(sbn.study.Options):
     """Batch, population and weight normalization in a residual network."""
 
     presets: ClassVar = {
-        "quick": {"sizes": (4, 32, 128), "samples": 384, "epochs": 4, "replicas": 5},
+        "quick": {"sizes": (4, 32), "samples": 256, "epochs": 2, "replicas": 4},
         "paper": {
             "sizes": (4, 16, 64, 256, 512), "samples": 4000, "epochs": 20, "replicas": 8
         },
