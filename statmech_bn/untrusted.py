@@ -16,6 +16,7 @@ and write no more than that. It is held against the size of the chunk:
 Strings begin with their number, which is held against the chunk, and shards end with an index of 16
 bytes a chunk, which is held against a bound. Nested compression is refused. What is not compressed
 has the size that its array says, chunk by chunk, so that no value is read of another array's shape.
+Readers take NaN for a chunk that is not there, so a sweep that says it is complete has all of them.
 """
 
 from __future__ import annotations
@@ -110,11 +111,18 @@ def _check_folder(path: Path, chunks: bool) -> None:
                 raise InvalidStore(
                     f"{path} has more than {MOST_GROUPS} groups, or deeper than {DEEPEST}."
                 )
+    read = {}
     for here in found:  # nothing is read before all links are known
-        _check_metadata(here / "zarr.json", here.name, chunks)
+        read[here] = _check_metadata(here / "zarr.json", here.name, chunks)
+    own = read.get(path, {}).get("attributes")
+    if chunks and isinstance(own, dict) and own.get("sweep_complete") == 1:
+        for here, metadata in read.items():
+            if metadata["node_type"] == "array":
+                _check_complete(here / "zarr.json", metadata)
 
 
-def _check_metadata(file: Path, name: str, chunks: bool) -> None:
+def _check_metadata(file: Path, name: str, chunks: bool) -> dict[str, Any]:
+    """Hold the metadata of a group or an array on the bounds, and return them."""
     if file.stat().st_size > MOST_JSON:
         raise InvalidStore(f"{file} is larger than {MOST_JSON} bytes.")
     metadata = from_json(file.read_text(errors="replace"), str(file))
@@ -123,6 +131,7 @@ def _check_metadata(file: Path, name: str, chunks: bool) -> None:
             coordinate = name in (metadata.get("dimension_names") or ())
             coordinate = coordinate or "labels" in metadata["attributes"]
             _check_zarr_array(file, metadata, coordinate, chunks)
+        return dict(metadata)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InvalidStore(f"{file} does not describe an array: {error!r}") from error
 
@@ -174,12 +183,33 @@ def _files(file: Path) -> Iterator[Path]:
         yield from (part for name in names if (part := Path(at, name)) != file and part.is_file())
 
 
-def _check_plain(file: Path, metadata: dict[str, Any], values: int) -> None:
-    """Hold the sizes of chunks that are not compressed, or the index of a shard, on the array."""
-    codecs, key = metadata["codecs"], metadata["chunk_key_encoding"]
+def _chunks(file: Path, metadata: dict[str, Any]) -> Iterator[Path]:
+    """Iterate over the files that are chunks, or shards, of an array by their names."""
+    key = metadata["chunk_key_encoding"]
     separator = key.get("configuration", {}).get("separator", "/")
     begin = "c" if key["name"] == "default" else r"\d+"
     name = re.compile(rf"{begin}({re.escape(separator)}\d+)*")
+    for part in _files(file):
+        if name.fullmatch(part.relative_to(file.parent).as_posix()):
+            yield part
+
+
+def _check_complete(file: Path, metadata: dict[str, Any]) -> None:
+    """Refuse a variable of a complete sweep that lacks chunks."""
+    if file.parent.name in (metadata.get("dimension_names") or ()):
+        return  # a coordinate
+    shape, chunk = metadata["shape"], metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    expected = math.prod(-(-n // max(k, 1)) for n, k in zip(shape, chunk, strict=False))
+    if (found := sum(1 for _ in _chunks(file, metadata))) < expected:
+        raise InvalidStore(
+            f"{file.parent} has {found} of {expected} files of values, though its sweep is "
+            "complete. Run the sweep again: it computes what is missing."
+        )
+
+
+def _check_plain(file: Path, metadata: dict[str, Any], values: int) -> None:
+    """Hold the sizes of chunks that are not compressed, or the index of a shard, on the array."""
+    codecs = metadata["codecs"]
     sharded = codecs[0]["name"] == "sharding_indexed"
     inside = codecs[0]["configuration"] if sharded else {"codecs": codecs}
     checksums = [codec["name"] for codec in inside["codecs"]].count("crc32c")
@@ -190,9 +220,7 @@ def _check_plain(file: Path, metadata: dict[str, Any], values: int) -> None:
             raise InvalidStore(f"{file} has shards without a checksum of their index at the end.")
         whole = metadata["chunk_grid"]["configuration"]["chunk_shape"]
         count = math.prod(whole) // max(values, 1)
-    for part in _files(file):
-        if not name.fullmatch(part.relative_to(file.parent).as_posix()):
-            continue
+    for part in _chunks(file, metadata):
         try:
             if sharded:
                 _check_shard(part, count, size)

@@ -174,6 +174,9 @@ def test_damaged_shards_are_found_and_computed_again(tmp_path, digest, undisturb
         file.write_bytes(content[:-8] + bytes([content[-8] ^ 1]) + content[-7:])
     else:
         damage(kind, file)
+    if kind == "removed":
+        with pytest.raises(InvalidStore, match=rf"{name} has 0 of 1 files.* Run the sweep again"):
+            sbn.open(store)
     studies.drive(store, studies.Silent(), points=POINTS)
     assert digest(store) == digest(undisturbed[0])
 
