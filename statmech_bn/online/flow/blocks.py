@@ -20,10 +20,10 @@ from statmech_bn.averages.field_terms import field_terms_of, moments_of
 from statmech_bn.averages.structured import scale_of
 from statmech_bn.codegen import numba_inline_function
 from statmech_bn.compile_cache import numba
-from statmech_bn.errors import invalid
 from statmech_bn.normalization import Normalization
 from statmech_bn.online.arguments import Run
-from statmech_bn.online.flow.lsoda import integrate_state
+from statmech_bn.online.flow.lsoda import MOST_FOR_FULL, integrate_state
+from statmech_bn.online.flow.zero_scale import check_scale
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import structured_flow as s
@@ -31,8 +31,6 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 BAND = 1
 """ρ_i and Q_i of a block are neighbours, and only they are within the Jacobian's band."""
-MOST_FOR_FULL = 401
-"""States of at most so many numbers have a full Jacobian; stiff ones need up to 50 times less."""
 
 
 def integrate_blocks(
@@ -53,11 +51,7 @@ def integrate_blocks(
     NotConverged
         The solver gave up.
     """
-    if start.gamma == 0 and setup.normalizer.has_scale and 0.0 in setup.activation.kinks:
-        raise invalid(
-            "start.gamma", "a number other than 0 where g has a kink at 0", start.gamma,
-            "Start at a small γ ≠ 0.",
-        )  # fmt: skip
+    check_scale(setup, start)
     flow = _flow(setup, spectrum, start)
     rho, q = start.blocks(spectrum)
     first = np.append(np.stack([rho, q], axis=1).ravel(), start.gamma)

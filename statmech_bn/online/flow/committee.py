@@ -17,7 +17,7 @@ import numpy as np
 
 from statmech_bn.averages.committee import committee_averages
 from statmech_bn.averages.committee_closed import closed_averages, make_room
-from statmech_bn.errors import NoClosedForm, NotConverged, invalid
+from statmech_bn.errors import NoClosedForm, NotConverged
 from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run
 from statmech_bn.online.flow.adaptive import DIVERGED, STOPPED, Problem
@@ -40,6 +40,7 @@ from statmech_bn.online.flow.committee_trajectory import (
     integrate,
 )
 from statmech_bn.online.flow.lsoda import integrate_state
+from statmech_bn.online.flow.zero_scale import check_scale
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
@@ -182,26 +183,43 @@ def accurate(
         finer = min(MOST_FINER, finer + max(1, math.ceil(math.log2(largest / accuracy))))
 
 
-def check_scale(setup: TeacherStudent, start: OrderParameters) -> None:
-    """Refuse scales at which the flow jumps.
+def all_trajectories(
+    flow_of: Callable[..., Any],
+    integrate: Callable[[Any, np.ndarray, Watch], Found],
+    setup: TeacherStudent,
+    run: Run,
+    threads: int,
+    accuracy: float | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Integrate the trajectory of each learning rate, as accurately as is asked for.
 
-    Raises
-    ------
-    InvalidSetup
-        γ = 0 at the start of an activation with a kink there.
+    Parameters
+    ----------
+    flow_of : callable
+        Power of two by which points are more than usual ↦ flow.
+    integrate : callable
+        Flow, the rates η, η_γ and η_v, and what an interrupt is seen by ↦ trajectory.
+    setup : TeacherStudent
+    run : Run
+    threads : int
+    accuracy : float or None
+        As of :func:`accurate`.
+
+    Returns
+    -------
+    states : ndarray, (learning rates, times, entries)
+    diverged_at : ndarray, (learning rates,)
+    error : ndarray, (learning rates, times)
     """
-    gamma = np.asarray(start.gamma)
-    if setup.normalizer.has_scale and 0.0 in setup.activation.kinks and (gamma == 0).any():
-        raise invalid(
-            "start.gamma", "numbers other than 0 where g has a kink at 0", gamma,
-            "Start at a small γ ≠ 0.",
-        )  # fmt: skip
 
+    def one(rates: np.ndarray, watch: Watch) -> Found:
+        return accurate(flow_of, lambda flow: integrate(flow, rates, watch), accuracy)
 
-def learning_rates(setup: TeacherStudent, run: Run) -> np.ndarray:
-    """Return η, η_γ and η_v, which is 0 for a second layer that is fixed, (learners, 3)."""
     second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
-    return np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
+    rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
+    found = in_threads(one, list(rates), threads)
+    states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
+    return np.moveaxis(states, 1, -1), diverged_at, error
 
 
 def integrate_committee(
@@ -235,22 +253,17 @@ def integrate_committee(
     own = np.abs(gamma) if setup.normalizer.has_scale else np.sqrt(np.diag(q))
     largest = float(max(own.max(), np.sqrt(np.diag(setup.teacher_gram)).max()))
 
-    def one(learner: np.ndarray, watch: Watch) -> Found:
-        flow = CommitteeFlow(setup, largest)
-        if flow.system is not None:
-            problem = Problem(first, *schedule, run.time, LARGEST_LOG_LENGTH)
-            states, diverged_at = _compiled(Learner(flow.system, learner), problem, watch.stop)
-            return states, diverged_at, np.zeros(run.time.size)
-        return accurate(
-            partial(CommitteeFlow, setup, largest),
-            lambda flow: _sampled(flow, learner, first, run.time, schedule),
-            accuracy,
-        )
+    def trajectory(flow: CommitteeFlow, rates: np.ndarray, watch: Watch) -> Found:
+        if flow.system is None:
+            return _sampled(flow, rates, first, run.time, schedule)
+        problem = Problem(first, *schedule, run.time, LARGEST_LOG_LENGTH)
+        states, diverged_at = _compiled(Learner(flow.system, rates), problem, watch.stop)
+        return states, diverged_at, np.zeros(run.time.size)
 
-    found = in_threads(one, list(learning_rates(setup, run)), threads)
-    states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
-    moved = np.moveaxis(states, 1, -1)
-    rho, q, gamma, readout = unpack(moved, setup.student_units, setup.teacher_units)
+    flow_of = partial(CommitteeFlow, setup, largest)
+    found = all_trajectories(flow_of, trajectory, setup, run, threads, accuracy)
+    states, diverged_at, error = found
+    rho, q, gamma, readout = unpack(states, setup.student_units, setup.teacher_units)
     return (rho, q, gamma, readout, diverged_at), error
 
 

@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 
 from statmech_bn.codegen import numpy_function
-from statmech_bn.interrupts import in_threads
+from statmech_bn.interrupts import Watch
 from statmech_bn.online.arguments import Run
 from statmech_bn.online.flow.committee import (
     KINKED,
@@ -32,18 +32,15 @@ from statmech_bn.online.flow.committee import (
     CommitteeFlow,
     Found,
     Records,
-    accurate,
-    check_scale,
-    learning_rates,
+    all_trajectories,
 )
-from statmech_bn.online.flow.lsoda import ABSOLUTE, RELATIVE, integrate_state
+from statmech_bn.online.flow.lsoda import ABSOLUTE, MOST_FOR_FULL, RELATIVE, integrate_state
+from statmech_bn.online.flow.zero_scale import check_scale
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.symbolic import committee_flow as s
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
-MOST_FOR_FULL = 401
-"""States of at most so many numbers have a full Jacobian, others a band of one block."""
 SINGULAR = 1e-12
 """Directions in which fields vary by less than this part of the largest do not vary."""
 
@@ -179,14 +176,11 @@ def integrate_committee_blocks(
     teacher = float(np.sqrt(spectrum.teacher_variance * np.diag(setup.teacher_gram).max()))
     flow_of = partial(BlockFlow, setup, spectrum, max(own, teacher))
 
-    def one(rates: np.ndarray, watch: object) -> Found:
-        return accurate(
-            flow_of, lambda flow: _trajectory(flow, rates, start, run, schedule), accuracy
-        )
+    def integrate(flow: BlockFlow, rates: np.ndarray, watch: Watch) -> Found:
+        return _trajectory(flow, rates, start, run, schedule)
 
-    found = in_threads(one, list(learning_rates(setup, run)), threads)
-    states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
-    return (*flow_of().unpack(np.moveaxis(states, 1, -1)), diverged_at), error
+    states, diverged_at, error = all_trajectories(flow_of, integrate, setup, run, threads, accuracy)
+    return (*flow_of().unpack(states), diverged_at), error
 
 
 def _trajectory(

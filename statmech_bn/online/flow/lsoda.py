@@ -33,6 +33,9 @@ MOST_EVALUATIONS, MOST_A_PIECE = 10_000, 200
 MOST_OF_A_STATE = 200_000
 """Evaluations of a flow of any size that one trajectory may take."""
 
+MOST_FOR_FULL = 401
+"""States of at most so many numbers have a full Jacobian; stiff ones need up to 50 times less."""
+
 
 class Spent(Exception):
     """A trajectory has taken all of its evaluations."""

@@ -63,6 +63,21 @@ def leaving(setup: TeacherStudent, start: OrderParameters) -> float | None:
     )
 
 
+def check_scale(setup: TeacherStudent, start: OrderParameters) -> None:
+    """Refuse scales at which a flow of blocks or of several units jumps.
+
+    Raises
+    ------
+    InvalidSetup
+        γ = 0 at the start of an activation with a kink there.
+    """
+    if jumps_at_zero(setup) and not np.all(start.gamma):
+        raise invalid(
+            "start.gamma", "numbers other than 0 where g has a kink at 0", start.gamma,
+            "Start at a small γ ≠ 0.",
+        )  # fmt: skip
+
+
 def resting(
     setup: TeacherStudent, rates: np.ndarray, first: np.ndarray, schedule: Pieces, time: np.ndarray
 ) -> np.ndarray:
