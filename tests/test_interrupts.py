@@ -21,6 +21,15 @@ PATIENCE = 10.0
 """A loaded machine may be slow to deliver what takes a tenth of a second on an idle one."""
 
 
+@pytest.fixture
+def not_ignored():
+    """Let processes receive SIGINT, which those of a shell's background job ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("not_ignored")
 def test_every_computation_ends_at_the_signal():
     command = [sys.executable, Path(__file__).with_name("interrupted.py")]
     took, told = {}, {}

@@ -124,7 +124,8 @@ def error_averages(pairs, quadruples, room, noise):
     for k in range(students):
         own = -room.weights[teachers + k]  # v_k
         room.readout[k] = 0.0
-        room.along[k, :] = 0.0
+        for j in range(d):
+            room.along[k, j] = 0.0
         for i in range(d):
             room.readout[k] += room.weights[i] * room.pairs[3, n]
             for j in range(d):

@@ -45,7 +45,7 @@ BLOW_UP = 1e6
 
 inlined = numba.njit(nogil=True, error_model="numpy", **INNER)
 """Compiles a function into those that call it; it has no file of its own in the cache."""
-merged = numba.njit(nogil=True, error_model="numpy", forceinline=True, **INNER)
+merged = numba.njit(nogil=True, error_model="numpy", inline="always", **INNER)
 """Does so for a function that takes functions. Passed to a separate one they would be addresses,
 and Numba keeps no machine code with addresses."""
 

@@ -104,7 +104,9 @@ def gram_of(state, learning, gram):
     """Fill the covariance of x = (h*, h)."""
     teachers = learning.readout.size
     students = gram.shape[0] - teachers
-    gram[:teachers, :teachers] = learning.overlaps
+    for n in range(teachers):
+        for j in range(teachers):
+            gram[n, j] = learning.overlaps[n, j]
     for k in range(students):
         own = diagonal(k, students, teachers)
         for n in range(teachers):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from statmech_bn.averages.committee_closed import Room, compiled, error_averages
-from statmech_bn.online.flow.adaptive import Equations, inlined, trajectory
+from statmech_bn.online.flow.adaptive import Equations, inlined, largest_of, trajectory
 from statmech_bn.online.flow.committee_rates import (
     Averages,
     Learning,
@@ -104,7 +104,7 @@ def at_factor(learner, state, factor, found):
 @inlined
 def tolerance(learner, state, found, n):
     """Return the tolerance of an entry."""
-    largest = max(1.0, np.abs(state).max())
+    largest = max(1.0, largest_of(state))
     return ABSOLUTE * largest + RELATIVE * max(abs(state[n]), abs(found[n]))
 
 
