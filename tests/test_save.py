@@ -266,6 +266,7 @@ for _ in range(15):
 """
 
 
+@pytest.mark.thorough
 def test_processes_save_to_one_path(tmp_path):
     path = tmp_path / "run.zarr"
     sbn.save(of(1), path)

@@ -46,15 +46,28 @@ def kinds_named(tree):
     return {n.value for n in found if isinstance(n.value, str) and id(n) not in allowed} & KINDS
 
 
+def compiled_functions(tree):
+    """Return the functions of a module that Numba compiles."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    words = "njit|^inlined|^merged|^compiled|^exact"
+    return [f for f in functions if any(re.search(words, ast.unparse(d)) for d in f.decorator_list)]
+
+
 def compiled_defaults(tree):
     """Return the compiled functions of a module that have default arguments."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    compiled = [
-        f
-        for f in functions
-        if any(re.search("njit|^inlined|^merged", ast.unparse(d)) for d in f.decorator_list)
+    return [f.name for f in compiled_functions(tree) if f.args.defaults or f.args.kw_defaults]
+
+
+def compiled_slices(tree):
+    """Return the compiled functions of a module that assign arrays to slices."""
+    return [
+        function.name
+        for function in compiled_functions(tree)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if any(isinstance(part, ast.Slice) for part in ast.walk(target))
     ]
-    return [f.name for f in compiled if f.args.defaults or f.args.kw_defaults]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -65,6 +78,11 @@ def test_no_call_has_more_than_eight_positional_arguments(name):
 @pytest.mark.parametrize("name", FILES)
 def test_compiled_functions_have_no_default_arguments(name):
     assert not compiled_defaults(tree_of(name)), "each default left out compiles the function again"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_compiled_functions_assign_no_arrays_to_slices(name):
+    assert not compiled_slices(tree_of(name)), "its errors take ten seconds to compile: use a loop"
 
 
 def test_normalizations_are_known_by_name_in_their_room_alone():
@@ -82,3 +100,5 @@ def test_what_is_forbidden_is_found():
     assert kinds_named(ast.parse(source)) == {"batch"}
     source = "@numba.njit(cache=True)\ndef f(x, y=1.0): ...\n\ndef g(x=1): ..."
     assert compiled_defaults(ast.parse(source)) == ["f"]
+    source = "@inlined\ndef f(x, y):\n    x[:] = 0.0\n\n@merged\ndef g(x, y): x[0, :] = y"
+    assert compiled_slices(ast.parse(source)) == ["g"]

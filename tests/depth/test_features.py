@@ -7,6 +7,8 @@ from statmech_bn import depth
 from statmech_bn.depth.features import _normalized
 from statmech_bn.errors import InvalidSetup
 
+pytestmark = pytest.mark.thorough
+
 OWN = 12
 
 

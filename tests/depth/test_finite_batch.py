@@ -12,6 +12,8 @@ from statmech_bn.errors import InvalidSetup, NoClosedForm, NotConverged
 from statmech_bn.layers import batch_norm_backward, batch_norm_forward
 from statmech_bn.symbolic import M, gradient_multiplier
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 BEND = x / (1 + x**2)
 LEAKY = sp.Max(x, x / 10)

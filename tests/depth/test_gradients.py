@@ -8,6 +8,8 @@ import statmech_bn as sbn
 from statmech_bn.depth import DeepNetwork
 from statmech_bn.errors import InvalidSetup, NotConverged
 
+pytestmark = pytest.mark.thorough
+
 LOGISTIC = 1 / (1 + sp.exp(-sp.Symbol("x", real=True)))
 
 

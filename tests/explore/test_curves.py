@@ -95,6 +95,7 @@ def test_one_unit_has_one_pair():
     xr.testing.assert_identical(pair, curves.theory(STATE)["batch"])
 
 
+@pytest.mark.thorough
 def test_prepared_averages_are_those_of_the_flow(monkeypatch):
     """After them, no integral over batches is left to be done."""
     monkeypatch.setattr("statmech_bn.averages.kept.cache_folder", lambda: None)

@@ -13,6 +13,8 @@ from statmech_bn.errors import InvalidSetup
 from statmech_bn.offline import replica_symmetric, ridge
 from statmech_bn.offline.proximal import proximal
 
+pytestmark = pytest.mark.thorough
+
 module = sys.modules["statmech_bn.offline.replica_symmetric"]
 X = sp.Symbol("x", real=True)
 CLAMP = sp.Max(-sp.Rational(1, 2), sp.Min(X, 1))

@@ -8,6 +8,8 @@ import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.offline import batch_normalized, least_squares, replica_symmetric, ridge
 
+pytestmark = pytest.mark.thorough
+
 N, RUNS, NOISE, GROWTH, SIZE = 400, 32, 0.5, 1.7, 10
 LAMBDA = 1 / np.arange(1, N + 1)
 LAMBDA /= LAMBDA.mean()

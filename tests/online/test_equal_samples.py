@@ -11,6 +11,8 @@ from statmech_bn.online.network import step
 from statmech_bn.online.network.world import World
 from statmech_bn.random.streams import stream
 
+pytestmark = pytest.mark.thorough
+
 EPSILON = {name: float(np.finfo(name).eps) for name in ("float64", "float32")}
 
 

@@ -14,6 +14,8 @@ import statmech_bn as sbn
 from statmech_bn.online.network import stacks
 from statmech_bn.random.device import LABELS, SAMPLES, DeviceNormals
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 ACTIVATIONS = ["linear", "relu", "erf", sp.Max(x, x / 5) + sp.sin(x) / 3]
 NAMES = ("none", "weight", "population", "batch", "ghost(5)")

@@ -7,6 +7,8 @@ from scipy import stats
 
 import statmech_bn as sbn
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 USER_ACTIVATION = sp.Max(x, x / 5) + sp.sin(x) / 3
 VARIABLES = ("overlap", "length", "gamma")

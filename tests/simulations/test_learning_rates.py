@@ -2,7 +2,7 @@
 
 import importlib
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -38,17 +38,22 @@ SCRIPTS = sorted(p for p in FOLDER.glob("*.py") if "sbn.study.main(" in p.read_t
 
 
 @pytest.mark.parametrize("source", SCRIPTS, ids=lambda path: path.stem)
-def test_a_script_explains_its_options(source):
+def test_a_script_explains_its_options(source, monkeypatch, capsys):
     if source.stem.startswith("network_"):
         pytest.importorskip("torch")
-    command = [sys.executable, source, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "--store" in done.stdout
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setattr(sys, "argv", [str(source), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(source), run_name="__main__")
+    assert not ended.value.code
+    told = capsys.readouterr()
+    assert "--store" in told.out
     for option in ("seed", "figures", "preset", "workers", "scheduler", "resume", "dry-run"):
-        assert f"--{option}" in done.stdout
-    assert done.stderr == ""
+        assert f"--{option}" in told.out
+    assert told.err == ""
 
 
+@pytest.mark.thorough
 def test_the_store_says_what_is_in_it(script, options):
     with sbn.open(options.store) as tree:
         assert {node.path for node in tree.leaves} == {f"/{level}" for level in script.LEVELS}
@@ -65,6 +70,7 @@ def test_the_store_says_what_is_in_it(script, options):
             assert described["arguments"]["arguments"]["learning_rate"][0] == 0.15
 
 
+@pytest.mark.thorough
 def test_a_point_is_the_run_that_it_says(script, options):
     setup = script.setup("relu", "batch")
     with sbn.open(options.store) as tree:
@@ -75,6 +81,7 @@ def test_a_point_is_the_run_that_it_says(script, options):
     np.testing.assert_array_equal(stored["overlap"], again["overlap"])
 
 
+@pytest.mark.thorough
 def test_divergence_is_in_the_store(script, options):
     with sbn.open(options.store) as tree:
         for level in script.LEVELS:
@@ -84,6 +91,7 @@ def test_divergence_is_in_the_store(script, options):
             assert linear["diverged_at"].sel(student="weight").isnull().all()
 
 
+@pytest.mark.thorough
 def test_figures_are_rebuilt_from_the_store_byte_by_byte(script, options, tmp_path):
     written = sorted(path.name for path in options.figures.iterdir())
     assert len(written) == 2 * 7
@@ -95,6 +103,7 @@ def test_figures_are_rebuilt_from_the_store_byte_by_byte(script, options, tmp_pa
         assert path.read_bytes() == first.read_bytes()
 
 
+@pytest.mark.thorough
 def test_a_run_says_where_its_results_are(script, options, monkeypatch, capsys):
     monkeypatch.setattr(script, "figures", lambda _: {})
     study.run(script.parts(options), script.figures, options)  # all of it is there

@@ -24,6 +24,8 @@ from statmech_bn.errors import InvalidSetup, NoClosedForm
 from statmech_bn.symbolic import field_averages
 from statmech_bn.symbolic.gaussian import gaussian_average
 
+pytestmark = pytest.mark.thorough
+
 u, v, w, z, R = sp.symbols("u v w z R", real=True)
 gamma = sp.Symbol("gamma", positive=True)
 unit = sp.Matrix([[1, R], [R, 1]])

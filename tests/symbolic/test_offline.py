@@ -10,6 +10,8 @@ from statmech_bn.codegen import latex, numpy_function
 from statmech_bn.symbolic import Delta, M, offline
 from statmech_bn.symbolic.offline import alpha, effective_ridge, growth, ridge, shrinkage
 
+pytestmark = pytest.mark.thorough
+
 LOADS = (0.3, 0.9, 1.0, 1.4, 6.0)
 
 

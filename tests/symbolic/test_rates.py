@@ -8,6 +8,8 @@ import statmech_bn as sbn
 from statmech_bn import symbolic as s
 from statmech_bn.errors import InvalidSetup, NoClosedForm
 
+pytestmark = pytest.mark.thorough
+
 x = sp.Symbol("x")
 VALUES = {s.R: 0.3, s.L: 1.2, s.gamma: 0.7, s.M: 9, s.Delta: 0.6, s.lamda: 0.2}
 

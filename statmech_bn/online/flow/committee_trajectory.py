@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from statmech_bn.averages.committee_closed import Room, compiled, error_averages
-from statmech_bn.online.flow.adaptive import Equations, inlined, largest_of, trajectory
+from statmech_bn.online.flow.adaptive import Equations, inlined, largest_of, only_trajectory
 from statmech_bn.online.flow.committee_rates import (
     Averages,
     Learning,
@@ -135,4 +135,4 @@ LEARNER = Equations(at_factor, tolerance, log_length, growth)
 @compiled
 def integrate(learner, problem, states, stop):
     """Fill `states` (entries, times) as far as it goes; returns how it ended and when."""
-    return trajectory(LEARNER, learner, problem, states, stop)
+    return only_trajectory(LEARNER, learner, problem, states, stop)

@@ -129,13 +129,16 @@ def learn(generator, samples, problem, pace, task, learners, done):
             fill_normal(generator, x)
         task.value(np.dot(x, task.teacher) / root, target)
         if count == 1:  # matrix times vector: BLAS would copy x for a product of matrices
-            fields[:, 0] = np.dot(x, weights[0])
+            own = np.dot(x, weights[0])
+            for m in range(own.size):
+                fields[m, 0] = own[m]
         else:
             np.dot(x, weights.T, fields)
         if known:
             spun = np.dot(weights, task.covariance)
-            centre[:, 0] = np.dot(weights, task.mean) / root
+            means = np.dot(weights, task.mean)
             for k in range(count):
+                centre[k, 0] = means[k] / root
                 variance[k] = inner(weights[k], spun[k]) / dimension
         if samples.drawn and problem.of_batch:
             longest = longest_row(x)
