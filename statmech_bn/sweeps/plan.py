@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
@@ -15,8 +16,8 @@ from statmech_bn.sweeps.points import compute
 from statmech_bn.sweeps.run import block_length, checked, cut, result_of
 from statmech_bn.sweeps.workers import check_main, executor
 
-SHARES = (0.0, 0.5, 1.0, 0.25, 0.75, 0.125, 0.375, 0.625, 0.875)
-"""Points are taken at these shares of the grid, in this order."""
+MOST = 9
+"""At most so many points are taken."""
 ENOUGH = 5.0
 """No more points are taken after this time, in seconds."""
 
@@ -87,8 +88,7 @@ def plan(
     axes, study, _ = checked(function, grid, seed, chunk_points)
     with executor(workers, processes, scheduler) as (pool, capacity):
         begin, blocks = time.monotonic(), []
-        for share in SHARES:
-            number = round(share * (axes.size - 1))
+        for number in spread(axes.shape, min(MOST, axes.size)):
             blocks.append(result_of(pool.submit(compute, study, None, [axes.point(number)])))
             if time.monotonic() - begin > ENOUGH:
                 break
@@ -112,6 +112,25 @@ def plan(
         seconds_per_point=seconds,
         seconds=seconds * axes.size / min(width, len(chunks)),
     )
+
+
+def spread(shape: tuple[int, ...], points: int) -> list[int]:
+    """Return points that are spread evenly over every axis of a grid, however few they are.
+
+    Point k is at the fractional parts of 1/2 + k φ^-j on axis j, where φ^(d+1) = φ + 1 (M. Roberts,
+    "The unreasonable effectiveness of quasirandom sequences", 2018).
+
+    Returns
+    -------
+    list of int
+        Numbers of points in C order.
+    """
+    ratio, dims = 2.0, len(shape)
+    for _ in range(60):
+        ratio = (1.0 + ratio) ** (1.0 / (dims + 1))
+    shares = (0.5 + np.outer(np.arange(points), ratio ** -np.arange(1.0, dims + 1))) % 1.0
+    indices = np.floor(shares * shape).astype(int)
+    return [int(number) for number in np.ravel_multi_index(tuple(indices.T), shape)]
 
 
 def _amount(size: float) -> str:

@@ -24,6 +24,7 @@ from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepS
 from statmech_bn.sweeps import point_seed, run
 from statmech_bn.sweeps.description import canonical, kind
 from statmech_bn.sweeps.grid import Chunks, Grid
+from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study
 from statmech_bn.sweeps.store import Store
 
@@ -422,6 +423,14 @@ def test_chunks_cover_a_grid_once(shape, points):
 def test_seed_does_not_depend_on_the_order_of_axes(point):
     assert point_seed(0, point) == point_seed(0, dict(reversed(point.items())))
     assert point_seed(0, point) != point_seed(1, point)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (4, 7), (7, 4), (2, 3, 5), (4, 2, 3, 3)])
+def test_a_plan_takes_points_of_every_part_of_a_grid(shape):
+    indices = np.array(np.unravel_index(spread(shape, 9), shape))
+    for axis, length in zip(indices, shape, strict=True):
+        counts = np.bincount(axis, minlength=length)
+        assert abs(counts - 9 / length).max() < 2.0
 
 
 def test_a_plan_is_right_within_a_factor_of_two(monkeypatch):
