@@ -29,6 +29,34 @@ class Blocks:
     merge_error: MergeError
     basis: np.ndarray | None
 
+    @property
+    def blocks(self) -> int:
+        """The number d of blocks."""
+        return int(self.eigenvalues.size)
+
+    @property
+    def dimension(self) -> int | None:
+        """N = Σ N_i if the multiplicities are given, otherwise None."""
+        return None if self.multiplicities is None else int(self.multiplicities.sum())
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether there is one block, of λ = 1."""
+        return self.blocks == 1 and bool(self.eigenvalues[0] == 1.0)
+
+    @property
+    def teacher_variance(self) -> float:
+        """Variance of the teacher's field, ``σ_*² = Σ λ_i T_i``."""
+        return float(self.eigenvalues @ self.teacher)
+
+    def coordinates(self) -> dict[str, Any]:
+        """Return the coordinates of the blocks in a Dataset."""
+        return {
+            "block": np.arange(self.blocks),
+            "block_eigenvalue": ("block", self.eigenvalues),
+            "block_teacher": ("block", self.teacher),
+        }
+
     def to_attrs(self) -> dict[str, str]:
         """Return Dataset attributes from which :meth:`from_attrs` gives this spectrum back."""
         size = "fractions" if self.multiplicities is None else "multiplicities"

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -232,26 +231,6 @@ class Spectrum(Blocks):
 
         return of_data(samples, teacher, labels, centre)
 
-    @property
-    def blocks(self) -> int:
-        """The number d of blocks."""
-        return int(self.eigenvalues.size)
-
-    @property
-    def dimension(self) -> int | None:
-        """N = Σ N_i if the multiplicities are given, otherwise None."""
-        return None if self.multiplicities is None else int(self.multiplicities.sum())
-
-    @property
-    def isotropic(self) -> bool:
-        """Whether there is one block, of λ = 1."""
-        return self.blocks == 1 and bool(self.eigenvalues[0] == 1.0)
-
-    @property
-    def teacher_variance(self) -> float:
-        """Variance of the teacher's field, ``σ_*² = Σ λ_i T_i``."""
-        return float(self.eigenvalues @ self.teacher)
-
     def counts(self, dimension: int) -> np.ndarray:
         """Return the multiplicities N_i ≥ 1 at a dimension.
 
@@ -289,14 +268,6 @@ class Spectrum(Blocks):
                 "Merge blocks by spectrum.merged(tolerance), or take a larger dimension.",
             )  # fmt: skip
         return largest_remainder(self.fractions, size)
-
-    def coordinates(self) -> dict[str, Any]:
-        """Return the coordinates of the blocks in a Dataset."""
-        return {
-            "block": np.arange(self.blocks),
-            "block_eigenvalue": ("block", self.eigenvalues),
-            "block_teacher": ("block", self.teacher),
-        }
 
     def field_cosine(self, student_teacher: ArrayLike, student_student: ArrayLike) -> np.ndarray:
         """Return the correlation of the two fields, ``Σλ_iρ_i/(σ_h σ_*)``.
