@@ -133,7 +133,8 @@ def microscopic(
     schedule : Schedule or callable, optional
         Factor s(t) of both learning rates, see `statmech_bn.schedules`.
     dtype : {"float64", "float32"}
-        Of samples and weights; order parameters are summed and kept in float64.
+        Of samples and weights; order parameters are summed and kept in float64. A step in float32
+        takes its M N samples, so that on Gaussian inputs it is slower than one in float64.
     readout_learning_rate : float or sequence, optional
         η_v > 0 of a second layer that is learned, by default the learning rate.
     progress : bool, optional
