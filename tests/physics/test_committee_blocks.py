@@ -143,7 +143,7 @@ def test_a_slightly_wrong_chain_is_noticed(right, wrong, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module(path.stem)
     monkeypatch.setattr("statmech_bn.online.chain.committee_blocks.simulate", module.simulate)
-    run = problem("population", "relu") | {"time": [2.0], "dimension": 20}
-    chain = sbn.mesoscopic(**run, inputs=SPECTRUM, replicas=20_000, seed=1)
+    run = problem("population", "relu") | {"time": [2.0], "dimension": 20, "learning_rate": 3.0}
+    chain = sbn.mesoscopic(**run, inputs=SPECTRUM, replicas=10_000, seed=1)
     network = sbn.microscopic(**run, inputs=SPECTRUM, replicas=5_000, seed=2)
     assert smallest_p(numbers(chain), numbers(network)) < SMALLEST_P
