@@ -56,6 +56,14 @@ def integer(name: str, value: Any, minimum: int, hint: str = "", maximum: float 
     return int(value) if isinstance(value, Integral) else int(number)
 
 
+def check_memory(names: str, numbers: float, hint: str = "Ask for fewer of them at once.") -> None:
+    """Raise InvalidSetup if so many numbers of 8 bytes are more than the memory of this machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 8 * numbers > memory:
+        expected = f"a product that fits into the {memory / 2**30:.0f} GiB of memory"
+        raise invalid(names, expected, f"{8 * numbers / 2**30:.3g} GiB", hint)
+
+
 def count(name: str, value: Any, minimum: int = 1, hint: str = "") -> int:
     """Return a number of things that are to be in memory, at least `minimum`."""
     return integer(name, value, minimum, hint, LARGEST_COUNT)

@@ -56,9 +56,9 @@ PRIVATE = 0o700
 def cache_folder() -> Path | None:
     """Return the folder of compiled code, or None, with one warning, if there is none to trust."""
     chosen = os.environ.get(VARIABLE)
-    folder = Path(chosen or platformdirs.user_cache_dir("statmech_bn")).expanduser()
+    folder = Path(chosen or platformdirs.user_cache_dir("statmech_bn"))
     try:
-        folder = folder.resolve()
+        folder = folder.expanduser().resolve()
         for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
             missing.mkdir(PRIVATE, exist_ok=True)
         problem = distrust(folder)

@@ -41,7 +41,7 @@ from scipy.optimize import brentq
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import array, count, instance, real, vector
+from statmech_bn.checks import array, check_memory, count, instance, real, vector
 from statmech_bn.dataset import describe
 from statmech_bn.depth.finite_batch import SMALLEST_BATCH, batch_fixed_point
 from statmech_bn.depth.kernel import kernel
@@ -203,12 +203,13 @@ def propagate(
     """
     instance("layer", layer, Layer)
     depth = count("depth", depth, 1)
-    q = np.empty(depth + 1)
     given = real("variance", variance, SMALLEST_VARIANCE, LARGEST_VARIANCE)
-    q[0] = 1.0 if layer.normalizer.of_batch else given
+    first = 1.0 if layer.normalizer.of_batch else given
     start = vector("correlation", correlation, -1.0, 1.0)
+    check_memory("correlation, depth", (start.size + 3.0) * depth)
     c = np.empty((start.size, depth + 1))
-    c[:, 0] = start
+    q = np.empty(depth + 1)
+    q[0], c[:, 0] = first, start
     for level in range(depth):
         q[level + 1] = layer.next_variance(q[level])
         c[:, level + 1] = np.clip(layer.next_correlation(c[:, level], q[level]), -1.0, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from statmech_bn.checks import count, instance
+from statmech_bn.checks import check_memory, count, instance
 from statmech_bn.handwriting import handwritten
 
 
@@ -50,7 +50,10 @@ def teacher_classes(
     """
     instance("generator", generator, np.random.Generator)
     shape = (count("samples", samples, 1), count("inputs", inputs, 1))
+    kinds = count("classes", classes, 2)
+    held = shape[0] * (2.0 * shape[1] + kinds) + shape[1] * kinds
+    check_memory("samples, inputs, classes", held)
     drawn = generator.standard_normal(shape)
     drawn /= np.sqrt(np.mean(drawn**2, axis=1, keepdims=True))
-    teacher = generator.standard_normal((shape[1], count("classes", classes, 2)))
+    teacher = generator.standard_normal((shape[1], kinds))
     return drawn, np.argmax(drawn @ teacher, axis=1)

@@ -17,12 +17,15 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import array, count, instance, integer, real, sequence
+from statmech_bn.checks import array, check_memory, count, instance, integer, real, sequence
 from statmech_bn.depth.correlation import Layer
 from statmech_bn.depth.kernel import kernel as gaussian_kernel
 from statmech_bn.errors import invalid
 from statmech_bn.normalization import Normalization
 from statmech_bn.symbolic.correlation_map import layer_normalization
+
+OF_A_LAYER = 64.0
+"""Numbers of 8 bytes that the arrays of a layer take beside their values."""
 
 
 class Parameters(NamedTuple):
@@ -106,6 +109,9 @@ class DeepNetwork:
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        weights = size * self.width * (self.inputs + (self.depth - 1.0) * self.width)
+        held = weights + self.width * self.classes + OF_A_LAYER * self.depth
+        check_memory("depth, width, inputs, classes, kernel", held)
 
     @property
     def normalizer(self) -> Normalization:

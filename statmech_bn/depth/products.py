@@ -26,7 +26,7 @@ from scipy.special import digamma
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import array, count, integer
+from statmech_bn.checks import array, check_memory, count, integer
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.network import keeping_gain
@@ -192,6 +192,9 @@ def product_spectra(
     """
     factors, dimension = count("factors", factors, 1), count("dimension", dimension, 1)
     replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
+    check_memory(
+        "factors, dimension, replicas", (float(factors) * replicas + dimension) * dimension
+    )
     found = np.empty((factors, replicas, dimension))
     for replica in range(replicas):
         generator, product = stream(seed, 30, replica), np.eye(dimension)
@@ -238,6 +241,7 @@ def product_conditions(
     """
     factors, dimension = count("factors", factors, 1), count("dimension", dimension, 1)
     replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
+    check_memory("factors, dimension, replicas", float(factors) * replicas + 4.0 * dimension**2)
     rule = layer_normalization(normalization)
     found = np.empty((factors, replicas))
     for replica in range(replicas):
@@ -295,6 +299,8 @@ def representation_conditions(
     depth, width = count("depth", depth, 1), count("width", width, 2)
     samples = count("samples", samples, 3)
     replicas, seed = count("replicas", replicas, 1), integer("seed", seed, 0)
+    held = float(depth) * replicas + width * (width + 3.0 * samples)
+    check_memory("depth, width, samples, replicas", held)
     rule = layer_normalization(normalization)
     function, gain = numpy_function([g.expression], [z]), keeping_gain(g)
     rank = min(width, samples - 1)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import count, instance, integer, real, vector
+from statmech_bn.checks import check_memory, count, instance, integer, real, vector
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.correlation import (
@@ -87,6 +87,8 @@ def measure_correlation(
     samples = paired
     if layer.normalizer.of_batch:
         samples = count("batch_size", batch_size, 2 * paired, "Half of it is to be unrelated.")
+    held = width * (width + 3.0 * samples) + networks * (start.size + 1.0) * (depth + 1)
+    check_memory("depth, width, networks, pairs, batch_size", held)
     g = numpy_function([layer.activation.expression], [z])
     c, q = np.empty((start.size, networks, depth + 1)), np.empty((networks, depth + 1))
     for network in range(networks):
@@ -177,6 +179,8 @@ def measure_gradients(
     size, width = count("batch_size", batch_size, SMALLEST_BATCH), count("width", width, 2)
     settle, networks = integer("settle", settle, 0), count("networks", networks, 1)
     depth, seed = count("depth", depth, settle + 2), integer("seed", seed, 0)
+    held = depth * (networks + width * (width + 3.0 * size))
+    check_memory("depth, width, batch_size, networks", held)
     function = numpy_function([g.expression, g.derivative], [z])
     gamma, beta = np.full(width, real("scale", scale)), np.full(width, real("shift", shift))
     gain = keeping_gain(g) / np.sqrt(width)

@@ -29,7 +29,7 @@ import xarray as xr
 
 from statmech_bn.activations import Activation, z
 from statmech_bn.activations import activation as as_activation
-from statmech_bn.checks import choice, count, integer, real
+from statmech_bn.checks import check_memory, choice, count, integer, real
 from statmech_bn.codegen import numpy_function
 from statmech_bn.dataset import describe
 from statmech_bn.depth.correlation import LARGEST_VARIANCE
@@ -161,6 +161,8 @@ def measure_residual(
     g, depth, a = _checked(activation, place, depth, branch_scale)
     width, size = count("width", width, 2), count("batch_size", batch_size, 4)
     networks, seed = count("networks", networks), integer("seed", seed, 0)
+    held = (depth + 1.0) * (2 * networks + width * (width + 3.0 * size))
+    check_memory("depth, width, batch_size, networks", held)
     function = numpy_function([g.expression, g.derivative], [z])
     gain = keeping_gain(g) / np.sqrt(width)
     ones, zeros = np.ones(width), np.zeros(width)

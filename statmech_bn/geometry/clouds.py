@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from statmech_bn.checks import choice, count, integer, real
+from statmech_bn.checks import check_memory, choice, count, integer, real
 from statmech_bn.random.streams import stream
 
 LARGEST_NOISE = 1e100
@@ -49,6 +49,7 @@ def point_cloud(
     """
     choice("name", name, CLOUDS)
     number = count("samples", samples, 10)
+    check_memory("samples", 6.0 * number)
     spread = real("noise", noise, 0.0, LARGEST_NOISE)
     generator = stream(integer("seed", seed, 0))
     labels = np.where(np.arange(number) < number // 2, 1, -1)

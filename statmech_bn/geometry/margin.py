@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from statmech_bn.checks import array, choice, count, instance, integer, integers, real
+from statmech_bn.checks import array, check_memory, choice, count, instance, integer, integers, real
 from statmech_bn.errors import NotConverged, invalid
 from statmech_bn.geometry.distance import folded_distances
 from statmech_bn.geometry.network import Layer, Normalization, ReluNetwork
@@ -85,6 +85,9 @@ def train_classifier(
     rate = real("learning_rate", learning_rate, minimum=0.0)
     seed = integer("seed", seed, 0)
     hidden = integers("widths", widths, 2)
+    sizes = (x.shape[1], *hidden, 1)
+    weights = sum(below * (units + 2) for below, units in pairwise(sizes))
+    check_memory("widths, replicas", 2.0 * number * (weights + size * max(sizes)))
     networks = [_start((x.shape[1], *hidden), seed, replica) for replica in range(number)]
     parameters = [np.stack(values) for values in zip(*networks, strict=True)]
     generators = [stream(seed, replica, 1) for replica in range(number)]

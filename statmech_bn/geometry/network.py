@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import array, count, instance, integer, real, sequence
+from statmech_bn.checks import array, check_memory, count, instance, integer, real, sequence
 from statmech_bn.errors import invalid
 from statmech_bn.normalization.batch import products_of_fields, statistics
 from statmech_bn.random.streams import stream
@@ -133,6 +133,7 @@ class ReluNetwork:
         if len(sequence("widths", widths)) < 2:
             raise invalid("widths", "the number of inputs and of the units of each layer", widths)
         sizes = [count("widths", width, 1) for width in widths]
+        check_memory("widths", float(sum(n * units for n, units in pairwise(sizes))))
         scale = real("bias_scale", bias_scale, minimum=0.0)
         generator = stream(integer("seed", seed, 0))
         return cls(

@@ -95,9 +95,10 @@ def dropout_scale(
     [0.4514, 0.2257, 0.4514]
     """
     p, size = _keep(keep), integer("batch_size", batch_size, 4, maximum=LARGEST_BATCH)
-    share = 1 - training_loss("linear", size, 1.0)
-    share *= real("overlap", overlap, -1.0, 1.0)
-    if choice("place", place, PLACES) == "behind":
+    cosine = real("overlap", overlap, -1.0, 1.0)
+    choice("place", place, PLACES)
+    share = cosine * (1 - training_loss("linear", size, 1.0))
+    if place == "behind":
         return share * p, share * p, share * p
     root = math.sqrt(p)
     return share * root, share * p, share * root

@@ -154,12 +154,13 @@ class Normalization(nn.Module):
     def _groups(self, x: Tensor) -> int:
         rule = KINDS[self.kind]
         drawn = rule.batch_mean or rule.batch_spread
-        size = self.ghost_size if self.ghost_size and drawn else len(x)
+        size = self.ghost_size if self.ghost_size and drawn else max(1, len(x))
         if len(x) % size:
             raise invalid("ghost_size", f"a divisor of the batch of {len(x)}", size)
-        groups = len(x) // size
+        groups = max(1, len(x) // size)
         if x.numel() < SMALLEST * groups * self.channels:
-            raise invalid("ghost_size" if self.ghost_size else "x", "three values a channel", size)
+            name = "ghost_size" if self.ghost_size and len(x) else "x"
+            raise invalid(name, "three values a channel", len(x) // groups)
         return groups
 
     def _transform(

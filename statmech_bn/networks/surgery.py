@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,10 @@ them. InstanceNorm, GroupNorm and LayerNorm are none of these.
 """
 PARAMETERS = {"weight", "bias"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+INTERNAL = {"_modules", "_parameters", "_buffers", *HOOKS}
+"""Attributes in which PyTorch itself keeps what belongs to a module."""
+CALLS = ("__call__", "forward", "train", "eval")
+"""Methods that decide what a layer computes; one that always evaluates, say, has its own train."""
 
 
 def normalization_layers(model: nn.Module) -> dict[str, Any]:
@@ -67,9 +71,10 @@ def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = 
     ------
     InvalidSetup
         An argument is outside of its range, or a layer computes something else than
-        `Normalization` can: a subclass with its own forward pass (an activation), SyncBatchNorm,
-        a lazy layer that has not seen a batch, one without running statistics or without momentum,
-        one with hooks or parametrizations, or a scripted model. The message has the layer's name.
+        `Normalization` can: a subclass with its own forward pass (an activation) or ``train``
+        (always in evaluation), SyncBatchNorm, a lazy layer that has not seen a batch, one without
+        running statistics or without momentum, one with hooks or parametrizations, one that a
+        module holds in a list as well, or a scripted model. The message has the layer's name.
     """
     _check_model(model)
     new = {
@@ -246,11 +251,12 @@ def _has_statistics(layer: Any) -> bool:
 def check_plain(name: str, layer: Any) -> None:
     """Raise InvalidSetup unless a layer's output is γû + β and nothing else."""
     argument = f"model, layer {name!r}" if name else "model"
-    plain = (Normalization.forward, _BatchNorm.forward)
+    base = Normalization if isinstance(layer, Normalization) else _BatchNorm
+    own = [c for c in CALLS if getattr(type(layer), c) is not getattr(base, c) or c in vars(layer)]
     if any(nn.parameter.is_lazy(x) for x in (*layer.parameters(), *layer.buffers())):
         fix = "Call the model on a batch first."
         raise invalid(argument, "a layer that knows its channels", layer, fix)
-    if type(layer).forward not in plain or "forward" in vars(layer):
+    if own:
         fix = "Replace it by BatchNorm1d, 2d or 3d with its state, and what else it does behind it."
         raise invalid(argument, "batch normalization and nothing else", layer, fix)
     if any(getattr(layer, hooks) for hooks in HOOKS) or not layer._parameters.keys() >= PARAMETERS:
@@ -259,10 +265,24 @@ def check_plain(name: str, layer: Any) -> None:
 
 
 def _check_model(model: Any) -> None:
-    for name, module in check_model(model).named_modules():
+    """Raise InvalidSetup where layers cannot be exchanged, whatever they are.
+
+    A module may hold a layer, or a method of it, in an attribute, a list or a mapping as well, and
+    would go on to call it: of those only the submodules are exchanged.
+    """
+    names = {id(layer): name for name, layer in normalization_layers(model).items()}
+    for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             fix = "Replace its normalization before it is scripted."
-            raise invalid("model", "modules that are not scripted", name or "the model", fix)
+            raise invalid("model", "modules that are not scripted", path or "the model", fix)
+        for key, value in vars(module).items():
+            held = value.values() if isinstance(value, Mapping) else value
+            for one in held if isinstance(held, (list, tuple, ValuesView)) else [held]:
+                name = names.get(id(getattr(one, "__self__", one)))
+                if name is not None and key not in INTERNAL:
+                    where = f"a layer that is a submodule and not in {type(module).__name__}.{key}"
+                    fix = "Hold it as a submodule alone, or in a ModuleList."
+                    raise invalid(f"model, layer {name!r}", where, one, fix)
 
 
 def _replacement(name: str, old: Any, kind: str, ghost_size: int | None) -> Normalization:

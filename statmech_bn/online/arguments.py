@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_bn.checks import choice, count, instance, integer, positive, thread_count, vector
+from statmech_bn.checks import (
+    check_memory,
+    choice,
+    count,
+    instance,
+    integer,
+    positive,
+    thread_count,
+    vector,
+)
 from statmech_bn.errors import invalid
 from statmech_bn.spectrum import Spectrum
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
@@ -226,14 +234,7 @@ def check_work(
             f"about {years:.1g} years for {runs} × {steps:.1e} steps",
             f"Lower {factors.replace(' ×', ',')}, or the number of replicas or learning rates.",
         )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if 8 * held > memory:
-        raise invalid(
-            "replicas, learning rates, times and dimension",
-            f"a product that fits into the {memory / 2**30:.0f} GiB of memory",
-            f"{8 * held / 2**30:.3g} GiB",
-            "Ask for fewer of them at once.",
-        )
+    check_memory("replicas, learning rates, times and dimension", held)
 
 
 def check_units(setup: TeacherStudent, dimension: int) -> None:

@@ -19,6 +19,10 @@ from statmech_bn.checks import covariance as checked_covariance
 from statmech_bn.errors import invalid
 
 ESTIMATION_SAMPLES = 20_000
+LEAST_SPREAD, LEAST_SPREAD_SINGLE = 1e-12, 1e-4
+"""Samples that vary by less than this part of their values vary by rounding, or nearly so."""
+LARGEST_SINGLE = 1e15
+"""Fields of larger inputs have squares beyond float32."""
 Draw = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
@@ -137,9 +141,31 @@ class Inputs:
         mean = sample.mean(axis=0)
         centred = sample - mean
         covariance = centred.T @ centred / sample.shape[0]
-        if not covariance.any():
+        if np.abs(centred).max() <= LEAST_SPREAD * np.abs(sample).max():
             raise invalid("inputs", "samples that vary", "equal ones", "Nothing normalizes them.")
         return mean, covariance
+
+
+def check_single(inputs: Inputs, normalized: bool) -> None:
+    """Refuse data that float32 cannot hold, or whose population's spread it loses.
+
+    Raises
+    ------
+    InvalidSetup
+        Values are beyond `LARGEST_SINGLE`; or, if population statistics normalize them, they vary
+        by less than `LEAST_SPREAD_SINGLE` of their values.
+    """
+    if callable(inputs.source):
+        return
+    fix = "Use dtype='float64', or subtract the mean of the data and scale them."
+    data = np.asarray(inputs.source)
+    largest, spread = np.abs(data).max(), np.ptp(data, axis=0).max()
+    if largest > LARGEST_SINGLE:
+        expected = f"values of at most {LARGEST_SINGLE:g} with dtype='float32'"
+        raise invalid("inputs", expected, largest, fix)
+    if normalized and 0 < spread <= LEAST_SPREAD_SINGLE * largest:
+        expected = f"samples that vary by {LEAST_SPREAD_SINGLE:g} of their values in float32"
+        raise invalid("inputs", expected, spread, fix)
 
 
 def _check_moments(mean: ArrayLike, covariance: ArrayLike | None) -> None:

@@ -52,7 +52,7 @@ from statmech_bn.online.chain import structured
 from statmech_bn.online.chain.committee_blocks import check_blocks
 from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.independent import one_by_one
-from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.online.inputs import Draw, Inputs, check_single
 from statmech_bn.online.network.committee import learn_committees
 from statmech_bn.online.network.replicas import learn_in_threads
 from statmech_bn.online.network.stacks import learn_stacks
@@ -198,6 +198,8 @@ def microscopic(
         check_gaussian(spectrum, start)
     else:
         check_no_blocks(start)
+        if dtype == "float32":
+            check_single(given, setup.normalizer.by_covariance)
     if several:
         check_units(setup, dimension)
         if spectrum is not None:

@@ -167,6 +167,13 @@ def test_a_file_in_place_of_the_folder(folder):
     not_kept("cannot be written to")
 
 
+@pytest.mark.parametrize("place", ["~nobody-of-this-name/cache", "loop"])
+def test_what_is_no_folder(folder, place, monkeypatch):
+    (folder.parent / "loop").symlink_to("loop")
+    monkeypatch.setenv("STATMECH_BN_CACHE", place if "~" in place else str(folder.parent / place))
+    not_kept("cannot be written to")
+
+
 def test_a_full_disk_is_no_error(folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

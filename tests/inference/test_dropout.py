@@ -6,6 +6,7 @@ import pytest
 import statmech_bn as sbn
 from statmech_bn import inference
 from statmech_bn.errors import InvalidSetup
+from statmech_bn.inference import dropout
 
 
 @pytest.mark.parametrize(("keep", "mean"), [(0.5, 0.0), (0.8, 1.5), (0.3, -0.7)])
@@ -75,3 +76,10 @@ def test_other_students_are_refused():
     for setup in (sbn.TeacherStudent("relu", "batch", 8), sbn.TeacherStudent("linear", "weight")):
         with pytest.raises(InvalidSetup, match="setup"):
             inference.without_dropout(setup, 0.5)
+
+
+@pytest.mark.parametrize("wrong", [{"overlap": 2.0}, {"overlap": [0.5]}, {"place": "on"}], ids=str)
+def test_arguments_are_checked_before_anything_is_derived(wrong, monkeypatch):
+    monkeypatch.setattr(dropout, "training_loss", None)
+    with pytest.raises(InvalidSetup, match=next(iter(wrong))):
+        inference.dropout_scale(**{"place": "before", "keep": 0.5, "batch_size": 8, **wrong})

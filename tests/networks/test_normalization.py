@@ -210,8 +210,9 @@ def test_wrong_arguments_are_refused(x):
         Normalization(3, "layer")
     with pytest.raises(InvalidSetup, match="divisor"):
         layer("batch", x, 5)(x)
-    with pytest.raises(InvalidSetup, match="three values"):
-        Normalization(3)(torch.zeros(2, 3))
+    for samples, ghosts in ((2, None), (0, None), (0, 4)):
+        with pytest.raises(InvalidSetup, match=f"^x: .*three values.*got {samples}"):
+            Normalization(3, ghost_size=ghosts)(torch.zeros(samples, 3))
 
 
 class Nested(nn.Module):

@@ -18,6 +18,16 @@ class WithActivation(nn.BatchNorm1d):
         return torch.relu(super().forward(x))
 
 
+class CalledOtherwise(nn.BatchNorm1d):
+    def __call__(self, x):
+        return torch.relu(super().__call__(x))
+
+
+class AlwaysEvaluated(nn.BatchNorm1d):
+    def train(self, mode=True):
+        return super().train(False)
+
+
 class OtherName(nn.BatchNorm1d):
     def extra_repr(self):
         return "batch normalization of another name"
@@ -67,6 +77,23 @@ def with_parts(layer):
     return layer
 
 
+class HeldTwice(nn.Module):
+    """The layer that is called is no submodule alone, so that exchanging that changes nothing."""
+
+    def __init__(self, held):
+        super().__init__()
+        self.layer = nn.BatchNorm1d(4)
+        self.held = held(self.layer)
+
+
+HELD = {
+    "in a list": lambda layer: [None, layer],
+    "in a mapping": lambda layer: {"a": layer},
+    "as a method": lambda layer: layer.forward,
+    "as methods": lambda layer: (layer.forward,),
+}
+
+
 def frozen(layer):
     return layer.eval().requires_grad_(False)
 
@@ -83,6 +110,8 @@ KEPT = {
 }
 REFUSED = {
     "activation": (lambda: WithActivation(4), "nothing else"),
+    "call": (lambda: CalledOtherwise(4), "nothing else"),
+    "mode of its own": (lambda: AlwaysEvaluated(4), "nothing else"),
     "forward of the object": (lambda: patched(nn.BatchNorm1d(4)), "nothing else"),
     "several processes": (lambda: nn.SyncBatchNorm(4), "nothing else"),
     "lazy": (lambda: nn.LazyBatchNorm1d(), "Call the model on a batch"),
@@ -147,6 +176,21 @@ def test_another_function_is_refused_by_name_and_nothing_changes(make, reason):
     assert all(a is b for a, b in zip(model.modules(), before, strict=True))
     with pytest.raises(InvalidSetup, match=f"^model: .*{reason}"):
         replace_normalization(make(), "batch")
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD.keys())
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: replace_normalization(model, "batch"),
+        lambda model: networks.fix_statistics(model, torch.zeros(4, 4)),
+    ],
+)
+def test_a_layer_that_is_held_elsewhere_is_refused(held, change):
+    model = nn.Sequential(HeldTwice(held))
+    with pytest.raises(InvalidSetup, match=r"layer '0\.layer'.*HeldTwice\.held"):
+        change(model)
+    assert type(model[0].layer) is nn.BatchNorm1d
 
 
 def test_a_layer_that_has_seen_a_batch_is_no_longer_lazy(x):

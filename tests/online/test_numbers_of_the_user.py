@@ -81,9 +81,26 @@ def test_data_are_checked(values):
         sbn.Inputs(values)
 
 
-def test_equal_data_have_no_population():
+@pytest.mark.parametrize("change", [0.0, 1e-15])
+@pytest.mark.parametrize("value", [1.0, 0.1, 1e-150, 1e150])
+def test_equal_data_have_no_population(value, change):
+    """The mean of three times 0.1 is another number, and a change of a last digit is rounding."""
+    data = np.full((3, N), value)
+    data[0] *= 1 + change
     with pytest.raises(InvalidSetup, match="samples that vary"):
-        simulate(POPULATION, inputs=np.ones((5, N)))
+        simulate(POPULATION, inputs=data)
+
+
+def test_data_that_single_precision_cannot_hold_are_refused():
+    data = np.random.default_rng(0).standard_normal((8, N))
+    for setup in (SETUP, POPULATION):
+        with pytest.raises(InvalidSetup, match=r"^inputs: .*at most 1e\+15.*float32"):
+            simulate(setup, inputs=1e30 * data, dtype="float32")
+    with pytest.raises(InvalidSetup, match=r"^inputs: .*vary by.*float32"):
+        simulate(POPULATION, inputs=1e6 + data, dtype="float32")
+    for setup, inputs in ((SETUP, 1e6 + data), (SETUP, 1e10 * data), (POPULATION, 10 + data)):
+        single = simulate(setup, inputs=inputs, dtype="float32", replicas=9)
+        assert single.diverged_at.isnull().all()
 
 
 @pytest.mark.parametrize("as_arrays", [False, True], ids=["compiled", "arrays"])
