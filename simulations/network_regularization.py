@@ -4,8 +4,7 @@ The rest of what Luo et al. (2019) try in networks: a small residual network on 
 half their resolution, trained by stochastic gradient descent with momentum, with batches of M and
 learning rates in proportion to M. The kinds of `KINDS`: batch normalization (BN); with the batch's
 mean or standard deviation alone; population normalization (PN), and with the gamma decay of either
-theory for batches of M; weight normalization (WN), whose scales come from the training set; and
-batch normalization with a tenth of what it shows dropped, pixel by pixel.
+theory for batches of M; and weight normalization (WN), whose scales come from the training set.
 Runs with the same seed have the same initial weights and order of samples. The groups of the store:
 
     training    accuracy, losses, mean |γ|, and the correlation of units of one layer: the root mean
@@ -36,7 +35,7 @@ from torch.nn import functional
 
 import statmech_bn as sbn
 from statmech_bn import networks
-from statmech_bn.networks.surgery import FixedStatistics, exchanged, hooked
+from statmech_bn.networks.surgery import FixedStatistics, hooked
 from statmech_bn.random.streams import stream
 from statmech_bn.study import decide, judge, limit, mean_and_error
 from statmech_bn.symbolic.coupled_decay import q, sample_correlation
@@ -50,7 +49,6 @@ KINDS = {
     "independent": r"PN + independent $\gamma$ decay",
     "correlated": r"PN + correlated $\gamma$ decay",
     "weight": "WN",
-    "dropout": "BN, dropout behind it",
 }
 """The grid has these values; figures have these titles for them."""
 THEORIES = ("independent", "correlated")
@@ -65,8 +63,6 @@ REFRESHED = 16
 CHANCE = math.log(10)
 """A training that diverges is worth no more than a guess, which has this loss; γ is then as it was
 at first."""
-DROPPED = 0.1
-"""Share of what normalization shows that dropout sets to zero."""
 UNITS, DRAWN = 24, 2**17
 """So many random units see so many samples, cut into batches of M."""
 
@@ -105,13 +101,10 @@ def halved(samples: int) -> networks.Images:
 
 def made(kind: str, images: networks.Images, seed: int) -> nn.Module:
     """Make the network, its weights from the seed alone."""
-    others = {"weight": "batch", "dropout": "batch", **dict.fromkeys(THEORIES, "population")}
+    others = {"weight": "batch", **dict.fromkeys(THEORIES, "population")}
     model = networks.residual_network(
         images.shape, images.classes, DEPTH, CHANNELS, others.get(kind, kind), seed=seed
     )
-    if kind == "dropout":
-        layers = networks.normalization_layers(model).values()
-        exchanged(model, {m: nn.Sequential(m, nn.Dropout(DROPPED)) for m in layers})
     if kind == "weight":
         networks.normalize_weights(model, images.train_inputs)
     return model
@@ -266,19 +259,13 @@ def closures(found: xr.Dataset) -> dict[str, str]:
 
 
 def effects(found: xr.Dataset) -> dict[str, str]:
-    """Say what random statistics and dropout are seen to do."""
+    """Say what random statistics are seen to do."""
     gamma, trained = (gaps(found, name) for name in ("mean_gamma", "unit_correlation"))
     ends = [gamma["batch"].isel(batch_size=k, drop=True) for k in (0, -1)]
-    plain, dropped = (found["test_loss"].sel(kind=n, drop=True) for n in ("batch", "dropout"))
-    smallest = plain.isel(batch_size=0, drop=True)
-    plain, dropped = (values.isel(batch_size=-1, drop=True) for values in (plain, dropped))
     return {
         **{f"{KINDS[kind]} has smaller γ than PN": decide(-gamma[kind]) for kind in RANDOM},
         "BN: the more so the smaller the batch, from largest to smallest M": decide(
             ends[1] - ends[0]
-        ),
-        "dropout behind BN makes large batches as good as small ones: test loss": decide(
-            plain - dropped, dropped - smallest
         ),
         **{
             f"units learn to be less correlated than with PN: {KINDS[kind]}": decide(-trained[kind])

@@ -40,7 +40,9 @@ RATE = 0.2
 BATCH_SIZE, SAMPLES, DEPTH, CHANNELS = 16, 512, 3, 4
 """Samples of a step and of the training set; layers of the network, and their channels."""
 RELAXATIONS = 4.0
-"""Runs last so many times (1 − β)/4ηλ steps, in which differences of |w|² fall by e."""
+"""Runs last so many times (1 − β)/4ηλ steps, in which differences of |w|⁴ fall by e."""
+MIDDLE = 1.0
+"""How far the lengths still are from rest is judged at this 4ηλt."""
 WORDS = {
     "weight_decay": ("weight decay", r"$\lambda$"),
     "momentum": ("momentum", r"$\beta$"),
@@ -148,7 +150,20 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
 def claims(tree: xr.DataTree) -> dict[str, str]:
     """Say what became of each claim."""
     ratio = opened(tree)[0]["angle_ratio"].mean("layer")
-    return {"A step turns by √(2ηλ/(1 + β)) at rest": decide(ratio, ratio - 1)}
+    left, law = remaining(tree)
+    return {
+        "A step turns by √(2ηλ/(1 + β)) at rest": decide(ratio, ratio - 1),
+        "|w|⁴ goes to rest at the rate 4ηλ": decide(1 - left, left - law),
+    }
+
+
+def remaining(tree: xr.DataTree) -> tuple[xr.DataArray, float]:
+    """Return what is left at `MIDDLE` of the way of |w|⁴ to its rest, and by the law."""
+    one = opened(tree)[1].isel(weight_decay=0, momentum=0)
+    way = (one["length_square"] ** 2).mean("layer") - 1
+    at = way.sel(relaxation=MIDDLE, method="nearest")
+    first = way.isel(relaxation=0)
+    return at / first, math.exp(float(first["relaxation"] - at["relaxation"]))
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:

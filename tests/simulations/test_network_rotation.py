@@ -56,8 +56,12 @@ def test_angles_follow_from_lengths(script):
 def test_verdicts_say_what_the_numbers_do(script):
     noise = 1e-2 * np.random.default_rng(0).standard_normal((3, 1, 1, 8))
     dims = ("layer", "weight_decay", "momentum", "replica")
-    for mean, said in ((1.0, "reproduced"), (0.9, "with a correction")):
+    time = np.linspace(0, 4, 5)
+    for mean, rate, said in ((1.0, 1.0, "reproduced"), (0.9, 0.5, "with a correction")):
         found = xr.Dataset({"angle_ratio": (dims, mean + noise)})
-        nothing = xr.Dataset({"length_square": ("relaxation", [1.0])})
-        tree = xr.DataTree.from_dict({"rest": found, "approach": nothing})
-        assert list(script.claims(tree).values()) == [said]
+        way = np.sqrt(1 + 3 * np.exp(-rate * time)[:, None] * (1 + noise[..., None, :]))
+        lengths = xr.Dataset(
+            {"length_square": ((*dims[:3], "relaxation", "replica"), way)}, {"relaxation": time}
+        )
+        tree = xr.DataTree.from_dict({"rest": found, "approach": lengths})
+        assert list(script.claims(tree).values()) == [said, said]
