@@ -74,8 +74,7 @@ figures["approach"]()
 # ## What the claims come to
 
 # %%
-for claim, verdict in network_rotation.claims(tree).items():
-    print(f"{claim}: {verdict}.")
+network_rotation.tables(tree)["verdicts"]
 
 # %% [markdown]
 # ## What to try next

@@ -241,50 +241,59 @@ def gaps(found: xr.Dataset, quantity: str) -> dict[str, xr.DataArray]:
     return {kind: values.sel(kind=kind, drop=True) - population for kind in KINDS}
 
 
+Pair = tuple[xr.DataArray, xr.DataArray | None]
+"""What `statmech_bn.study.decide` asks of a claim: effect and rest."""
+
+
+def closing(found: xr.Dataset, quantity: str, theory: str) -> Pair | None:
+    """Return how a decay nears PN to BN and what is left, at batch sizes where these differ."""
+    by = gaps(found, quantity)
+    mean, error = mean_and_error(by["batch"])
+    seen = abs(mean) > limit(found.sizes["replica"], mean.size) * error
+    if not seen.any():
+        return None
+    effect, rest = by[theory] * mean / abs(mean), by[theory] - by["batch"]
+    at = found["batch_size"][seen.values]
+    return effect.sel(batch_size=at), rest.sel(batch_size=at)
+
+
 def closures(found: xr.Dataset) -> dict[str, str]:
     """Say whether either decay does what batch statistics do, where these are seen to do it."""
     rows = {}
     for quantity, title in QUANTITIES.items():
-        by = gaps(found, quantity)
-        mean, error = mean_and_error(by["batch"])
-        seen = abs(mean) > limit(found.sizes["replica"], mean.size) * error
-        at = found["batch_size"][seen.values]
         for name in THEORIES:
+            pair = closing(found, quantity, name)
             claim = f"PN + {name} γ decay closes the gap of BN to PN: {title}"
-            effect, rest = by[name] * mean / abs(mean), by[name] - by["batch"]
-            rows[claim] = "no gap seen"
-            if seen.any():
-                rows[claim] = decide(effect.sel(batch_size=at), rest.sel(batch_size=at))
+            rows[claim] = decide(*pair) if pair else "no gap seen"
     return rows
 
 
-def effects(found: xr.Dataset) -> dict[str, str]:
-    """Say what random statistics are seen to do."""
+def effects(found: xr.Dataset) -> dict[str, Pair]:
+    """Return what random statistics are claimed to do."""
     gamma, trained = (gaps(found, name) for name in ("mean_gamma", "unit_correlation"))
     ends = [gamma["batch"].isel(batch_size=k, drop=True) for k in (0, -1)]
     return {
-        **{f"{KINDS[kind]} has smaller γ than PN": decide(-gamma[kind]) for kind in RANDOM},
-        "BN: the more so the smaller the batch, from largest to smallest M": decide(
-            ends[1] - ends[0]
+        **{f"{KINDS[kind]} has smaller γ than PN": (-gamma[kind], None) for kind in RANDOM},
+        "BN: the more so the smaller the batch, from largest to smallest M": (
+            ends[1] - ends[0], None,
         ),
         **{
-            f"units learn to be less correlated than with PN: {KINDS[kind]}": decide(-trained[kind])
+            f"units learn to be less correlated than with PN: {KINDS[kind]}": (-trained[kind], None)
             for kind in RANDOM
         },
-    }
+    }  # fmt: skip
 
 
-def correlations(random: xr.Dataset) -> dict[str, str]:
-    """Say what random statistics do to the correlation of random units."""
+def correlations(random: xr.Dataset) -> dict[str, Pair]:
+    """Return what random statistics are claimed to do to the correlation of random units."""
     kept = random["correlation_kept"]
     rest = kept - random["theory"]
-    rows = {
-        f"random statistics take correlation, as of Gaussian fields: {KINDS[kind]}": decide(
-            1 - kept.sel(kind=kind, drop=True), rest.sel(kind=kind, drop=True)
+    return {
+        f"random statistics take correlation, as of Gaussian fields: {KINDS[kind]}": (
+            1 - kept.sel(kind=kind, drop=True), rest.sel(kind=kind, drop=True),
         )
         for kind in ("batch", "spread")
-    }
-    return rows | equalities("the mean alone takes none", kept.sel(kind="mean", drop=True) - 1)
+    }  # fmt: skip
 
 
 def equalities(claim: str, values: xr.DataArray) -> dict[str, str]:
@@ -297,7 +306,10 @@ def equalities(claim: str, values: xr.DataArray) -> dict[str, str]:
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Say what became of each claim."""
     found, random = opened(tree)
-    rows = closures(found) | effects(found) | correlations(random)
+    rows, claims = closures(found), effects(found) | correlations(random)
+    rows |= {claim: decide(*pair) for claim, pair in claims.items()}
+    mean = random["correlation_kept"].sel(kind="mean", drop=True)
+    rows |= equalities("the random mean alone takes none", mean - 1)
     for quantity, title in QUANTITIES.items():
         rows |= equalities(f"WN is as PN: {title}", gaps(found, quantity)["weight"])
     return pd.DataFrame.from_dict(rows, orient="index", columns=["verdict"])

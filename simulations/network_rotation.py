@@ -147,13 +147,13 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
     return turned, followed
 
 
-def claims(tree: xr.DataTree) -> dict[str, str]:
-    """Say what became of each claim."""
+def claims(tree: xr.DataTree) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
+    """Return what `statmech_bn.study.decide` asks: claim → effect and rest."""
     ratio = opened(tree)[0]["angle_ratio"].mean("layer")
     left, law = remaining(tree)
     return {
-        "A step turns by √(2ηλ/(1 + β)) at rest": decide(ratio, ratio - 1),
-        "|w|⁴ goes to rest at the rate 4ηλ": decide(1 - left, left - law),
+        "A step turns by √(2ηλ/(1 + β)) at rest": (ratio, ratio - 1),
+        "|w|⁴ goes to rest at the rate 4ηλ": (1 - left, left - law),
     }
 
 
@@ -202,9 +202,10 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     """Table the angles, and say what became of the claims."""
     mean, error = mean_and_error(opened(tree)[0]["angle_ratio"])
     found = pd.DataFrame({"by theory": mean.to_series(), "standard error": error.to_series()})
+    decided = {claim: decide(*pair) for claim, pair in claims(tree).items()}
     return {
         "angle per step by theory": found,
-        "verdicts": pd.DataFrame({"verdict": claims(tree)}),
+        "verdicts": pd.DataFrame({"verdict": decided}),
     }
 
 
