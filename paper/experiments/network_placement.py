@@ -77,8 +77,8 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         ),
         judged(
             "In deep networks that are trained the last layer alone is enough", "Bjorck2018",
-            r"$\ln$ of the largest rate and accuracy with the last layer normalized less those with "
-            "none; law: those with all hidden layers",
+            r"$\ln$ of the largest rate and accuracy with the last layer normalized, less those "
+            "with none; law: those with all hidden layers",
             rf"accuracy {accuracy['last']}, hidden layers {accuracy['hidden']}, first "
             rf"{accuracy['first']}, none {accuracy['none']}",
             asked["none"], asked["hidden"],
