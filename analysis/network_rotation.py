@@ -48,7 +48,7 @@ show(r"\theta", sp.simplify(eta * g / rest))
 # %% [markdown]
 # in which $g$, and with it the loss and the data, is no longer seen. With momentum $\beta$ an
 # update is a sum of independent gradients, and
-# $\theta=\sqrt{2\eta\lambda/(1+\beta)}$ (`sbn.momentum.equilibrium_angle`). That needs gradients
+# $\theta_\infty=\sqrt{2\eta\lambda/(1+\beta)}$ (`sbn.momentum.equilibrium_angle`). That needs gradients
 # without a common direction: what they have in common turns weights the same way in each step.
 
 # %% [markdown]

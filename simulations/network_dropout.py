@@ -2,9 +2,9 @@
 
 The statistics of small batches are noise that is said to regularize, and that large ones lack; Luo
 et al. (2019) set a share of what normalization shows to zero instead. The residual network of
-`network_regularization` learns few images of MNIST for many epochs, with learning rates in
-proportion to the batch size. Masks are new for each value in each step. Runs with the same seed
-have the same initial weights and order of samples. The groups of the store:
+`network_regularization` learns few images of MNIST for many epochs, at larger learning rates than
+there, in proportion to the batch size. Masks are new for each value in each step. Runs with the
+same seed have the same initial weights and order of samples. The groups of the store:
 
     large    losses and accuracy at the end with large batches, over the share that is dropped
     small    the same with small batches, nothing dropped
@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 import xarray as xr
-from network_regularization import MOMENTUM, RATE, TOGETHER, halved, made
+from network_regularization import MOMENTUM, TOGETHER, halved, made
 from torch import Tensor, nn
 
 import statmech_bn as sbn
@@ -29,6 +29,8 @@ from statmech_bn import networks
 from statmech_bn.networks.surgery import hooked
 from statmech_bn.study import decide, mean_and_error
 
+RATE = 0.2
+"""Steps on TOGETHER samples have this learning rate; others are in proportion."""
 MEASURED = ("training_loss", "test_loss", "test_accuracy")
 
 
@@ -37,8 +39,8 @@ class Options(sbn.study.Options):
     """Dropout in large batches beside small batches without it."""
 
     presets: ClassVar = {
-        "quick": {"shares": (0.0, 0.1), "epochs": 10, "replicas": 5},
-        "paper": {"shares": (0.0, 0.05, 0.1, 0.2, 0.4), "epochs": 40, "replicas": 10},
+        "quick": {"shares": (0.0, 0.1), "epochs": 20, "replicas": 5},
+        "paper": {"shares": (0.0, 0.05, 0.1, 0.2, 0.4), "epochs": 60, "replicas": 10},
     }
     store: Path = Path("results/network_dropout.zarr")
     small: int = 8

@@ -256,7 +256,7 @@ def figures(tree: xr.DataTree) -> sbn.study.Figures:
             )
         lines.append(
             sbn.plot.Panel(
-                "momentum", "running_excess", [averages.sel(network=network)], None, title
+                "momentum", "running_excess", [averages.sel(network=network)], None, title, "x"
             )
         )
     columns = found.sizes["batch_size"]

@@ -46,9 +46,9 @@ MIDDLE = 1.0
 WORDS = {
     "weight_decay": ("weight decay", r"$\lambda$"),
     "momentum": ("momentum", r"$\beta$"),
-    "angle_ratio": ("angle per step by theory", r"$\theta/\sqrt{2\eta\lambda/(1+\beta)}$"),
+    "angle_ratio": ("angle per step by theory", r"$\theta/\theta_\infty$"),
     "relaxation": ("steps", r"$4\eta\lambda t/(1-\beta)$"),
-    "length_square": ("squared length of the weights", r"$|w|^2/|w|^2_\infty$"),
+    "length_square": ("squared length", r"$|w|^2/|w|^2_\infty$"),
 }
 
 
@@ -149,7 +149,7 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
 
 def claims(tree: xr.DataTree) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
     """Return what `statmech_bn.study.decide` asks: claim → effect and rest."""
-    ratio = opened(tree)[0]["angle_ratio"].mean("layer")
+    ratio = opened(tree)[0]["angle_ratio"]
     left, law = remaining(tree)
     return {
         "A step turns by √(2ηλ/(1 + β)) at rest": (ratio, ratio - 1),

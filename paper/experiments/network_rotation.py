@@ -30,8 +30,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         judged(
             r"In networks at rest a step turns channels by $\sqrt{2\eta\lambda/(1+\beta)}$",
             "Wan2021",
-            r"angle per step at each $\lambda$ and $\beta$, on average over layers; law: by that, "
-            "less 1",
+            r"angle per step, for each layer, $\lambda$ and $\beta$; law: by that, less 1",
             rf"{small} of it at the smallest $\lambda$, {large} at the largest",
             *asked["A step turns by √(2ηλ/(1 + β)) at rest"],
         ),
