@@ -3,12 +3,17 @@
 Behind a convolution with batch normalization only the direction of a channel's weights counts. With
 weight decay λ, learning rate η and momentum β their length comes to rest, where each step turns
 them by √(2ηλ/(1 + β)), whatever the loss (Wan et al. 2021); the fourth power of the length goes
-there at the rate 4ηλ/(1 − β) per step, as long as the noise of gradients stays the same. Small
-convolutional networks learn digits; channels are followed one by one. Scales, shifts and the last
-layer have no decay. The groups of the store:
+there at the rate 4ηλ/(1 − β) per step, as long as the noise of gradients stays the same. Where the
+length still changes, a step turns the weights by
+
+    θ² = (1 + d ln|w|²/dτ) 2ηλ/(1 + β),    τ = 2ηλt/(1 − β),
+
+since what gradients add to |w|² and decay does not take makes it grow. Small convolutional networks
+learn digits; channels are followed one by one. Scales, shifts and the last layer have no decay. The
+groups of the store:
 
     rest       angle per step, averaged over channels of a layer and the late half of the steps, by
-               the predicted one
+               that at rest, and by that of lengths that change as these did
     approach   the squared length of the weights through the training, in units of its late mean, of
                the first values of λ and β
 """
@@ -47,6 +52,7 @@ WORDS = {
     "weight_decay": ("weight decay", r"$\lambda$"),
     "momentum": ("momentum", r"$\beta$"),
     "angle_ratio": ("angle per step by theory", r"$\theta/\theta_\infty$"),
+    "drift_ratio": ("angle by that of a changing length", r"$\theta/\theta_\tau$"),
     "relaxation": ("steps", r"$4\eta\lambda t/(1-\beta)$"),
     "length_square": ("squared length", r"$|w|^2/|w|^2_\infty$"),
 }
@@ -103,12 +109,16 @@ def direction(weight: Tensor) -> Tensor:
 
 
 def rest(weight_decay: float, momentum: float, replica: int, seed: int) -> xr.Dataset:
-    """Measure the angle per step at rest, by the predicted one."""
-    _, angles = followed(weight_decay, momentum, seed + replica)
-    predicted = math.sqrt(2 * RATE * (1 - momentum) * weight_decay / (1 + momentum))
-    late = np.sqrt((angles[len(angles) // 2 :] ** 2).mean(axis=(0, 2)))
+    """Measure the angle per step, by that at rest, and by that of lengths that change so."""
+    squares, angles = followed(weight_decay, momentum, seed + replica)
+    half = len(angles) // 2
+    at_rest = math.sqrt(2 * RATE * (1 - momentum) * weight_decay / (1 + momentum))
+    time = 2 * RATE * weight_decay * (len(angles) - half)
+    growth = np.log(squares[-1] / squares[half - 1]).mean(axis=1) / time
+    late = np.sqrt((angles[half:] ** 2).mean(axis=(0, 2))) / at_rest
     return xr.Dataset(
-        {"angle_ratio": ("layer", late / predicted)}, {"layer": np.arange(1, DEPTH + 1)}
+        {"angle_ratio": ("layer", late), "drift_ratio": ("layer", late / np.sqrt(1 + growth))},
+        {"layer": np.arange(1, DEPTH + 1)},
     )
 
 
@@ -149,10 +159,12 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
 
 def claims(tree: xr.DataTree) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
     """Return what `statmech_bn.study.decide` asks: claim → effect and rest."""
-    ratio = opened(tree)[0]["angle_ratio"]
+    turned, _ = opened(tree)
+    ratio, drift = turned["angle_ratio"], turned["drift_ratio"]
     left, law = remaining(tree)
     return {
         "A step turns by √(2ηλ/(1 + β)) at rest": (ratio, ratio - 1),
+        "... and as the length says where it still changes": (drift, drift - 1),
         "|w|⁴ goes to rest at the rate 4ηλ": (1 - left, left - law),
     }
 
@@ -200,8 +212,12 @@ def at_first(followed: xr.Dataset) -> float:
 
 def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     """Table the angles, and say what became of the claims."""
-    mean, error = mean_and_error(opened(tree)[0]["angle_ratio"])
-    found = pd.DataFrame({"by theory": mean.to_series(), "standard error": error.to_series()})
+    turned, _ = opened(tree)
+    columns = {}
+    for name, title in (("angle_ratio", "by rest"), ("drift_ratio", "by changing length")):
+        mean, error = mean_and_error(turned[name])
+        columns |= {title: mean.to_series(), f"{title}, error": error.to_series()}
+    found = pd.DataFrame(columns)
     decided = {claim: decide(*pair) for claim, pair in claims(tree).items()}
     return {
         "angle per step by theory": found,

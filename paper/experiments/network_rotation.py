@@ -25,6 +25,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge the angle at rest, and the way to it."""
     asked, (left, law) = script.claims(tree), script.remaining(tree)
     ratio = tree["rest"]["angle_ratio"].load().mean(["layer", "momentum"])
+    drift = tree["rest"]["drift_ratio"].load().mean(["layer", "momentum", "weight_decay"])
     small, large = (averaged(ratio.isel(weight_decay=k)) for k in (0, -1))
     return [
         judged(
@@ -33,6 +34,13 @@ def claims(tree: xr.DataTree) -> list[Claim]:
             r"angle per step, for each layer, $\lambda$ and $\beta$; law: by that, less 1",
             rf"{small} of it at the smallest $\lambda$, {large} at the largest",
             *asked["A step turns by √(2ηλ/(1 + β)) at rest"],
+        ),
+        judged(
+            r"\ldots{} and where $|w|$ still changes, more while it grows", "Wan2021",
+            r"angle per step, for each layer, $\lambda$ and $\beta$; law: by the root of "
+            r"$1+\mathrm d\ln|w|^2/\mathrm d\tau$ times that, less 1",
+            rf"{averaged(drift)} of it",
+            *asked["... and as the length says where it still changes"],
         ),
         judged(
             r"$|w|^4$ goes there at the rate $4\eta\lambda$", "Wan2021",
