@@ -6,14 +6,14 @@ them by √(2ηλ/(1 + β)), whatever the loss (Wan et al. 2021); the fourth pow
 there at the rate 4ηλ/(1 − β) per step, as long as the noise of gradients stays the same. Where the
 length still changes, a step turns the weights by
 
-    θ² = (1 + d ln|w|²/dτ) 2ηλ/(1 + β),    τ = 2ηλt/(1 − β),
+    θ² = (1 + d ln|w|²/dτ) θ∞²,    θ∞² = 2ηλ/(1 + β),  τ = 2ηλt/(1 − β),
 
 since what gradients add to |w|² and decay does not take makes it grow. Small convolutional networks
 learn digits; channels are followed one by one. Scales, shifts and the last layer have no decay. The
 groups of the store:
 
     rest       angle per step, averaged over channels of a layer and the late half of the steps, by
-               that at rest, and by that of lengths that change as these did
+               θ∞, and its balance θ²/θ∞² − d ln|w|²/dτ, which should be 1
     approach   the squared length of the weights through the training, in units of its late mean, of
                the first values of λ and β
 """
@@ -52,7 +52,10 @@ WORDS = {
     "weight_decay": ("weight decay", r"$\lambda$"),
     "momentum": ("momentum", r"$\beta$"),
     "angle_ratio": ("angle per step by theory", r"$\theta/\theta_\infty$"),
-    "drift_ratio": ("angle by that of a changing length", r"$\theta/\theta_\tau$"),
+    "balance": (
+        "angle less growth",
+        r"$\theta^2/\theta_\infty^2-\mathrm{d}\ln|w|^2/\mathrm{d}\tau$",
+    ),
     "relaxation": ("steps", r"$4\eta\lambda t/(1-\beta)$"),
     "length_square": ("squared length", r"$|w|^2/|w|^2_\infty$"),
 }
@@ -109,7 +112,7 @@ def direction(weight: Tensor) -> Tensor:
 
 
 def rest(weight_decay: float, momentum: float, replica: int, seed: int) -> xr.Dataset:
-    """Measure the angle per step, by that at rest, and by that of lengths that change so."""
+    """Measure the angle per step by that at rest, and its balance with the growth of lengths."""
     squares, angles = followed(weight_decay, momentum, seed + replica)
     half = len(angles) // 2
     at_rest = math.sqrt(2 * RATE * (1 - momentum) * weight_decay / (1 + momentum))
@@ -117,7 +120,7 @@ def rest(weight_decay: float, momentum: float, replica: int, seed: int) -> xr.Da
     growth = np.log(squares[-1] / squares[half - 1]).mean(axis=1) / time
     late = np.sqrt((angles[half:] ** 2).mean(axis=(0, 2))) / at_rest
     return xr.Dataset(
-        {"angle_ratio": ("layer", late), "drift_ratio": ("layer", late / np.sqrt(1 + growth))},
+        {"angle_ratio": ("layer", late), "balance": ("layer", late**2 - growth)},
         {"layer": np.arange(1, DEPTH + 1)},
     )
 
@@ -160,11 +163,11 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
 def claims(tree: xr.DataTree) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
     """Return what `statmech_bn.study.decide` asks: claim → effect and rest."""
     turned, _ = opened(tree)
-    ratio, drift = turned["angle_ratio"], turned["drift_ratio"]
+    ratio, balance = turned["angle_ratio"], turned["balance"]
     left, law = remaining(tree)
     return {
         "A step turns by √(2ηλ/(1 + β)) at rest": (ratio, ratio - 1),
-        "... and as the length says where it still changes": (drift, drift - 1),
+        "... and as the length says where it still changes": (balance, balance - 1),
         "|w|⁴ goes to rest at the rate 4ηλ": (1 - left, left - law),
     }
 
@@ -214,7 +217,7 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     """Table the angles, and say what became of the claims."""
     turned, _ = opened(tree)
     columns = {}
-    for name, title in (("angle_ratio", "by rest"), ("drift_ratio", "by changing length")):
+    for name, title in (("angle_ratio", "by theory"), ("balance", "balance")):
         mean, error = mean_and_error(turned[name])
         columns |= {title: mean.to_series(), f"{title}, error": error.to_series()}
     found = pd.DataFrame(columns)

@@ -25,7 +25,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge the angle at rest, and the way to it."""
     asked, (left, law) = script.claims(tree), script.remaining(tree)
     ratio = tree["rest"]["angle_ratio"].load().mean(["layer", "momentum"])
-    drift = tree["rest"]["drift_ratio"].load().mean(["layer", "momentum", "weight_decay"])
+    balance = tree["rest"]["balance"].load().mean(["layer", "momentum", "weight_decay"])
     small, large = (averaged(ratio.isel(weight_decay=k)) for k in (0, -1))
     return [
         judged(
@@ -37,9 +37,9 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         ),
         judged(
             r"\ldots{} and where $|w|$ still changes, more while it grows", "Wan2021",
-            r"angle per step, for each layer, $\lambda$ and $\beta$; law: by the root of "
-            r"$1+\mathrm d\ln|w|^2/\mathrm d\tau$ times that, less 1",
-            rf"{averaged(drift)} of it",
+            r"squared angle per step by that at rest, less $\mathrm d\ln|w|^2/\mathrm d\tau$ with "
+            r"$\tau=2\eta\lambda t/(1-\beta)$, for each layer, $\lambda$ and $\beta$; law: 1",
+            rf"{averaged(balance)}",
             *asked["... and as the length says where it still changes"],
         ),
         judged(

@@ -107,7 +107,7 @@ def test_random_statistics_of_gaussian_units(script, size):
 
 def test_verdicts_say_what_the_numbers_do(script):
     rng, kinds, sizes = np.random.default_rng(0), list(script.KINDS), [4, 64]
-    noise = 1 + 1e-4 * rng.standard_normal((8, 2, 8))
+    noise = 1 + 1e-4 * rng.standard_normal((len(kinds), 2, 8))
     one = [1, 1]
     levels = {  # BN, mean, spread, PN, independent, correlated, WN; both sizes
         "mean_gamma": [[0.5, 0.9], one, [0.6, 0.9], one, [0.5, 0.9], [0.7, 0.9], one],

@@ -41,7 +41,7 @@ def test_a_tiny_study(script, tmp_path):
         shown = ratio.sel(layer=layer, momentum=0.9)
         assert draws(figures["rest"].axes[layer - 1], shown)
     assert (ratio > 0).all()
-    np.testing.assert_allclose(tree["rest"].to_dataset()["drift_ratio"].sel(momentum=0.0), 1, 0.05)
+    np.testing.assert_allclose(tree["rest"].to_dataset()["balance"].sel(momentum=0.0), 1, 0.05)
     assert script.tables(tree)["verdicts"].notna().all(axis=None)
 
 
@@ -59,7 +59,7 @@ def test_verdicts_say_what_the_numbers_do(script):
     dims = ("layer", "weight_decay", "momentum", "replica")
     time = np.linspace(0, 4, 5)
     for mean, rate, said in ((1.0, 1.0, "reproduced"), (0.9, 0.5, "with a correction")):
-        found = xr.Dataset({f"{name}_ratio": (dims, mean + noise) for name in ("angle", "drift")})
+        found = xr.Dataset({name: (dims, mean + noise) for name in ("angle_ratio", "balance")})
         way = np.sqrt(1 + 3 * np.exp(-rate * time)[:, None] * (1 + noise[..., None, :]))
         lengths = xr.Dataset(
             {"length_square": ((*dims[:3], "relaxation", "replica"), way)}, {"relaxation": time}
