@@ -220,7 +220,8 @@ def claims(tree: xr.DataTree, network: str) -> dict[str, tuple[xr.DataArray, xr.
     gap, at = found["mode_gap"], {"share": 1.0, "scale": "effective"}
     closed = found["loss_added"].sel(at, drop=True)
     scaled = found["loss_added"].sel(share=1.0, scale="trained", drop=True)
-    towards = np.sign(gap.mean("replica"))
+    mean = gap.mean("replica")
+    towards = mean / abs(mean)
     excess, sizes = averages["running_excess"], averages["batch_size"]
     samples = sizes * (2 - averages["momentum"]) / averages["momentum"]
     counted = excess * samples

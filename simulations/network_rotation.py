@@ -130,7 +130,7 @@ def approach(weight_decay: float, momentum: float, replica: int, seed: int) -> x
     squares, _ = followed(weight_decay, momentum, seed + replica)
     mean = squares.mean(axis=2)
     late = mean[len(mean) // 2 :].mean(axis=0)
-    shown = np.linspace(0, len(mean) - 1, 61).astype(int)
+    shown = np.unique(np.linspace(0, len(mean) - 1, 61).astype(int))
     time = 4 * RATE * weight_decay * (shown + 1)
     return xr.Dataset(
         {"length_square": (("relaxation", "layer"), mean[shown] / late)},
@@ -216,7 +216,7 @@ def at_first(followed: xr.Dataset) -> float:
 def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     """Table the angles, and say what became of the claims."""
     turned, _ = opened(tree)
-    columns = {}
+    columns: dict[str, pd.Series] = {}
     for name, title in (("angle_ratio", "by theory"), ("balance", "balance")):
         mean, error = mean_and_error(turned[name])
         columns |= {title: mean.to_series(), f"{title}, error": error.to_series()}

@@ -215,7 +215,8 @@ def _make_room(axis: Axes, panel: Panel, colour: str) -> None:
     ]
     if together:
         aside = APART * (max(together) - 1) / 2 + RADIUS
-        axis.margins(x=max(axis.margins()[0], aside / (NARROW - 2 * aside)))
+        axis.set_xmargin(max(axis.get_xmargin(), aside / (NARROW - 2 * aside)))
+        axis.autoscale_view()
 
 
 def whole_ticks(axis: Axes, panel: Panel) -> None:
