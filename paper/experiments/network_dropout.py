@@ -17,7 +17,7 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return losses of large batches with and without dropout, and of small ones."""
     large, small = script.opened(tree)
     found = {
-        "samples": count(tree["large"].attrs["samples"]),
+        "samples": count(script.Options.samples),
         "large": count(large["batch_size"][0]),
         "small": count(small["batch_size"][0]),
         "share": setting(SHARE),

@@ -32,10 +32,8 @@ def rectified(tree: xr.DataTree, images: str) -> xr.DataArray:
 
 def numbers(tree: xr.DataTree) -> dict[str, str]:
     """Return growths behind the deepest networks, by the mean field's."""
-    attributes = tree["network"].attrs
     found = {
         "depth": count(tree["network"]["depth"][-1]),
-        "channels": count(attributes["channels"]),
         "rectified": averaged(rectified(tree, "noise")),
     }
     for images in script.IMAGES:
