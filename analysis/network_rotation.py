@@ -48,8 +48,16 @@ show(r"\theta", sp.simplify(eta * g / rest))
 # %% [markdown]
 # in which $g$, and with it the loss and the data, is no longer seen. With momentum $\beta$ an
 # update is a sum of independent gradients, and
-# $\theta=\sqrt{2\eta\lambda/(1+\beta)}$ (`sbn.momentum.equilibrium_angle`). That needs gradients
-# without a common direction: what they have in common turns weights the same way in each step.
+# $\theta_\infty=\sqrt{2\eta\lambda/(1+\beta)}$ (`sbn.momentum.equilibrium_angle`). That needs
+# gradients without a common direction: what they have in common turns weights the same way in each
+# step.
+#
+# Lengths of a network that still learns are not quite at rest. In the time
+# $\tau=2\eta\lambda t/(1-\beta)$ the same equation is
+#
+# $$\theta^2=\theta_\infty^2\left(1+\frac{\mathrm d\ln|w|^2}{\mathrm d\tau}\right):$$
+#
+# a step turns weights more while they grow, and less while they shrink.
 
 # %% [markdown]
 # ## Simulation
@@ -74,8 +82,7 @@ figures["approach"]()
 # ## What the claims come to
 
 # %%
-for claim, verdict in network_rotation.claims(tree).items():
-    print(f"{claim}: {verdict}.")
+network_rotation.tables(tree)["verdicts"]
 
 # %% [markdown]
 # ## What to try next

@@ -100,6 +100,7 @@ FIGURES = {
     "network_features": Printed("network_initialization", "features", PAGE, 2.8, legend=4),
     "network_flips": Printed("network_flips", "rates", PAGE, 3.6, legend=5),
     "network_gradients": Printed("network_signals", "initial", PAGE, by_rows, legend=4),
+    "network_kinds": Printed("network_regularization", "training", PAGE, 2.4, legend=4),
     "network_places": Printed("network_placement", "place", PAGE, 2.3, legend=4),
     "network_rates": Printed("network_learning_rate", "largest", PAGE, 2.2, legend=4),
     "network_shares": Printed("network_batch_size", "closure", PAGE, 3.6, legend=2),

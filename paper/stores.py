@@ -67,7 +67,14 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
         "network_covariate_shift",
         "network_initialization",
         "network_placement",
-    )
+    ),
+    "regularization": (
+        "network_regularization",
+        "network_dropout",
+        "network_inference",
+        "network_rotation",
+        "network_residual",
+    ),
 }
 """Sections of the paper (``sections/NAME.tex``) are left out, with their numbers and figures, where
 there is no PyTorch, which the scripts of these experiments import."""

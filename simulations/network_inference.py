@@ -214,31 +214,32 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
     return found.assign_attrs(level="microscopic"), averages.assign_attrs(level="microscopic")
 
 
-def claims(tree: xr.DataTree, network: str) -> dict[str, str]:
-    """Say what became of each claim, for one of the networks."""
+def claims(tree: xr.DataTree, network: str) -> dict[str, tuple[xr.DataArray, xr.DataArray | None]]:
+    """Return what `statmech_bn.study.decide` asks for one network: claim → effect and rest."""
     found, averages = (d.sel(network=network, drop=True) for d in opened(tree))
     gap, at = found["mode_gap"], {"share": 1.0, "scale": "effective"}
     closed = found["loss_added"].sel(at, drop=True)
     scaled = found["loss_added"].sel(share=1.0, scale="trained", drop=True)
-    towards = np.sign(gap.mean("replica"))
+    mean = gap.mean("replica")
+    towards = mean / abs(mean)
     excess, sizes = averages["running_excess"], averages["batch_size"]
     samples = sizes * (2 - averages["momentum"]) / averages["momentum"]
     counted = excess * samples
     one = counted.isel(momentum=-1, drop=True)
     return {
-        "Training mode has another loss than inference": decide(towards * gap),
-        "Own statistics of weight 1/M, with 1 + 5/(4M_eff) on γ, show what training did": decide(
-            towards * closed, closed - gap
+        "Training mode has another loss than inference": (towards * gap, None),
+        "Own statistics of weight 1/M, with 1 + 5/(4M_eff) on γ, show what training did": (
+            towards * closed, closed - gap,
         ),
-        "They lower the loss": decide(-closed),
-        "... without a factor on γ": decide(-scaled),
-        "Running averages cost more, the larger their momentum": decide(
-            excess.isel(momentum=-1, drop=True) - excess.isel(momentum=0, drop=True)
+        "They lower the loss": (-closed, None),
+        "... without a factor on γ": (-scaled, None),
+        "Running averages cost more, the larger their momentum": (
+            excess.isel(momentum=-1, drop=True) - excess.isel(momentum=0, drop=True), None,
         ),
-        "... as independent statistics of M(2 − m)/m samples": decide(
-            excess, (counted - one).isel(momentum=slice(None, -1))
+        "... as independent statistics of M(2 − m)/m samples": (
+            excess, (counted - one).isel(momentum=slice(None, -1)),
         ),
-    }
+    }  # fmt: skip
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:
@@ -256,7 +257,7 @@ def figures(tree: xr.DataTree) -> sbn.study.Figures:
             )
         lines.append(
             sbn.plot.Panel(
-                "momentum", "running_excess", [averages.sel(network=network)], None, title
+                "momentum", "running_excess", [averages.sel(network=network)], None, title, "x"
             )
         )
     columns = found.sizes["batch_size"]
@@ -290,7 +291,10 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
                 name: "{:+.4f} ± {:.4f}".format(*map(float, mean_and_error(values)))
                 for name, values in listed.items()
             }
-    decided = {title: claims(tree, network) for network, title in NETWORKS.items()}
+    decided = {
+        title: {claim: decide(*pair) for claim, pair in claims(tree, network).items()}
+        for network, title in NETWORKS.items()
+    }
     return {
         "loss, less that of inference with the population's statistics": pd.DataFrame(rows).T,
         "verdicts": pd.DataFrame(decided),

@@ -49,6 +49,8 @@ TRAINED = ("none", "first", "last", "hidden")
 """Networks that are trained by batches are normalized in these places."""
 BATCH_SIZE, CHANCE = 32, 0.1
 """Samples of a step, and the accuracy of a guess."""
+JUDGED = ("ln of the largest rate", "accuracy")
+"""Claims about them are judged by these."""
 WIDTH = 32
 """Units of the layers of networks that are trained by batches."""
 HALVINGS = 6
@@ -242,7 +244,7 @@ def trained_claims(trained: xr.Dataset) -> dict[str, tuple[xr.DataArray, str]]:
     mean = accuracy.mean("replica")
     best = accuracy.isel(learning_rate=mean.argmax("learning_rate"), drop=True)
     found: dict[str, tuple[xr.DataArray, str]] = {}
-    for name, values in (("ln of the largest rate", largest_rate(accuracy)), ("accuracy", best)):
+    for name, values in zip(JUDGED, (largest_rate(accuracy), best), strict=True):
         at = {place: values.sel(place=place, drop=True) for place in TRAINED}
         found |= {
             f"training, {name}: last less none": (at["last"] - at["none"], ">0"),

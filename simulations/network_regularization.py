@@ -4,8 +4,7 @@ The rest of what Luo et al. (2019) try in networks: a small residual network on 
 half their resolution, trained by stochastic gradient descent with momentum, with batches of M and
 learning rates in proportion to M. The kinds of `KINDS`: batch normalization (BN); with the batch's
 mean or standard deviation alone; population normalization (PN), and with the gamma decay of either
-theory for batches of M; weight normalization (WN), whose scales come from the training set; and
-batch normalization with a tenth of what it shows dropped, pixel by pixel.
+theory for batches of M; and weight normalization (WN), whose scales come from the training set.
 Runs with the same seed have the same initial weights and order of samples. The groups of the store:
 
     training    accuracy, losses, mean |γ|, and the correlation of units of one layer: the root mean
@@ -36,7 +35,7 @@ from torch.nn import functional
 
 import statmech_bn as sbn
 from statmech_bn import networks
-from statmech_bn.networks.surgery import FixedStatistics, exchanged, hooked
+from statmech_bn.networks.surgery import FixedStatistics, hooked
 from statmech_bn.random.streams import stream
 from statmech_bn.study import decide, judge, limit, mean_and_error
 from statmech_bn.symbolic.coupled_decay import q, sample_correlation
@@ -50,7 +49,6 @@ KINDS = {
     "independent": r"PN + independent $\gamma$ decay",
     "correlated": r"PN + correlated $\gamma$ decay",
     "weight": "WN",
-    "dropout": "BN, dropout behind it",
 }
 """The grid has these values; figures have these titles for them."""
 THEORIES = ("independent", "correlated")
@@ -65,8 +63,6 @@ REFRESHED = 16
 CHANCE = math.log(10)
 """A training that diverges is worth no more than a guess, which has this loss; γ is then as it was
 at first."""
-DROPPED = 0.1
-"""Share of what normalization shows that dropout sets to zero."""
 UNITS, DRAWN = 24, 2**17
 """So many random units see so many samples, cut into batches of M."""
 
@@ -105,13 +101,10 @@ def halved(samples: int) -> networks.Images:
 
 def made(kind: str, images: networks.Images, seed: int) -> nn.Module:
     """Make the network, its weights from the seed alone."""
-    others = {"weight": "batch", "dropout": "batch", **dict.fromkeys(THEORIES, "population")}
+    others = {"weight": "batch", **dict.fromkeys(THEORIES, "population")}
     model = networks.residual_network(
         images.shape, images.classes, DEPTH, CHANNELS, others.get(kind, kind), seed=seed
     )
-    if kind == "dropout":
-        layers = networks.normalization_layers(model).values()
-        exchanged(model, {m: nn.Sequential(m, nn.Dropout(DROPPED)) for m in layers})
     if kind == "weight":
         networks.normalize_weights(model, images.train_inputs)
     return model
@@ -248,56 +241,59 @@ def gaps(found: xr.Dataset, quantity: str) -> dict[str, xr.DataArray]:
     return {kind: values.sel(kind=kind, drop=True) - population for kind in KINDS}
 
 
+Pair = tuple[xr.DataArray, xr.DataArray | None]
+"""What `statmech_bn.study.decide` asks of a claim: effect and rest."""
+
+
+def closing(found: xr.Dataset, quantity: str, theory: str) -> Pair | None:
+    """Return how a decay nears PN to BN and what is left, at batch sizes where these differ."""
+    by = gaps(found, quantity)
+    mean, error = mean_and_error(by["batch"])
+    seen = abs(mean) > limit(found.sizes["replica"], mean.size) * error
+    if not seen.any():
+        return None
+    effect, rest = by[theory] * mean / abs(mean), by[theory] - by["batch"]
+    at = found["batch_size"][seen.values]
+    return effect.sel(batch_size=at), rest.sel(batch_size=at)
+
+
 def closures(found: xr.Dataset) -> dict[str, str]:
     """Say whether either decay does what batch statistics do, where these are seen to do it."""
     rows = {}
     for quantity, title in QUANTITIES.items():
-        by = gaps(found, quantity)
-        mean, error = mean_and_error(by["batch"])
-        seen = abs(mean) > limit(found.sizes["replica"], mean.size) * error
-        at = found["batch_size"][seen.values]
         for name in THEORIES:
+            pair = closing(found, quantity, name)
             claim = f"PN + {name} γ decay closes the gap of BN to PN: {title}"
-            effect, rest = by[name] * mean / abs(mean), by[name] - by["batch"]
-            rows[claim] = "no gap seen"
-            if seen.any():
-                rows[claim] = decide(effect.sel(batch_size=at), rest.sel(batch_size=at))
+            rows[claim] = decide(*pair) if pair else "no gap seen"
     return rows
 
 
-def effects(found: xr.Dataset) -> dict[str, str]:
-    """Say what random statistics and dropout are seen to do."""
+def effects(found: xr.Dataset) -> dict[str, Pair]:
+    """Return what random statistics are claimed to do."""
     gamma, trained = (gaps(found, name) for name in ("mean_gamma", "unit_correlation"))
     ends = [gamma["batch"].isel(batch_size=k, drop=True) for k in (0, -1)]
-    plain, dropped = (found["test_loss"].sel(kind=n, drop=True) for n in ("batch", "dropout"))
-    smallest = plain.isel(batch_size=0, drop=True)
-    plain, dropped = (values.isel(batch_size=-1, drop=True) for values in (plain, dropped))
     return {
-        **{f"{KINDS[kind]} has smaller γ than PN": decide(-gamma[kind]) for kind in RANDOM},
-        "BN: the more so the smaller the batch, from largest to smallest M": decide(
-            ends[1] - ends[0]
-        ),
-        "dropout behind BN makes large batches as good as small ones: test loss": decide(
-            plain - dropped, dropped - smallest
+        **{f"{KINDS[kind]} has smaller γ than PN": (-gamma[kind], None) for kind in RANDOM},
+        "BN: the more so the smaller the batch, from largest to smallest M": (
+            ends[1] - ends[0], None,
         ),
         **{
-            f"units learn to be less correlated than with PN: {KINDS[kind]}": decide(-trained[kind])
+            f"units learn to be less correlated than with PN: {KINDS[kind]}": (-trained[kind], None)
             for kind in RANDOM
         },
-    }
+    }  # fmt: skip
 
 
-def correlations(random: xr.Dataset) -> dict[str, str]:
-    """Say what random statistics do to the correlation of random units."""
+def correlations(random: xr.Dataset) -> dict[str, Pair]:
+    """Return what random statistics are claimed to do to the correlation of random units."""
     kept = random["correlation_kept"]
     rest = kept - random["theory"]
-    rows = {
-        f"random statistics take correlation, as of Gaussian fields: {KINDS[kind]}": decide(
-            1 - kept.sel(kind=kind, drop=True), rest.sel(kind=kind, drop=True)
+    return {
+        f"random statistics take correlation, as of Gaussian fields: {KINDS[kind]}": (
+            1 - kept.sel(kind=kind, drop=True), rest.sel(kind=kind, drop=True),
         )
         for kind in ("batch", "spread")
-    }
-    return rows | equalities("the mean alone takes none", kept.sel(kind="mean", drop=True) - 1)
+    }  # fmt: skip
 
 
 def equalities(claim: str, values: xr.DataArray) -> dict[str, str]:
@@ -310,7 +306,10 @@ def equalities(claim: str, values: xr.DataArray) -> dict[str, str]:
 def verdicts(tree: xr.DataTree) -> pd.DataFrame:
     """Say what became of each claim."""
     found, random = opened(tree)
-    rows = closures(found) | effects(found) | correlations(random)
+    rows, claims = closures(found), effects(found) | correlations(random)
+    rows |= {claim: decide(*pair) for claim, pair in claims.items()}
+    mean = random["correlation_kept"].sel(kind="mean", drop=True)
+    rows |= equalities("the random mean alone takes none", mean - 1)
     for quantity, title in QUANTITIES.items():
         rows |= equalities(f"WN is as PN: {title}", gaps(found, quantity)["weight"])
     return pd.DataFrame.from_dict(rows, orient="index", columns=["verdict"])

@@ -3,12 +3,17 @@
 Behind a convolution with batch normalization only the direction of a channel's weights counts. With
 weight decay λ, learning rate η and momentum β their length comes to rest, where each step turns
 them by √(2ηλ/(1 + β)), whatever the loss (Wan et al. 2021); the fourth power of the length goes
-there at the rate 4ηλ/(1 − β) per step, as long as the noise of gradients stays the same. Small
-convolutional networks learn digits; channels are followed one by one. Scales, shifts and the last
-layer have no decay. The groups of the store:
+there at the rate 4ηλ/(1 − β) per step, as long as the noise of gradients stays the same. Where the
+length still changes, a step turns the weights by
+
+    θ² = (1 + d ln|w|²/dτ) θ∞²,    θ∞² = 2ηλ/(1 + β),  τ = 2ηλt/(1 − β),
+
+since what gradients add to |w|² and decay does not take makes it grow. Small convolutional networks
+learn digits; channels are followed one by one. Scales, shifts and the last layer have no decay. The
+groups of the store:
 
     rest       angle per step, averaged over channels of a layer and the late half of the steps, by
-               the predicted one
+               θ∞, and its balance θ²/θ∞² − d ln|w|²/dτ, which should be 1
     approach   the squared length of the weights through the training, in units of its late mean, of
                the first values of λ and β
 """
@@ -40,13 +45,19 @@ RATE = 0.2
 BATCH_SIZE, SAMPLES, DEPTH, CHANNELS = 16, 512, 3, 4
 """Samples of a step and of the training set; layers of the network, and their channels."""
 RELAXATIONS = 4.0
-"""Runs last so many times (1 − β)/4ηλ steps, in which differences of |w|² fall by e."""
+"""Runs last so many times (1 − β)/4ηλ steps, in which differences of |w|⁴ fall by e."""
+MIDDLE = 1.0
+"""How far the lengths still are from rest is judged at this 4ηλt."""
 WORDS = {
     "weight_decay": ("weight decay", r"$\lambda$"),
     "momentum": ("momentum", r"$\beta$"),
-    "angle_ratio": ("angle per step by theory", r"$\theta/\sqrt{2\eta\lambda/(1+\beta)}$"),
+    "angle_ratio": ("angle per step by theory", r"$\theta/\theta_\infty$"),
+    "balance": (
+        "angle less growth",
+        r"$\theta^2/\theta_\infty^2-\mathrm{d}\ln|w|^2/\mathrm{d}\tau$",
+    ),
     "relaxation": ("steps", r"$4\eta\lambda t/(1-\beta)$"),
-    "length_square": ("squared length of the weights", r"$|w|^2/|w|^2_\infty$"),
+    "length_square": ("squared length", r"$|w|^2/|w|^2_\infty$"),
 }
 
 
@@ -101,12 +112,16 @@ def direction(weight: Tensor) -> Tensor:
 
 
 def rest(weight_decay: float, momentum: float, replica: int, seed: int) -> xr.Dataset:
-    """Measure the angle per step at rest, by the predicted one."""
-    _, angles = followed(weight_decay, momentum, seed + replica)
-    predicted = math.sqrt(2 * RATE * (1 - momentum) * weight_decay / (1 + momentum))
-    late = np.sqrt((angles[len(angles) // 2 :] ** 2).mean(axis=(0, 2)))
+    """Measure the angle per step by that at rest, and its balance with the growth of lengths."""
+    squares, angles = followed(weight_decay, momentum, seed + replica)
+    half = len(angles) // 2
+    at_rest = math.sqrt(2 * RATE * (1 - momentum) * weight_decay / (1 + momentum))
+    time = 2 * RATE * weight_decay * (len(angles) - half)
+    growth = np.log(squares[-1] / squares[half - 1]).mean(axis=1) / time
+    late = np.sqrt((angles[half:] ** 2).mean(axis=(0, 2))) / at_rest
     return xr.Dataset(
-        {"angle_ratio": ("layer", late / predicted)}, {"layer": np.arange(1, DEPTH + 1)}
+        {"angle_ratio": ("layer", late), "balance": ("layer", late**2 - growth)},
+        {"layer": np.arange(1, DEPTH + 1)},
     )
 
 
@@ -115,7 +130,7 @@ def approach(weight_decay: float, momentum: float, replica: int, seed: int) -> x
     squares, _ = followed(weight_decay, momentum, seed + replica)
     mean = squares.mean(axis=2)
     late = mean[len(mean) // 2 :].mean(axis=0)
-    shown = np.linspace(0, len(mean) - 1, 61).astype(int)
+    shown = np.unique(np.linspace(0, len(mean) - 1, 61).astype(int))
     time = 4 * RATE * weight_decay * (shown + 1)
     return xr.Dataset(
         {"length_square": (("relaxation", "layer"), mean[shown] / late)},
@@ -145,10 +160,25 @@ def opened(tree: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
     return turned, followed
 
 
-def claims(tree: xr.DataTree) -> dict[str, str]:
-    """Say what became of each claim."""
-    ratio = opened(tree)[0]["angle_ratio"].mean("layer")
-    return {"A step turns by √(2ηλ/(1 + β)) at rest": decide(ratio, ratio - 1)}
+def claims(tree: xr.DataTree) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
+    """Return what `statmech_bn.study.decide` asks: claim → effect and rest."""
+    turned, _ = opened(tree)
+    ratio, balance = turned["angle_ratio"], turned["balance"]
+    left, law = remaining(tree)
+    return {
+        "A step turns by √(2ηλ/(1 + β)) at rest": (ratio, ratio - 1),
+        "... and as the length says where it still changes": (balance, balance - 1),
+        "|w|⁴ goes to rest at the rate 4ηλ": (1 - left, left - law),
+    }
+
+
+def remaining(tree: xr.DataTree) -> tuple[xr.DataArray, float]:
+    """Return what is left at `MIDDLE` of the way of |w|⁴ to its rest, and by the law."""
+    one = opened(tree)[1].isel(weight_decay=0, momentum=0)
+    way = (one["length_square"] ** 2).mean("layer") - 1
+    at = way.sel(relaxation=MIDDLE, method="nearest")
+    first = way.isel(relaxation=0)
+    return at / first, math.exp(float(first["relaxation"] - at["relaxation"]))
 
 
 def figures(tree: xr.DataTree) -> sbn.study.Figures:
@@ -185,11 +215,16 @@ def at_first(followed: xr.Dataset) -> float:
 
 def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
     """Table the angles, and say what became of the claims."""
-    mean, error = mean_and_error(opened(tree)[0]["angle_ratio"])
-    found = pd.DataFrame({"by theory": mean.to_series(), "standard error": error.to_series()})
+    turned, _ = opened(tree)
+    columns: dict[str, pd.Series] = {}
+    for name, title in (("angle_ratio", "by theory"), ("balance", "balance")):
+        mean, error = mean_and_error(turned[name])
+        columns |= {title: mean.to_series(), f"{title}, error": error.to_series()}
+    found = pd.DataFrame(columns)
+    decided = {claim: decide(*pair) for claim, pair in claims(tree).items()}
     return {
         "angle per step by theory": found,
-        "verdicts": pd.DataFrame({"verdict": claims(tree)}),
+        "verdicts": pd.DataFrame({"verdict": decided}),
     }
 
 

@@ -30,7 +30,7 @@ NETWORKS = (
     "network_batch_size", "network_statistics", "network_learning_rate", "network_sharpness",
     "network_signals", "network_gain", "network_flips", "network_covariate_shift",
     "network_initialization", "network_placement", "network_regularization", "network_residual",
-    "network_inference", "network_rotation",
+    "network_dropout", "network_inference", "network_rotation",
 )  # fmt: skip
 """Those that need PyTorch."""
 PRELOADED = ["statmech_bn.study", "statmech_bn.plot", "statmech_bn.online", "tyro", "scipy.stats"]

@@ -129,7 +129,7 @@ DESCRIPTIONS = {
     "gradient_cosine": ("cosine of the gradients", r"$\cos(G', G)$", "1"),
     "unit_correlation": ("correlation of units", r"$(\overline{q^2})^{1/2}$", "1"),
     "correlation_kept": (
-        "share of the units' correlation that is kept",
+        "correlation that is kept",
         r"$\overline{qq'}/\overline{q^2}$",
         "1",
     ),

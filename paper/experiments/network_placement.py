@@ -34,8 +34,22 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     return found | {"theory": averaged(np.exp(theory))}
 
 
+def trained(tree: xr.DataTree) -> dict[str, xr.DataArray]:
+    """Return accuracies of trained networks at the best rate of each place."""
+    accuracy = tree["training"]["test_accuracy"].load()
+    best = accuracy.mean("replica").argmax("learning_rate")
+    at = accuracy.isel(learning_rate=best, drop=True)
+    return {place: at.sel(place=place, drop=True) for place in script.TRAINED}
+
+
 def claims(tree: xr.DataTree) -> list[Claim]:
-    """Judge the last layer beside the hidden ones."""
+    """Judge the last layer beside the hidden ones, at the start and in training."""
+    learned = script.trained_claims(script.opened(tree)[2])
+    asked = {
+        place: [learned[f"training, {name}: last less {place}"][0] for name in script.JUDGED]
+        for place in ("none", "hidden")
+    }
+    accuracy = {place: averaged(values) for place, values in trained(tree).items()}
     logarithm = ratios(tree)
     wide = {key: averaged(np.exp(values.isel(width=-1))) for key, values in logarithm.items()}
     width = int(logarithm["mean"]["width"][-1])
@@ -60,5 +74,13 @@ def claims(tree: xr.DataTree) -> list[Claim]:
             r"$\ln$ of the largest rate with it over that without normalization, at each width",
             rf"{wide['rates']} times larger",
             logarithm["rates"],
+        ),
+        judged(
+            "In deep networks that are trained the last layer alone is enough", "Bjorck2018",
+            r"$\ln$ of the largest rate and accuracy with the last layer normalized, less those "
+            "with none; law: those with all hidden layers",
+            rf"accuracy {accuracy['last']}, hidden layers {accuracy['hidden']}, first "
+            rf"{accuracy['first']}, none {accuracy['none']}",
+            asked["none"], asked["hidden"],
         ),
     ]  # fmt: skip

@@ -7,6 +7,7 @@ reference law, which knows nothing of the colours, is a dashed grey line over th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ MOST_WHOLE = 20
 """A linear axis over whole numbers within such a span has ticks at whole numbers alone."""
 FEW, APART = 8, 3.5
 """Curves of at most so many points are drawn so many typographic points apart, side by side."""
+NARROW, RADIUS = 120.0, 5.0
+"""A panel is at least so many typographic points wide, and a marker has this radius."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def curves(
         for axis, panel in zip(axes, panels, strict=True):
             for result in panel.results:
                 _draw(axis, result, panel, colour, drawn, points)
+            _make_room(axis, panel, colour)
             if panel.reference is not None:
                 axis.plot(panel.reference[panel.x], panel.reference[panel.y], **REFERENCE)
             axis.set(
@@ -197,6 +201,21 @@ def _draw(
         for sign in (-1.0, 1.0):
             ends = x + sign * np.nan_to_num(x_error), y + sign * np.nan_to_num(y_error)
             axis.update_datalim(np.column_stack(ends)[shown])
+        axis.autoscale_view()
+
+
+def _make_room(axis: Axes, panel: Panel, colour: str) -> None:
+    """Widen the margins where points stand aside, which axes do not count."""
+    along = {"replica", colour}
+    together = [
+        result.sizes[colour]
+        for result in panel.results
+        if result_level(result) != "macroscopic"
+        and math.prod(n for dim, n in result[panel.x].sizes.items() if dim not in along) <= FEW
+    ]
+    if together:
+        aside = APART * (max(together) - 1) / 2 + RADIUS
+        axis.set_xmargin(max(axis.get_xmargin(), aside / (NARROW - 2 * aside)))
         axis.autoscale_view()
 
 

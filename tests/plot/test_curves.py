@@ -94,3 +94,20 @@ def test_points_alone_lie_within_their_axes_and_apart(levels):
     assert places[1][1] == places[0][1]
     ticks = [tick for tick in axis.get_xticks() if 2 <= tick <= 6]
     assert all(tick == int(tick) for tick in ticks)
+
+
+@pytest.mark.parametrize("logarithmic", ["", "x"])
+def test_points_that_stand_aside_are_not_cut(levels, logarithmic):
+    """Seven curves of two points, whose first and last ones are 21 typographic points apart."""
+    kinds = list("abcdefg")
+    data = {"y": (("kind", "replica", "units"), np.ones((7, 2, 2)))}
+    run = xr.Dataset(data, {"kind": kinds, "units": [4, 32]}, levels[1].attrs)
+    figure = curves([Panel("units", "y", [run], logarithmic=logarithmic)] * 3, "kind")
+    for axis in figure.axes:
+        assert axis.get_xlim()[0] < 4 < 32 < axis.get_xlim()[1]  # which are found when asked for
+        window = axis.get_window_extent()
+        marks = [bar.lines[0] for bar in axis.containers]
+        for mark, edge in ((marks[0], 4.0), (marks[-1], 32.0)):
+            place = mark.get_transform().transform((edge, 1.0))[0]
+            radius = mark.get_markersize() / 2 * figure.dpi / 72
+            assert window.x0 + radius < place < window.x1 - radius

@@ -112,6 +112,6 @@ def test_verdicts_say_what_the_numbers_do(script):
         {"running_excess": ((*dims, "momentum"), excess)}, {**grid, "momentum": momenta}
     )
     tree = xr.DataTree.from_dict({"own": own, "running": running})
-    said = list(script.claims(tree, "dense").values())
+    said = [study.decide(*pair) for pair in script.claims(tree, "dense").values()]
     expected = ["reproduced", "reproduced", "the opposite", "reproduced", "reproduced"]
     assert said == [*expected, "reproduced"]
