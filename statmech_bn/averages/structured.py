@@ -91,6 +91,7 @@ def structured_error(
     scale = scale / np.sqrt(spectrum.teacher_variance)
     # (u, κ, R) and (−u, −κ, −R) are the same system
     cosine = spectrum.field_cosine(rho, q) * np.where(scale < 0, -1.0, 1.0)
+    cosine = np.where(scale == 0.0, 0.0, cosine)  # φ = 0 whatever it is
     activation, factor = of_unit_teacher(setup.activation, spectrum)
     known = activation == setup.activation  # for all spectra, so that it pays to prepare it
     error = error_function(activation) if known else Quadrature.for_activation(activation).errors

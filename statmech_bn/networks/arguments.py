@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from statmech_bn.checks import instance
-from statmech_bn.errors import NoDevice, StatmechError, invalid
+from statmech_bn.errors import NoDevice, StatmechError, invalid, shown
 
+LARGEST_RATE = 1e30
+"""Learning rates and decays are at most this, so that float32 holds them."""
 MISFITS = (RuntimeError, ValueError, TypeError, IndexError, AttributeError)
 """What PyTorch raises for tensors of a shape or type that a module does not take."""
 
@@ -50,7 +52,7 @@ def check_device(device: Any) -> torch.device:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (*MISFITS, AssertionError, NotImplementedError) as error:
-        raise NoDevice(f"device: PyTorch has no {device!r:.100}. Use 'cpu' or 'cuda'.") from error
+        raise NoDevice(f"device: PyTorch has no {shown(device)}. Use 'cpu' or 'cuda'.") from error
     return found
 
 

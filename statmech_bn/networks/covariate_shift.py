@@ -28,7 +28,13 @@ from torch.func import functional_call
 from statmech_bn.checks import count, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
-from statmech_bn.networks.arguments import check_inputs, check_labels, check_model, fitting
+from statmech_bn.networks.arguments import (
+    LARGEST_RATE,
+    check_inputs,
+    check_labels,
+    check_model,
+    fitting,
+)
 from statmech_bn.networks.losses import loss_named
 from statmech_bn.networks.signals import WEIGHTED
 from statmech_bn.networks.surgery import hooked, keeping_buffers, normalization_layers
@@ -58,7 +64,8 @@ def unit_quantiles(model: nn.Module, inputs: Tensor, number: int = 21) -> xr.Dat
         An argument is outside of its range, or the model has no normalization layer.
     """
     layers = list(normalization_layers(model).values())
-    probabilities = (np.arange(count("number", number)) + 0.5) / number
+    number = count("number", number)
+    probabilities = (np.arange(number) + 0.5) / number
     if not layers:
         raise invalid("model", "a model with normalization layers", type(model).__name__)
     found: list[list[np.ndarray]] = []
@@ -119,7 +126,7 @@ def gradient_shift(
     mean_loss = loss_named(loss).mean
     check_model(model)
     check_labels("labels", labels, check_inputs("inputs", inputs), loss)
-    eta = real("learning_rate", learning_rate, 0.0)
+    eta = real("learning_rate", learning_rate, 0.0, LARGEST_RATE)
     weights = [id(m.weight) for m in model.modules() if isinstance(m, WEIGHTED)]
     current = dict(model.named_parameters())
 
@@ -137,6 +144,8 @@ def gradient_shift(
     for name, value in originals.items():
         if id(value) in weights:
             old, [new] = steps[name], gradients(name)
+            if not torch.isfinite(new).all():
+                raise invalid("learning_rate", "a step after which gradients are finite", eta)
             sizes = old.norm(), new.norm()
             rows.append(((new - old).norm() / sizes[0], (new * old).sum() / (sizes[0] * sizes[1])))
         current[name] = value.detach() - eta * steps[name]

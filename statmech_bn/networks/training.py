@@ -29,7 +29,13 @@ from statmech_bn.checks import count, flag, function, instance, integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.interrupts import bar
-from statmech_bn.networks.arguments import check_inputs, check_labels, check_model, fitting
+from statmech_bn.networks.arguments import (
+    LARGEST_RATE,
+    check_inputs,
+    check_labels,
+    check_model,
+    fitting,
+)
 from statmech_bn.networks.data import Images
 from statmech_bn.networks.gamma_decay import decay_coefficients, gamma_penalty
 from statmech_bn.networks.normalization import kind_of
@@ -120,13 +126,17 @@ def train(
     check_model(model)
     instance("images", images, Images)
     schedule = schedules.constant() if schedule is None else function("schedule", schedule)
+    try:
+        schedule(0.0)
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise invalid("schedule", "a callable epochs ↦ factor", schedule, f"{error}") from error
     imitated_size = batch_size if imitated_size is None else imitated_size
     run = Run(
-        learning_rate=real("learning_rate", learning_rate, 0.0),
+        learning_rate=real("learning_rate", learning_rate, 0.0, LARGEST_RATE),
         batch_size=count("batch_size", batch_size),
         epochs=count("epochs", epochs),
         momentum=real("momentum", momentum, 0.0, 1.0),
-        weight_decay=real("weight_decay", weight_decay, 0.0),
+        weight_decay=real("weight_decay", weight_decay, 0.0, LARGEST_RATE),
         gamma_decay=_checked_decay(gamma_decay),
         imitated_size=count("imitated_size", imitated_size),
         refresh_steps=count("refresh_steps", refresh_steps),

@@ -147,7 +147,7 @@ def replica_symmetric(
     noise = real("label_noise", label_noise, 0.0, LARGEST_NOISE)
     setup = TeacherStudent(activation, Unnormalized(), label_noise=noise)
     loads, penalty = positive("load", load, LARGEST), real("ridge", ridge, 0.0, LARGEST)
-    one_unit(setup, start)
+    one_unit(setup, instance("start", start, OrderParameters))
     if abs(start.overlap) == 1 or start.gamma != 1:
         raise invalid("start", "OrderParameters with |overlap| < 1 and gamma = 1", start)
     structured = spectrum is not None and not instance("spectrum", spectrum, Spectrum).isotropic

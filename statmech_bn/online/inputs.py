@@ -114,6 +114,10 @@ class Inputs:
             raise invalid(f"inputs, for {place}", expected, block.shape, fix)
         return block
 
+    def all_rows(self) -> np.ndarray | None:
+        """Return the rows of data, of shape (samples, N); None for a callable."""
+        return None if callable(self.source) else np.asarray(self.source)
+
     def rows(self, generator: np.random.Generator, samples: int) -> np.ndarray:
         """Draw which rows of the data are the next samples."""
         if callable(self.source):

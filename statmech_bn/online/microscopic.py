@@ -56,7 +56,7 @@ from statmech_bn.online.inputs import Draw, Inputs, check_single
 from statmech_bn.online.network.committee import learn_committees
 from statmech_bn.online.network.replicas import learn_in_threads
 from statmech_bn.online.network.stacks import learn_stacks
-from statmech_bn.online.network.world import TEST_SAMPLES, Plan, World
+from statmech_bn.online.network.world import MOST_ROWS, Plan, World
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
@@ -121,8 +121,9 @@ def microscopic(
         By default i.i.d. N(0, 1). A `statmech_bn.Spectrum` is Gaussian inputs with a covariance,
         for one unit in float64 on the processor; its teacher is the teacher. See
         `statmech_bn.Inputs` for other distributions and data; the generalization error is then
-        measured on 4000 samples, without label noise. Those of an array are rows that are also
-        learned from, unless `test_inputs` are given; the attribute ``error_samples`` says which.
+        measured without label noise, on all rows of an array of at most 10,000, otherwise on 4000
+        samples, which all replicas of a call share. Rows of an array are also learned from, unless
+        `test_inputs` are given; the attribute ``error_samples`` says which.
     teacher : array_like, optional
         Direction of w*, shape (N,), of all replicas; of any length ≠ 0, as it is scaled to √N. For
         committees w*, shape (K*, N), with the products N T of the setup. By default each replica
@@ -258,7 +259,7 @@ def microscopic(
     weights = dimension * (columns + setup.batch_size) * min(threads, replicas)
     held = 5 * replicas * columns * steps.size + weights
     if given is not None:
-        held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
+        held += dimension * (MOST_ROWS + dimension * setup.normalizer.by_covariance)
     each = setup.batch_size * dimension * (setup.teacher_units + columns)
     check_work(replicas, float(steps[-1]), each, held, device)
     world = World.prepare(

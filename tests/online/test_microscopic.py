@@ -355,3 +355,17 @@ def test_what_is_no_number_is_named():
 def test_steps_beyond_counting_are_refused(level, time, dimension):
     with pytest.raises(InvalidSetup, match=r"time × dimension.*(steps|years)"):
         level(SETUP, 1.0, time, START, dimension)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_error_on_data_is_that_on_all_rows(seed):
+    """A student of half the teacher's length, and rows with heavy tails, which a draw misses."""
+    rows = np.random.default_rng(0).standard_t(3, (500, 6))
+    teacher = np.arange(1.0, 7)
+    fields = rows @ teacher / np.linalg.norm(teacher)
+    found = sbn.microscopic(
+        sbn.TeacherStudent("relu", "none", 4), 0.1, [0.0], sbn.OrderParameters(1.0, 0.5), 6,
+        replicas=2, seed=seed, inputs=rows, teacher=teacher,
+    )  # fmt: skip
+    expected = np.mean((0.5 * np.maximum(fields, 0)) ** 2) / 2
+    np.testing.assert_allclose(found["generalization_error"].squeeze(), expected, rtol=1e-12)
