@@ -277,7 +277,8 @@ def figures(tree: xr.DataTree) -> sbn.study.Figures:
             tree[f"{name}/{kind}"].to_dataset().isel(time=slice(1, None))
             for kind in ("flow", "gaussian", "images")
         )
-        apart = slice(None, None, -(-real.sizes["time"] // FEW))
+        every = -(-real.sizes["time"] // FEW)
+        apart = slice((real.sizes["time"] - 1) % every, None, every)  # the last time is shown
         gaps_at = xr.Dataset({"gap": gap(tree, name).isel(time=apart)}, attrs=real.attrs)
         difference = describe(gaps_at)
         learning, gaps = [], []
