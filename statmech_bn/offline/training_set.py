@@ -16,14 +16,12 @@ from statmech_bn.activations import z
 from statmech_bn.checks import LARGEST_COUNT, array, positive
 from statmech_bn.codegen import numpy_function
 from statmech_bn.errors import invalid
-from statmech_bn.online.inputs import Draw, Inputs
+from statmech_bn.online.inputs import TEST_SAMPLES, Draw, Inputs
 from statmech_bn.random.streams import stream
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 STREAM = 4
 """The keys of random streams begin with this, unlike those of the online levels."""
-TEST_SAMPLES = 4_000
-"""So many samples measure the generalization error of inputs from a callable."""
 
 
 @dataclass(frozen=True)

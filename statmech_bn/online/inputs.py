@@ -19,6 +19,8 @@ from statmech_bn.checks import covariance as checked_covariance
 from statmech_bn.errors import invalid
 
 ESTIMATION_SAMPLES = 20_000
+MOST_ROWS, TEST_SAMPLES = 10_000, 4_000
+"""The error on data of at most so many rows is that on all of them, and on so many samples else."""
 LEAST_SPREAD, LEAST_SPREAD_SINGLE = 1e-12, 1e-4
 """Samples that vary by less than this part of their values vary by rounding, or nearly so."""
 LARGEST_SINGLE = 1e15
@@ -109,14 +111,28 @@ class Inputs:
             block = np.ascontiguousarray(array(name, drawn, 2))
         else:
             block = np.asarray(self.source)[self.rows(generator, samples)]
-        if block.shape != (samples, dimension):
-            expected = f"a block of shape {(samples, dimension)}"
-            raise invalid(f"inputs, for {place}", expected, block.shape, fix)
-        return block
+        return self._of_shape(block, (samples, dimension), place, fix)
 
-    def all_rows(self) -> np.ndarray | None:
-        """Return the rows of data, of shape (samples, N); None for a callable."""
-        return None if callable(self.source) else np.asarray(self.source)
+    def error_samples(self, generator: np.random.Generator, dimension: int) -> np.ndarray:
+        """Return what an error is measured on, of shape (samples, dimension).
+
+        These are all rows of data that have at most `MOST_ROWS`, and otherwise samples that the
+        generator draws.
+        """
+        place = "the test samples"
+        if callable(self.source) or len(np.asarray(self.source)) > MOST_ROWS:
+            return self.draw(generator, TEST_SAMPLES, dimension, place)
+        rows = np.asarray(self.source)
+        return self._of_shape(rows, (len(rows), count("dimension", dimension)), place)
+
+    @staticmethod
+    def _of_shape(
+        block: np.ndarray, shape: tuple[int, int], place: str, fix: str = ""
+    ) -> np.ndarray:
+        """Return a block unless it has another shape."""
+        if block.shape != shape:
+            raise invalid(f"inputs, for {place}", f"a block of shape {shape}", block.shape, fix)
+        return block
 
     def rows(self, generator: np.random.Generator, samples: int) -> np.ndarray:
         """Draw which rows of the data are the next samples."""

@@ -52,11 +52,11 @@ from statmech_bn.online.chain import structured
 from statmech_bn.online.chain.committee_blocks import check_blocks
 from statmech_bn.online.committee import committee_dataset
 from statmech_bn.online.independent import one_by_one
-from statmech_bn.online.inputs import Draw, Inputs, check_single
+from statmech_bn.online.inputs import TEST_SAMPLES, Draw, Inputs, check_single
 from statmech_bn.online.network.committee import learn_committees
 from statmech_bn.online.network.replicas import learn_in_threads
 from statmech_bn.online.network.stacks import learn_stacks
-from statmech_bn.online.network.world import MOST_ROWS, Plan, World
+from statmech_bn.online.network.world import Plan, World
 from statmech_bn.online.schedules.schedule import Schedule, prepare
 from statmech_bn.online.structured import structured_dataset
 from statmech_bn.spectrum import Spectrum
@@ -259,7 +259,7 @@ def microscopic(
     weights = dimension * (columns + setup.batch_size) * min(threads, replicas)
     held = 5 * replicas * columns * steps.size + weights
     if given is not None:
-        held += dimension * (MOST_ROWS + dimension * setup.normalizer.by_covariance)
+        held += dimension * (TEST_SAMPLES + dimension * setup.normalizer.by_covariance)
     each = setup.batch_size * dimension * (setup.teacher_units + columns)
     check_work(replicas, float(steps[-1]), each, held, device)
     world = World.prepare(

@@ -28,6 +28,9 @@ METHODS = {
         "self": inputs(), "generator": np.random.default_rng(0), "samples": 2, "dimension": 3,
         "place": "the inputs",
     },
+    "Inputs.error_samples": lambda: {
+        "self": inputs(), "generator": np.random.default_rng(0), "dimension": 3
+    },
     "Inputs.moments": lambda: {
         "self": inputs(), "generator": np.random.default_rng(0), "dimension": 3
     },

@@ -231,9 +231,10 @@ def test_real_data_are_resampled():
         (lambda *_: "x", "inputs"),
     ],
 )
-def test_inputs_are_checked(inputs, words):
+@pytest.mark.parametrize("time", [[1.0], [0.0, 1.0]])
+def test_inputs_are_checked(inputs, words, time):
     with pytest.raises(InvalidSetup, match=words):
-        sbn.microscopic(SETUP, 1.0, [1.0], START, 8, inputs=inputs)
+        sbn.microscopic(SETUP, 1.0, time, START, 8, inputs=inputs)
 
 
 def test_own_labels_are_learned_by_gradient_descent_on_them():

@@ -21,10 +21,6 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 from statmech_bn.teacher_student.gram import factor, in_frame
 
 EPSILON = float(np.finfo(float).eps)
-MOST_ROWS = 10_000
-"""Of so many rows of data at most, all are what the error is measured on, and it is exact."""
-TEST_SAMPLES = 4_000
-"""Samples that measure the generalization error for inputs that are not Gaussian."""
 
 
 def eigenvalues(spectrum: Spectrum, dimension: int) -> np.ndarray:
@@ -87,14 +83,7 @@ class World:
         if test is None:
             test = np.empty((0, dimension))
             if inputs is not None:
-                rows = inputs.all_rows()
-                test = (
-                    rows
-                    if rows is not None and len(rows) <= MOST_ROWS
-                    else inputs.draw(
-                        stream(seed, 3, 0), TEST_SAMPLES, dimension, "the test samples"
-                    )
-                )
+                test = inputs.error_samples(stream(seed, 3, 0), dimension)
         if inputs is not None and setup.normalizer.by_covariance:
             mean, covariance = inputs.moments(stream(seed, 3, 1), dimension)
             if covariance.ndim == 1:
