@@ -154,7 +154,9 @@ def _check_zarr_array(
         codecs = [c["name"] for c in (*inside["codecs"], *inside["index_codecs"])]
         if unknown := sorted({*codecs} - {"bytes", "crc32c"}):
             raise InvalidStore(f"{file} has shards that are encoded by {unknown}.")
-        parts = math.prod(-(-n // max(k, 1)) for n, k in zip(whole, chunk, strict=True))
+        if len(whole) != len(chunk):
+            raise InvalidStore(f"{file} cuts shards of {len(whole)} axes into {len(chunk)}.")
+        parts = _parts(whole, chunk)
         if parts > MOST_PARTS:
             raise InvalidStore(f"{file} claims shards of {parts} chunks.")
     _check_array(file, shape, chunk, is_coordinate or text)
@@ -198,8 +200,8 @@ def _check_complete(file: Path, metadata: dict[str, Any]) -> None:
     """Refuse a variable of a complete sweep that lacks chunks."""
     if file.parent.name in (metadata.get("dimension_names") or ()):
         return  # a coordinate
-    shape, chunk = metadata["shape"], metadata["chunk_grid"]["configuration"]["chunk_shape"]
-    expected = math.prod(-(-n // max(k, 1)) for n, k in zip(shape, chunk, strict=False))
+    chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    expected = _parts(metadata["shape"], chunk)
     if (found := sum(1 for _ in _chunks(file, metadata))) < expected:
         raise InvalidStore(
             f"{file.parent} has {found} of {expected} files of values, though its sweep is "
@@ -285,6 +287,11 @@ def _check_texts(part: Path, content: bytes, compressed: list[str], most: int) -
         raise InvalidStore(f"{part} claims more strings than its chunk has.")
 
 
+def _parts(shape: Any, chunk: Any) -> int:
+    """Return how many chunks, or shards, an array is cut into; 1 if it is in one piece."""
+    return math.prod(-(-n // max(k, 1)) for n, k in zip(shape, chunk, strict=False))
+
+
 def _check_sizes(where: object, *sizes: Any) -> None:
     """Refuse what is not a size."""
     for size in (n for shape in sizes for n in shape):
@@ -298,7 +305,7 @@ def _check_array(where: object, shape: Any, chunk: Any, is_coordinate: bool) -> 
     if 8 * math.prod(chunk) > LARGEST_CHUNK:
         raise InvalidStore(f"{where} claims chunks of {8 * math.prod(chunk)} bytes.")
     if is_coordinate:
-        parts = math.prod(-(-n // max(k, 1)) for n, k in zip(shape, chunk, strict=False))
+        parts = _parts(shape, chunk)
         if max(math.prod(shape), math.prod(chunk)) > MOST_COORDINATES or parts > MOST_CHUNKS:
             raise InvalidStore(
                 f"{where} claims a coordinate of {math.prod(shape)} values in {parts} chunks."

@@ -302,5 +302,5 @@ def trajectory(equations, parameters, problem, states, stop):
 only_trajectory = numba.njit(nogil=True, error_model="numpy", inline="always", **INNER)(
     trajectory.py_func
 )
-"""Is `trajectory` for a function that does nothing else, with which it is compiled once. Where a
-function has a loop over trajectories, `trajectory` takes longer to compile and is faster."""
+"""A function that does nothing else calls this one, and they are compiled once, as one. In a loop
+over trajectories `trajectory` takes longer to compile and is faster."""

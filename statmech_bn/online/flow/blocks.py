@@ -22,7 +22,7 @@ from statmech_bn.codegen import numba_inline_function
 from statmech_bn.compile_cache import numba
 from statmech_bn.normalization import Normalization
 from statmech_bn.online.arguments import Run
-from statmech_bn.online.flow.lsoda import MOST_FOR_FULL, integrate_state
+from statmech_bn.online.flow.lsoda import integrate_state
 from statmech_bn.online.flow.zero_scale import check_scale
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.spectrum import Spectrum
@@ -62,9 +62,8 @@ def integrate_blocks(
         """Return the larger of L and σ_h/σ_* of states along the first axis."""
         return np.sqrt(np.maximum((weights @ states[1:-1:2]).max(axis=0), 0.0))
 
-    band = None if first.size <= MOST_FOR_FULL else BAND
     found = [
-        integrate_state(flow, np.array(rates), first, run.time, schedule, length, band)
+        integrate_state(flow, np.array(rates), first, run.time, schedule, length, BAND)
         for rates in learners
     ]
     states, diverged_at = (np.array(part) for part in zip(*found, strict=True))

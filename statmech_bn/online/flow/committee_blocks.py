@@ -34,7 +34,7 @@ from statmech_bn.online.flow.committee import (
     Records,
     all_trajectories,
 )
-from statmech_bn.online.flow.lsoda import ABSOLUTE, MOST_FOR_FULL, RELATIVE, integrate_state
+from statmech_bn.online.flow.lsoda import ABSOLUTE, RELATIVE, integrate_state
 from statmech_bn.online.flow.zero_scale import check_scale
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.spectrum import Spectrum
@@ -194,9 +194,7 @@ def _trajectory(
         return np.sqrt(np.abs(squares).max(axis=-1))
 
     sampled = KINKED if flow.setup.activation.kinks else SMOOTH
-    band = None
-    if first.size > MOST_FOR_FULL:
-        band = (first.size - 2 * flow.setup.student_units) // flow.spectrum.blocks
+    band = (first.size - 2 * flow.setup.student_units) // flow.spectrum.blocks
     states, diverged_at = integrate_state(
         flow, rates, first, run.time, schedule, length, band=band,
         tolerances=(RELATIVE, ABSOLUTE) if closed else sampled,

@@ -223,7 +223,8 @@ def integrate_state(
         Length of the student for states along the first axis; beyond `LARGEST_LENGTH` the
         trajectory has diverged.
     band : int, optional
-        Diagonals of the Jacobian's band on either side, by default all.
+        Diagonals of the Jacobian's band on either side, for states of more than `MOST_FOR_FULL`
+        numbers; by default all.
     tolerances : tuple of float, optional
         Relative and absolute, of a step.
 
@@ -240,6 +241,7 @@ def integrate_state(
         The solver gave up.
     """
     edges, factors = schedule
+    band = None if first.size <= MOST_FOR_FULL else band
     states, state = np.full((first.size, time.size), np.inf), first
     states[:, time == 0] = first[:, None]
     evaluations = 0
