@@ -238,11 +238,16 @@ def largest_rate(accuracy: xr.DataArray) -> xr.DataArray:
     )
 
 
+def at_best_rate(accuracy: xr.DataArray) -> xr.DataArray:
+    """Return accuracies at the learning rate at which their mean is largest, at each place."""
+    best = accuracy.mean("replica").argmax("learning_rate")
+    return accuracy.isel(learning_rate=best, drop=True)
+
+
 def trained_claims(trained: xr.Dataset) -> dict[str, tuple[xr.DataArray, str]]:
     """Return what Bjorck et al. see: the last layer alone does what all do, the first does not."""
     accuracy = trained["test_accuracy"]
-    mean = accuracy.mean("replica")
-    best = accuracy.isel(learning_rate=mean.argmax("learning_rate"), drop=True)
+    best = at_best_rate(accuracy)
     found: dict[str, tuple[xr.DataArray, str]] = {}
     for name, values in zip(JUDGED, (largest_rate(accuracy), best), strict=True):
         at = {place: values.sel(place=place, drop=True) for place in TRAINED}

@@ -279,8 +279,8 @@ def figures(tree: xr.DataTree) -> sbn.study.Figures:
         )
         every = -(-real.sizes["time"] // FEW)
         apart = slice((real.sizes["time"] - 1) % every, None, every)  # the last time is shown
-        gaps_at = xr.Dataset({"gap": gap(tree, name).isel(time=apart)}, attrs=real.attrs)
-        difference = describe(gaps_at)
+        shown = gap(tree, name).isel(time=apart)
+        difference = describe(xr.Dataset({"gap": shown}, attrs=real.attrs))
         learning, gaps = [], []
         for task, title in TASKS.items():
             levels = [found.sel(task=task) for found in (theory, gaussian, real)]

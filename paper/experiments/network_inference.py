@@ -34,20 +34,18 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge own statistics and running averages, in both networks."""
     asked = {name: script.claims(tree, name) for name in script.NETWORKS}
-    dense, convolutional = (at_smallest(tree, name) for name in ("dense", "convolutional"))
+    values = numbers(tree)
 
     def both(claim: str) -> list[list[xr.DataArray]]:
         """Return effects of both networks, and rests if there are any."""
         pairs = [pairs[claim] for pairs in asked.values()]
         return [[p for p in parts if p is not None] for parts in zip(*pairs, strict=True)]
 
-    own = [
-        averaged(d[0]["loss_added"].sel(share=1.0, scale="effective"))
-        for d in (dense, convolutional)
-    ]
-    gap = [averaged(d[0]["mode_gap"]) for d in (dense, convolutional)]
-    fast = [averaged(d[1]["running_excess"].isel(momentum=-1)) for d in (dense, convolutional)]
-    size = count(tree["own"]["batch_size"][0])
+    own, gap, fast = (
+        [values[f"{network}/{name}"] for network in ("dense", "convolutional")]
+        for name in ("own", "gap", "fast")
+    )
+    size = values["small"]
     shows = "Own statistics of weight 1/M, with 1 + 5/(4M_eff) on γ, show what training did"
     lowers, _ = both("They lower the loss")
     return [

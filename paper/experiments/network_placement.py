@@ -34,14 +34,6 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
     return found | {"theory": averaged(np.exp(theory))}
 
 
-def trained(tree: xr.DataTree) -> dict[str, xr.DataArray]:
-    """Return accuracies of trained networks at the best rate of each place."""
-    accuracy = tree["training"]["test_accuracy"].load()
-    best = accuracy.mean("replica").argmax("learning_rate")
-    at = accuracy.isel(learning_rate=best, drop=True)
-    return {place: at.sel(place=place, drop=True) for place in script.TRAINED}
-
-
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge the last layer beside the hidden ones, at the start and in training."""
     learned = script.trained_claims(script.opened(tree)[2])
@@ -49,7 +41,8 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         place: [learned[f"training, {name}: last less {place}"][0] for name in script.JUDGED]
         for place in ("none", "hidden")
     }
-    accuracy = {place: averaged(values) for place, values in trained(tree).items()}
+    best = script.at_best_rate(tree["training"]["test_accuracy"].load())
+    accuracy = {place: averaged(best.sel(place=place, drop=True)) for place in script.TRAINED}
     logarithm = ratios(tree)
     wide = {key: averaged(np.exp(values.isel(width=-1))) for key, values in logarithm.items()}
     width = int(logarithm["mean"]["width"][-1])

@@ -23,16 +23,14 @@ def numbers(tree: xr.DataTree) -> dict[str, str]:
 
 def claims(tree: xr.DataTree) -> list[Claim]:
     """Judge the angle at rest, and the way to it."""
-    asked, (left, law) = script.claims(tree), script.remaining(tree)
-    ratio = tree["rest"]["angle_ratio"].load().mean(["layer", "momentum"])
+    asked, values = script.claims(tree), numbers(tree)
     balance = tree["rest"]["balance"].load().mean(["layer", "momentum", "weight_decay"])
-    small, large = (averaged(ratio.isel(weight_decay=k)) for k in (0, -1))
     return [
         judged(
             r"In networks at rest a step turns channels by $\sqrt{2\eta\lambda/(1+\beta)}$",
             "Wan2021",
             r"angle per step, for each layer, $\lambda$ and $\beta$; law: by that, less 1",
-            rf"{small} of it at the smallest $\lambda$, {large} at the largest",
+            rf"{values['small']} of it at the smallest $\lambda$, {values['large']} at the largest",
             *asked["A step turns by √(2ηλ/(1 + β)) at rest"],
         ),
         judged(
@@ -45,7 +43,7 @@ def claims(tree: xr.DataTree) -> list[Claim]:
         judged(
             r"$|w|^4$ goes there at the rate $4\eta\lambda$", "Wan2021",
             r"part of the way of $|w|^4$ to rest at $4\eta\lambda t=1$; law: $1-e^{-1}$",
-            rf"{averaged(left)} of the way is left, by the law {number(law, digits=2)}",
+            rf"{values['left']} of the way is left, by the law {values['law']}",
             *asked["|w|⁴ goes to rest at the rate 4ηλ"],
         ),
     ]  # fmt: skip
