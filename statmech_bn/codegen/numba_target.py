@@ -21,7 +21,7 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from statmech_bn.codegen import elementary
 from statmech_bn.codegen.arguments import expressions_of, symbols_of
-from statmech_bn.codegen.program import Program, form_for, named, prepare, printed, shared
+from statmech_bn.codegen.program import Program, prepare, printed
 from statmech_bn.codegen.rewriting import ErfComplement
 from statmech_bn.compile_cache import GENERATED
 
@@ -103,15 +103,13 @@ def _printed(expr: sp.Expr, printer: type[NumbaPrinter] = NumbaPrinter) -> str:
 
 def _prepare_for_arrays(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
     """Prepare expressions such that erf a, erfc a and their derivative share exp(−a²)."""
-    renamed, names = named(expressions, arguments)
-    forms = map(form_for(arguments), renamed)
-    given = [
-        e.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))).replace(
+
+    def translated(expression: sp.Expr) -> sp.Expr:
+        return expression.replace(sp.erf, lambda a: ErfGivenGauss(a, sp.exp(-(a**2)))).replace(
             ErfComplement, lambda a: ErfcGivenGauss(a, sp.exp(-(a**2)))
         )
-        for e in forms
-    ]
-    return shared(given, names)
+
+    return prepare(expressions, arguments, translated)
 
 
 def scalar_source(program: Program) -> str:

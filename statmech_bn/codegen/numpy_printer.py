@@ -35,14 +35,20 @@ class NumPyPrinter(SciPyPrinter):
     def _print_ErfComplement(self, expr: sp.Function) -> str:
         return f"scipy.special.erfc({self._print(expr.args[0])})"
 
+    def _print_ErfGivenGauss(self, expr: sp.Function) -> str:
+        return f"scipy.special.erf({self._print(expr.args[0])})"
+
+    def _print_ErfcGivenGauss(self, expr: sp.Function) -> str:
+        return f"scipy.special.erfc({self._print(expr.args[0])})"
+
     def _print_Pow(self, expr: sp.Pow, **settings: Any) -> str:
         text = super()._print_Pow(expr, **settings)
         # A number of NumPy's own, such as numpy.sqrt(2), would make arrays of float32 float64.
         return f"float({text})" if expr.is_number else text
 
 
-def in_floats(expression: sp.Expr, x: sp.Symbol) -> Callable[[Any], np.ndarray]:
-    """Return a function of arrays without warnings; every branch is evaluated.
+def in_floats(expression: sp.Expr, *symbols: sp.Symbol) -> Callable[..., np.ndarray]:
+    """Return a function of arrays of one shape without warnings; every branch is evaluated.
 
     Raises
     ------
@@ -50,10 +56,10 @@ def in_floats(expression: sp.Expr, x: sp.Symbol) -> Callable[[Any], np.ndarray]:
         The function it returns does so where NumPy and SciPy have none of that name.
     """
     modules = [{"numpy": np, "scipy": scipy}, "scipy", "numpy"]
-    called = sp.lambdify(x, expression, modules=modules, printer=NumPyPrinter, cse=True)
+    called = sp.lambdify(symbols, expression, modules=modules, printer=NumPyPrinter, cse=True)
 
-    def evaluate(points: Any) -> np.ndarray:
+    def evaluate(*values: Any) -> np.ndarray:
         with np.errstate(all="ignore"):
-            return np.broadcast_to(called(points), points.shape)
+            return np.broadcast_to(called(*values), values[0].shape)
 
     return evaluate

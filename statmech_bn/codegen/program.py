@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import sympy as sp
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 
 from statmech_bn.activation_text import SYMBOL
 from statmech_bn.codegen.arguments import expressions_of, symbols_of
 from statmech_bn.codegen.names import check_names
+from statmech_bn.codegen.numpy_printer import in_floats
 from statmech_bn.codegen.rewriting import by_rules
-from statmech_bn.codegen.stable import stable
+from statmech_bn.codegen.stable import GRID, SMALLEST, UNKNOWN, WRONG, stable
 from statmech_bn.errors import NotPrintable, invalid
 
 
@@ -40,7 +42,11 @@ class Program:
     results: tuple[sp.Expr, ...]
 
 
-def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> Program:
+def prepare(
+    expressions: Sequence[sp.Expr],
+    arguments: Sequence[sp.Symbol],
+    translated: Callable[[sp.Expr], sp.Expr] = lambda expression: expression,
+) -> Program:
     """Bring expressions into the form that the printers take.
 
     Parameters
@@ -48,6 +54,8 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     expressions : sequence of sympy.Expr
     arguments : sequence of sympy.Symbol
         Every free symbol of the expressions, in the order of the generated function's parameters.
+    translated : callable, optional
+        What replaces functions of the stable forms by those of a target.
 
     Returns
     -------
@@ -69,7 +77,14 @@ def prepare(expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]) -> P
     """
     renamed, names = named(expressions, arguments)
     form = form_for(arguments)
-    return shared([form(expression) for expression in renamed], names)
+    written = [form(expression) for expression in renamed]
+    given = [translated(expression) for expression in written]
+    together = shared(given, names)
+    try:
+        kept = form is by_rules or _is_like(together, written)
+    except UNKNOWN:  # no function of NumPy: its printer says so
+        kept = True
+    return together if kept else _apart(given, names)
 
 
 def form_for(arguments: Sequence[sp.Symbol]) -> Callable[[sp.Expr], sp.Expr]:
@@ -105,6 +120,35 @@ def shared(expressions: Sequence[sp.Expr], names: tuple[sp.Symbol, ...]) -> Prog
     """Share the subexpressions of what is named and stable already."""
     assignments, results = sp.cse(expressions, symbols=sp.numbered_symbols("x", real=True))
     return Program(names, tuple(assignments), tuple(results))
+
+
+def _is_like(program: Program, written: Sequence[sp.Expr]) -> bool:
+    """Say whether sharing left the values of every expression as they are alone.
+
+    A shared factor changes the order of a product: z (z + 1) is infinite before exp(-z²) is zero.
+    """
+    (z,) = program.arguments
+    known = {z: np.array(GRID)}
+
+    def values(expression: sp.Expr) -> np.ndarray:
+        symbols = [symbol for symbol in known if symbol in expression.free_symbols] or [z]
+        return in_floats(expression, *symbols)(*(known[symbol] for symbol in symbols))
+
+    alone = [values(expression) for expression in written]
+    for symbol, expression in program.assignments:
+        known[symbol] = values(expression)
+    return all(
+        np.allclose(values(result), right, rtol=WRONG, atol=SMALLEST, equal_nan=True)
+        for result, right in zip(program.results, alone, strict=True)
+    )
+
+
+def _apart(written: Sequence[sp.Expr], names: tuple[sp.Symbol, ...]) -> Program:
+    """Share subexpressions within each expression alone."""
+    symbols = sp.numbered_symbols("x", real=True)
+    parts = [sp.cse(expression, symbols=symbols) for expression in written]
+    assignments = [assignment for first, _ in parts for assignment in first]
+    return Program(names, tuple(assignments), tuple(result for _, [result] in parts))
 
 
 def printed(printer: CodePrinter, expression: sp.Expr) -> str:

@@ -193,8 +193,8 @@ def _axis(name: str, values: Sequence[Any]) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise invalid(f"grid[{name!r}]", kind, values) from error
     kept = all(map(is_text, listed)) if axis.dtype.kind == "U" else axis.dtype.itemsize <= 8
-    kept = kept and axis.tolist() == listed  # no float holds a large integer
-    if not kept or axis.ndim != 1 or axis.dtype.kind not in "biufU":
+    kept = kept and axis.ndim == 1 and axis.dtype.kind in "biufU"
+    if not kept or axis.tolist() != listed:  # no float holds a large integer
         raise invalid(f"grid[{name!r}]", kind, values)
     unknown = axis.dtype.kind == "f" and np.isnan(axis).any()
     if unknown or axis.size == 0 or np.unique(axis).size != axis.size:

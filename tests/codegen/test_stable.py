@@ -38,6 +38,7 @@ SMOOTH = [
     z**2 * E(-(z**2)), z / (1 + E(-3 * z / 2)), sp.sqrt(1 + z**2), z**3 / (1 + z**2),
     z / sp.sqrt(1 + z**2), (z + sp.sqrt(z**2 + 4)) / 2, z * sp.tanh(E(z)), z - sp.tanh(z),
     z**2 * E(-z), sp.log(2 + E(z)), z - sp.log(1 + z**2) / 2, E(z), sp.cosh(z),
+    (z + 1) / (2 - sp.tanh(z**2 / 2)),
 ]  # fmt: skip
 HOLES = [
     sp.sinc(z), sp.sin(z) / z, z / sp.tanh(z), z / sp.sinh(z), sp.log(1 + z**2) / z,
@@ -142,6 +143,13 @@ def test_second_derivatives_are_right_at_every_size(expression):
 def test_differences_keep_their_digits(expression):
     g = sbn.activation(expression)
     check_by_numpy([g.expression, g.derivative, curvature(g)], POINTS)
+
+
+def test_a_shared_factor_keeps_the_order_of_products():
+    """Alone exp(-z²) comes before z (z + 1), and after it where z + 1 has a name."""
+    g = sbn.activation((z + 1) / (2 - sp.tanh(z**2 / 2)))
+    for target, (_, slope) in targets([g.expression, g.derivative], POINTS).items():
+        compare(g.derivative, slope, POINTS, SLOPE, target)
 
 
 REMAINDERS = [

@@ -119,6 +119,7 @@ FOUND = [
     ("networks.training_run", "weight_decay", "largest"),
     ("networks.unit_quantiles", "number", "bool of numpy"),
     ("networks.unit_quantiles", "number", "variable of no dimension"),
+    ("sweep", "grid", "other dataset"),
     ("study.decide", "effect", "array of no dimension"),
     ("symbolic.gradient_multiplier", "batch_size", "kinked of sympy"),
 ]
