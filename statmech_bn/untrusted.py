@@ -25,7 +25,6 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ import numcodecs
 import numpy as np
 
 from statmech_bn.errors import InvalidStore
+from statmech_bn.store_metadata import CONSOLIDATED, FILES, chunks_of, count_files, files_of
 
 MOST_JSON = 2**24
 """An attribute has at most so many characters, a metadata file so many bytes."""
@@ -114,11 +114,8 @@ def _check_folder(path: Path, chunks: bool) -> None:
     read = {}
     for here in found:  # nothing is read before all links are known
         read[here] = _check_metadata(here / "zarr.json", here.name, chunks)
-    own = read.get(path, {}).get("attributes")
-    if chunks and isinstance(own, dict) and own.get("sweep_complete") == 1:
-        for here, metadata in read.items():
-            if metadata["node_type"] == "array":
-                _check_complete(here / "zarr.json", metadata)
+    for here in read if chunks else ():
+        _check_lost(here, read[here])
 
 
 def _check_metadata(file: Path, name: str, chunks: bool) -> dict[str, Any]:
@@ -167,7 +164,7 @@ def _check_zarr_array(
     if chunks and not compressed and not text:
         _check_plain(file, metadata, math.prod(chunk))
     size = math.prod(chunk) * _itemsize(metadata["data_type"]) + CHECKSUM * codecs.count("crc32c")
-    for part in _files(file) if compressed or text else ():
+    for part in files_of(file) if compressed or text else ():
         with part.open("rb") as content:
             claimed = _claimed(content.read(18), compressed) if compressed else 0
             if claimed > min(MOST_JSON if text else size, LARGEST_COMPRESSED):
@@ -179,33 +176,20 @@ def _check_zarr_array(
                 _check_texts(part, content.read(MOST_JSON + 1), compressed, math.prod(chunk))
 
 
-def _files(file: Path) -> Iterator[Path]:
-    """Iterate over the files of an array with these metadata; others may come and go meanwhile."""
-    for at, _, names in os.walk(file.parent):
-        yield from (part for name in names if (part := Path(at, name)) != file and part.is_file())
-
-
-def _chunks(file: Path, metadata: dict[str, Any]) -> Iterator[Path]:
-    """Iterate over the files that are chunks, or shards, of an array by their names."""
-    key = metadata["chunk_key_encoding"]
-    separator = key.get("configuration", {}).get("separator", "/")
-    begin = "c" if key["name"] == "default" else r"\d+"
-    name = re.compile(rf"{begin}({re.escape(separator)}\d+)*")
-    for part in _files(file):
-        if name.fullmatch(part.relative_to(file.parent).as_posix()):
-            yield part
-
-
-def _check_complete(file: Path, metadata: dict[str, Any]) -> None:
-    """Refuse a variable of a complete sweep that lacks chunks."""
-    if file.parent.name in (metadata.get("dimension_names") or ()):
-        return  # a coordinate
-    chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-    expected = _parts(metadata["shape"], chunk)
-    if (found := sum(1 for _ in _chunks(file, metadata))) < expected:
+def _check_lost(folder: Path, metadata: dict[str, Any]) -> None:
+    """Refuse a store that holds fewer files of values than it did: Zarr reads NaN or 0 for them."""
+    consolidated = metadata.get(CONSOLIDATED)
+    expected = consolidated.get(FILES) if isinstance(consolidated, dict) else None
+    if type(expected) is not int:
+        return  # written by another program, or before there was a count
+    try:
+        found = count_files(folder)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidStore(f"{folder} does not describe its arrays: {error!r}") from error
+    if found < expected:
         raise InvalidStore(
-            f"{file.parent} has {found} of {expected} files of values, though its sweep is "
-            "complete. Run the sweep again: it computes what is missing."
+            f"{folder} has {found} of {expected} files of values. Copy it again if it is a copy; "
+            "a sweep that is run again computes what is missing."
         )
 
 
@@ -222,7 +206,7 @@ def _check_plain(file: Path, metadata: dict[str, Any], values: int) -> None:
             raise InvalidStore(f"{file} has shards without a checksum of their index at the end.")
         whole = metadata["chunk_grid"]["configuration"]["chunk_shape"]
         count = math.prod(whole) // max(values, 1)
-    for part in _chunks(file, metadata):
+    for part in chunks_of(file, metadata):
         try:
             if sharded:
                 _check_shard(part, count, size)

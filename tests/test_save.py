@@ -42,6 +42,27 @@ def value_at(path):
     return values.pop()
 
 
+@pytest.mark.parametrize("lost", ["v1/c", "part/v2/c"])
+def test_a_part_of_a_store_is_not_taken_for_all(tmp_path, lost):
+    """Zarr itself leaves out files of NaN, and reads NaN where one is lost."""
+    tree = xr.DataTree.from_dict({"/": of(1), "/part": of(2), "/empty": of(np.nan)})
+    path = sbn.save(tree, tmp_path / "run.zarr")
+    assert not (path / "empty/v0/c").exists()
+    sbn.open(path).close()
+    [file] = (file for file in (path / lost).rglob("*") if file.is_file())
+    file.unlink()
+    with pytest.raises(InvalidStore, match=r"run\.zarr has 5 of 6 files of values\. Copy it again"):
+        sbn.open(path)
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+def test_what_another_program_writes_may_have_fewer_files(tmp_path):
+    path = sbn.save(of(1), tmp_path / "run.zarr")
+    with xr.open_zarr(path) as found:
+        found[["v0"]].to_zarr(tmp_path / "other.zarr", zarr_format=3)
+    assert float(sbn.open(tmp_path / "other.zarr")["v0"][0]) == 1
+
+
 @pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
 def test_interrupts_at_every_moment(tmp_path, name):
     sys.addaudithook(interrupt)

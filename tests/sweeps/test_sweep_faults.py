@@ -175,7 +175,7 @@ def test_damaged_shards_are_found_and_computed_again(tmp_path, digest, undisturb
     else:
         damage(kind, file)
     if kind == "removed":
-        with pytest.raises(InvalidStore, match=rf"{name} has 0 of 1 files.* Run the sweep again"):
+        with pytest.raises(InvalidStore, match=r"files of values.* a sweep that is run again"):
             sbn.open(store)
     studies.drive(store, studies.Silent(), points=POINTS)
     assert digest(store) == digest(undisturbed[0])
