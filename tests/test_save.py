@@ -309,7 +309,9 @@ def test_processes_save_to_one_path(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, pytest.param(errno.EIO, marks=pytest.mark.thorough)]
+)
 def test_writes_that_fail_at_every_moment(tmp_path, monkeypatch, name, number):
     """Creating files, folders, fsync and renames fail one after the other, once or from then on."""
     path, moment, finished, told = tmp_path / "deep" / name, 0, False, []

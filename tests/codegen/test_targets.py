@@ -174,6 +174,7 @@ def some_activations():
     return st.lists(expressions(), min_size=12, max_size=12, unique=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 @settings(max_examples=2)
 @given(bodies=some_activations())
@@ -189,6 +190,7 @@ def test_cuda_source_of_any_expression_agrees_on_the_host(tmp_path_factory, bodi
             np.testing.assert_allclose(list(out), values, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler")
 @settings(max_examples=2)
 @given(bodies=some_activations())

@@ -111,7 +111,10 @@ def test_prepared_averages_are_those_of_the_flow(monkeypatch):
         STATE,
         STATE.changed(normalizations=("batch",)),
         STATE.changed(activation="Max(x, x/10)", normalizations=("none", "weight")),
-        STATE.changed(chain=True, dimension=10, exponent=0.5, duration=1.0),
+        pytest.param(
+            STATE.changed(chain=True, dimension=10, exponent=0.5, duration=1.0),
+            marks=pytest.mark.thorough,
+        ),
         pytest.param(
             UNITS.changed(chain=True, dimension=10, duration=1.0, gamma=0.7),
             marks=pytest.mark.thorough,
@@ -162,16 +165,20 @@ def test_downloads_can_be_opened(tmp_path):
         archive.extractall(tmp_path)
     assert set(sbn.open(tmp_path / "explorer.zarr").children) == {"none", "batch"}
     assert files.pdf(small).startswith(b"%PDF")
-    assert files.pdf(UNITS).startswith(b"%PDF")
-    (tmp_path / "units.nc").write_bytes(files.netcdf(UNITS))
-    with sbn.open(tmp_path / "units.nc") as units:
-        kept = units["weight/macroscopic"].to_dataset().load()
-    xr.testing.assert_identical(kept, curves.theory(UNITS)["weight"])
     cut = small.changed(tab="partition", units=4)
     assert files.pdf(cut).startswith(b"%PDF")
     (tmp_path / "cut.nc").write_bytes(files.netcdf(cut))
     with sbn.open(tmp_path / "cut.nc") as tree:
         assert set(tree.children) == {"none", "batch"}
+
+
+@pytest.mark.thorough
+def test_downloads_of_units_can_be_opened(tmp_path):
+    assert files.pdf(UNITS).startswith(b"%PDF")
+    (tmp_path / "units.nc").write_bytes(files.netcdf(UNITS))
+    with sbn.open(tmp_path / "units.nc") as units:
+        kept = units["weight/macroscopic"].to_dataset().load()
+    xr.testing.assert_identical(kept, curves.theory(UNITS)["weight"])
 
 
 def test_partitions_follow_the_batch():

@@ -39,7 +39,9 @@ def test_the_derived_flow_has_the_statistics_of_a_group_and_the_noise_of_all_sam
         assert sp.simplify(rate - expected) == 0
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+@pytest.mark.parametrize(
+    "activation", ["linear", "relu", pytest.param("tanh", marks=pytest.mark.thorough)]
+)
 def test_the_chain_follows_the_flow(activation):
     """N = 5000, 24 replicas, groups of 8 of 32: within 4 standard errors plus 2/N."""
     setup = sbn.TeacherStudent(activation, "ghost(8)", 32, 0.4, gamma_decay=0.02, weight_decay=0.1)
@@ -66,6 +68,7 @@ def test_a_flow_at_the_whole_batch_or_at_one_group_is_noticed():
         assert max(float(score.max()) for score in scores) > 10
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("activation", ["relu", sp.Max(x, x / 5) + sp.sin(x) / 3], ids=str)
 def test_chain_and_network_have_the_same_law(activation):
     setup = sbn.TeacherStudent(activation, "ghost(4)", 12, 0.3, gamma_decay=0.05, weight_decay=0.1)

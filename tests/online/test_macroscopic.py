@@ -81,7 +81,9 @@ def test_relative_accuracy_of_batch_is_1e_6(activation, batch_size):
         np.testing.assert_allclose(found[name], wanted, rtol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+@pytest.mark.parametrize(
+    "activation", ["linear", "relu", pytest.param("tanh", marks=pytest.mark.thorough)]
+)
 def test_batch_becomes_weight_normalization(activation):
     """At M → ∞ the two flows agree, with a difference of order 1/M."""
     start = sbn.OrderParameters(0.2, 1.0, 0.8)

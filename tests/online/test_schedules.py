@@ -105,6 +105,7 @@ def max_with_a_kink(x):
     return sp.Max(x, 0) + sp.Float(1e-9) * sp.Max(x - sp.Rational(1, 2), 0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("normalization", ["none", "weight", "batch"])
 @pytest.mark.parametrize("schedule", EVERY[1:5], ids=lambda s: s.name)
 def test_the_chain_agrees_with_the_flow(normalization, schedule):
@@ -120,6 +121,7 @@ def test_the_chain_agrees_with_the_flow(normalization, schedule):
     assert np.abs(plain - flow).max() > 0.02  # so that the comparison means something
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch"])
 def test_network_and_chain_have_the_same_law(normalization):
     setup = sbn.TeacherStudent("relu", normalization, 5, label_noise=0.3, weight_decay=0.3)

@@ -80,6 +80,7 @@ def test_everything_cited_is_in_the_bibliography():
     assert used("cite") | set(SOURCES) == entries
 
 
+@pytest.mark.thorough
 def test_equations_do_not_depend_on_the_process():
     keys = ("flow/batch", "averages/relu", "zeta/independent", "equilibrium", "geometry/jitter")
     code = f"from paper.equations import EQUATIONS as e; print([e[k]() for k in {keys}])"
@@ -118,6 +119,7 @@ def small_document(folder, body):
     (generated / "equations.tex").write_text(rf"\defineeqn{{flow}}{{{flow}}}" + "\n")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(NO_LATEX, reason="needs latexmk")
 def test_the_same_sources_give_the_same_pdf(tmp_path):
     body = r"$\val{a/b_c}$ \begin{align}\begin{aligned}\eqn{flow}\end{aligned}\end{align}"

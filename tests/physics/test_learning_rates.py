@@ -25,6 +25,7 @@ def explosion(activation, batch_size, dimension, seed, duration=0.5):
     return np.exp(brentq(growth, np.log(batch_size), np.log(4 * batch_size), xtol=1e-4))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("batch_size", [1, 8, 32])
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 def test_vanilla_explodes_at_its_maximum(activation, batch_size):
@@ -128,6 +129,7 @@ def test_what_is_left_of_the_asymptote_is_its_next_order(late):
     assert np.ptp(scaled) < 0.1 * abs(scaled.mean())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("normalization", "activation"), [("weight", "linear"), ("batch", "linear"), ("batch", "relu")]
 )

@@ -60,7 +60,7 @@ def test_columns_of_the_legend_can_be_chosen():
     assert heights[0] > heights[1] > heights[2]
 
 
-@pytest.mark.parametrize("columns", [None, 3, 99])
+@pytest.mark.parametrize("columns", [None, 3, pytest.param(99, marks=pytest.mark.thorough)])
 def test_a_legend_is_no_wider_than_its_figure(columns):
     setup, start = sbn.TeacherStudent("linear", "batch", 8), sbn.OrderParameters(overlap=0.1)
     times, rates = np.linspace(0, 9, 10), np.geomspace(0.1, 9, 7)

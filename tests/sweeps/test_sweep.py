@@ -145,6 +145,7 @@ def test_bytes_are_the_same_from_a_cluster(tmp_path, digest, undisturbed, cluste
     assert all(worker.state.executed_count > 0 for worker in cluster.workers.values())
 
 
+@pytest.mark.thorough
 def test_bytes_do_not_depend_on_how_points_are_shared_out(tmp_path, digest, monkeypatch):
     function, grid = partial(studies.nap), {"x": range(50)}
     sbn.sweep(function, grid, tmp_path / "slow", chunk_points=3)

@@ -54,6 +54,7 @@ def test_erf_averages_are_those_of_quadrature(seed):
         assert at(derived, matrix) == pytest.approx(quadrature(function, matrix), abs=1e-7)
 
 
+@pytest.mark.thorough
 def test_four_fields_of_erf_are_those_of_saad_and_solla():
     """Saad & Solla 1995, equation (A6): I₄ by determinants Λ₀ … Λ₄."""
     c = covariance(2)

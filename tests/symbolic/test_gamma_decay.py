@@ -189,6 +189,7 @@ def test_independent_zeta_is_its_definition(name):
     assert evaluated(zeta, scale, size) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("scale", "closed"), [(1.0, 0.0), (0.8, None)])
 def test_correlated_poisson_pull_is_the_limit_of_the_exact_one(scale, closed):
     """û²/(M−1) ~ Beta(½, (M−2)/2) is independent of u's mean and spread s, and u = ū + s û."""
