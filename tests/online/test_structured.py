@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from scipy import stats
+from scipy.linalg import expm
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
@@ -250,6 +251,29 @@ def test_isotropic_blocks_have_the_isotropic_trajectory(activation, normalizatio
     known, found = sbn.macroscopic(*arguments), sbn.macroscopic(*arguments, inputs=ISOTROPIC)
     for name in ("overlap", "length", "gamma", "generalization_error"):
         np.testing.assert_allclose(found[name], known[name], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("directions", [30, 1000])
+def test_many_directions_of_a_linear_student_are_those_of_a_linear_system(directions):
+    """Without normalization 2ε_g = Σ λ_i (T_i − 2ρ_i + Q_i) drives every Q_i, with η² λ_i p_i/M."""
+    spectrum, rate, size, noise = sbn.Spectrum.power_law(1.0, directions), 0.5, 4, 0.3
+    setup = sbn.TeacherStudent("linear", "none", size, label_noise=noise)
+    run = sbn.macroscopic(setup, rate, [0, 5], START, inputs=spectrum).isel(learning_rate=0)
+    value, teacher = spectrum.eigenvalues, spectrum.teacher
+    kick = rate**2 * value * spectrum.fractions / size
+    zero, relax = np.zeros((directions, directions)), np.diag(rate * value)
+    system = np.block([
+        [-relax, zero, (rate * value * teacher)[:, None]],
+        [2 * relax - 2 * np.outer(kick, value), np.outer(kick, value) - 2 * relax,
+         (kick * (value @ teacher + noise**2))[:, None]],
+        [np.zeros((1, 2 * directions + 1))],
+    ])  # fmt: skip
+    first = [*run.block_student_teacher[0].values, *run.block_student_student[0].values, 1.0]
+    rho, q = (expm(5 * system) @ first)[:-1].reshape(2, -1)
+    np.testing.assert_allclose(run.block_student_teacher[1], rho, rtol=1e-7)
+    np.testing.assert_allclose(run.block_student_student[1], q, rtol=1e-7)
+    error = value @ (teacher - 2 * rho + q) / 2
+    assert float(run.generalization_error[1]) == pytest.approx(error, rel=1e-6)
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
