@@ -1,8 +1,5 @@
 """The text of an activation is held against a grammar: nothing is run, nothing hangs."""
 
-import time
-from contextlib import contextmanager
-
 import pytest
 import sympy as sp
 from hypothesis import example, given, settings
@@ -12,6 +9,7 @@ import statmech_bn as sbn
 from statmech_bn import activation_text
 from statmech_bn.activations import NAMED
 from statmech_bn.errors import InvalidSetup, InvalidStore
+from tests.processor_time import at_once
 
 z = activation_text.SYMBOL
 x = sp.Symbol("x")
@@ -25,13 +23,6 @@ def canary(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yield f"__import__('pathlib').Path('{fired}').touch()"
     assert not fired.exists()
-
-
-@contextmanager
-def at_once(seconds=1.0):
-    began = time.process_time()
-    yield
-    assert time.process_time() - began < seconds
 
 
 def hostile(call):

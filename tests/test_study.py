@@ -158,6 +158,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_the_store_of_a_script_is_that_of_who_loads_it(tmp_path, capsys, monkeypatch):
     """The store made by a command is complete for `load`, and the other way round."""
     script = tmp_path / "simulations" / "small_study.py"

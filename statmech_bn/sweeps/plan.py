@@ -39,9 +39,9 @@ class Plan:
     workers: int
     """Threads, or processes, that compute points at the same time."""
     seconds_per_point: float
-    """Mean time of the calls that were made, without what they compiled."""
+    """Mean time of the calls that were made, without what they compiled or the first imported."""
     seconds: float
-    """Estimated time of the whole sweep."""
+    """Estimated time of the whole sweep, without what is compiled."""
 
     def __str__(self) -> str:
         axes = " × ".join(f"{length} {name}" for name, length in self.shape.items())
@@ -95,10 +95,10 @@ def plan(
         width = capacity()
     template = blocks[0].template
     chunks = cut(axes, template, chunk_points)
-    measured = [block.seconds for block in blocks]
-    if len(measured) > 2:  # the first also imports and derives
-        measured = measured[1:]
+    first, *others = [block.seconds for block in blocks]
+    measured = others if len(others) > 1 else [first, *others]
     seconds = math.fsum(measured) / len(measured)
+    once = max(0.0, first - seconds)  # the first also imports and derives, as that of the sweep will
     points, size = math.prod(chunks.shape), axes.size * template.point_bytes
     chunk_bytes = points * template.point_bytes
     block_bytes = chunk_bytes * block_length(seconds * points, chunk_bytes)
@@ -110,7 +110,7 @@ def plan(
         bytes_in_flight=min(2 * width * block_bytes, size),
         workers=width,
         seconds_per_point=seconds,
-        seconds=seconds * axes.size / min(width, len(chunks)),
+        seconds=once + seconds * axes.size / min(width, len(chunks)),
     )
 
 

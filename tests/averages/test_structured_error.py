@@ -11,6 +11,7 @@ from statmech_bn.averages.structured import structured_error, with_unit_teacher
 x = sp.Symbol("x")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("normalization", ["none", "weight", "batch"])
 @pytest.mark.parametrize(
     "activation", ["linear", "relu", "leaky_relu", abs(x), sp.Max(2 * x, x / 3)], ids=str

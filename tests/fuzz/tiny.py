@@ -46,7 +46,7 @@ def run(level="macroscopic", **more):
 def committee_run():
     several = sbn.TeacherStudent("linear", "weight", 4, student_units=2, teacher_units=2)
     start = sbn.OrderParameters.random(several, 10, seed=0)
-    return sbn.mesoscopic(several, 0.5, [0, 0.5], start, 10)
+    return sbn.microscopic(several, 0.5, [0, 0.5], start, 10)
 
 
 @lru_cache

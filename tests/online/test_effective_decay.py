@@ -96,6 +96,7 @@ def test_ghost_batches_are_worth_what_a_batch_of_their_size_is():
     assert found["ghost(8)", 32] > 2 * found["batch", 32] > 0
 
 
+@pytest.mark.thorough
 def test_other_runs_are_refused():
     weight = sbn.macroscopic(sbn.TeacherStudent("linear", "weight"), 1.0, TIME, START)
     with pytest.raises(InvalidSetup, match="batch"):

@@ -55,7 +55,16 @@ def independent(setup, learning_rate, start):
     return rho / np.sqrt(q), np.sqrt(q), gamma
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "erf", "tanh", "softplus", ELU], ids=str)
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "linear",
+        "relu",
+        "erf",
+        *(pytest.param(g, marks=pytest.mark.thorough) for g in ("tanh", "softplus", ELU)),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("normalization", ["none", "weight"])
 def test_relative_accuracy_is_1e_6(normalization, activation):
     decay = 0.0 if normalization == "none" else 0.02

@@ -18,6 +18,7 @@ def chain():
     return sbn.mesoscopic(SETUP, 1.0, np.linspace(0, 10, 11), START, 200, replicas=4)
 
 
+@pytest.mark.thorough
 def test_trajectories_have_a_curve_for_each_pair(chain):
     network = sbn.microscopic(SETUP, 1.0, [0, 5, 10], START, 200)
     figure = sbn.plot.trajectories(None, chain, network, points=5)
@@ -37,6 +38,7 @@ def test_trajectories_have_a_curve_for_each_pair(chain):
     assert first.lines[0].get_marker() != figure.axes[0].containers[3].lines[0].get_marker()
 
 
+@pytest.mark.thorough
 def test_overlaps_are_cosines_in_the_teachers_order(chain):
     figure = sbn.plot.overlaps(chain, times=[0, 4.2, 10], replica=1)
     maps = [axis for axis in figure.axes if axis.images]

@@ -46,6 +46,7 @@ def test_a_figure_fits_a_column_and_a_page(width):
     assert {text.get_fontsize() for text in texts} == {6.5, 7.5}
 
 
+@pytest.mark.thorough
 def test_columns_of_the_legend_can_be_chosen():
     right = sbn.plot.fit(figure(), 5.5, 3.5, legend=0)
     [kept] = right.legends

@@ -402,7 +402,7 @@ def test_plan_says_what_is_needed(tmp_path):
     assert found.store_bytes == 2000 * 8 * (studies.TIME.size + 1)
     assert found.chunks >= 256
     assert 0.005 < found.seconds_per_point < 0.05
-    assert found.seconds == pytest.approx(found.seconds_per_point * 1000)
+    assert 0 <= found.seconds - found.seconds_per_point * 1000 < 1  # of the first point's own
     assert 0 < found.bytes_in_flight < found.store_bytes
     assert "2000 points (2000 x)" in str(found)
 
