@@ -198,7 +198,10 @@ AT_HOME = {
 }
 
 
-@pytest.mark.parametrize("call", AT_HOME)
+@pytest.mark.parametrize(
+    "call",
+    [pytest.param(c, marks=pytest.mark.thorough if c == "a script" else ()) for c in AT_HOME],
+)
 def test_every_path_may_begin_at_home(tmp_path, monkeypatch, call):
     home, here = tmp_path / "home", tmp_path / "here"
     home.mkdir()

@@ -209,7 +209,7 @@ CODE = (
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no mount namespaces")
-@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("writable", [pytest.param(True, marks=pytest.mark.thorough), False])
 def test_package_and_home_read_only(tmp_path, writable):
     """Containers and clusters are so: one variable is enough, and nothing is needed."""
     project = Path(statmech_bn.__file__).parents[1]

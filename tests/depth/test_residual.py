@@ -49,7 +49,7 @@ def test_behind_the_sum_gradients_grow_exponentially():
     np.testing.assert_array_equal(found["field_square"], 1.0)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", pytest.param("tanh", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("place", ["none", "branch", "before", "behind"])
 def test_networks_follow_the_maps(activation, place):
     """Four blocks; a batch of 200 and 200 units add up to about a hundredth for each."""

@@ -21,7 +21,7 @@ SLOW_TO_CALL = {
     "offline.replica_symmetric", "online.rates.plateau", "online.rates.table", "stationary_gamma",
 }  # fmt: skip
 """Functions whose calls take seconds, or are compiled first; by default few are made."""
-FEW, MANY = 3, 12
+FEW, MANY = 3, 8
 """Calls by default; one in five is a call that works, which takes longest."""
 
 

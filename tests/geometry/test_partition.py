@@ -35,6 +35,7 @@ def area(polygon):
     return 0.5 * np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))
 
 
+@pytest.mark.thorough
 def test_every_point_of_a_fine_grid_lies_in_the_cell_of_its_pattern(case):
     net, found = case
     points = np.stack(np.meshgrid(*(np.linspace(*b, 301) for b in BOUNDS)), axis=-1).reshape(-1, 2)

@@ -33,6 +33,7 @@ def test_training_losses_are_those_of_batches(unit):
     assert abs(inference.training_loss(unit, 8, 0.9, 0.7) - losses.mean().item()) < 4.5 * error
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("unit", UNITS)
 def test_inference_losses_are_those_of_the_online_levels(unit):
     setup = sbn.TeacherStudent(unit, "population", 8)

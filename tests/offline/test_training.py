@@ -183,7 +183,10 @@ def test_single_precision_is_close_to_double():
     assert not (single.overlap == double.overlap).any()
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "erf"])
+@pytest.mark.parametrize(
+    "activation",
+    ["linear", *(pytest.param(g, marks=pytest.mark.thorough) for g in ("relu", "erf"))],
+)
 @pytest.mark.parametrize("normalization", NAMES)
 def test_any_array_library_trains(normalization, activation, monkeypatch):
     """The strict library of the standard, where a GPU's would stand: equal to rounding."""

@@ -65,6 +65,7 @@ def test_workers_do_not_matter(level, more, rates):
         assert_same_bits(run(level, rates=rates, workers=workers, **more), whole)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rates", [[5.0], RATES], ids=["one", "three"])
 @pytest.mark.parametrize(("level", "more"), TYPED[1:])
 def test_other_replicas_do_not_matter(level, more, rates):

@@ -78,7 +78,13 @@ def test_relative_accuracy_is_1e_6(normalization, activation):
 
 
 @pytest.mark.parametrize(
-    ("activation", "batch_size"), [("relu", 32), ("erf", 8), ("tanh", 32), ("softplus", 5)]
+    ("activation", "batch_size"),
+    [
+        ("relu", 32),
+        ("erf", 8),
+        pytest.param("tanh", 32, marks=pytest.mark.thorough),
+        pytest.param("softplus", 5, marks=pytest.mark.thorough),
+    ],
 )
 def test_relative_accuracy_of_batch_is_1e_6(activation, batch_size):
     """The series that stands in for the integrals costs no accuracy."""
@@ -181,6 +187,7 @@ def test_divergence_at_a_huge_learning_rate_is_recorded(rate):
     assert np.isinf(found.length.isel(time=-1)).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("a", [0.5, 1.0, -1.0, 2.0])
 @pytest.mark.parametrize(("overlap", "gamma"), [(0.6, 2.0), (-0.3, 0.7), (0.95, 3.0)])
 def test_averages_of_exponentials(a, overlap, gamma):

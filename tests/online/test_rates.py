@@ -193,6 +193,7 @@ def test_weak_decay_follows_the_limit():
     assert 1 - rest.overlap.item() == pytest.approx(float(known), rel=1e-3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("normalization", "activation"), [("weight", "relu"), ("batch", "linear")])
 def test_late_time_is_the_derived_law(normalization, activation):
     setup = student(activation, normalization, label_noise=0.5)
