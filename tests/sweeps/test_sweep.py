@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 
 import dask
@@ -21,11 +22,11 @@ from hypothesis import strategies as st
 import statmech_bn as sbn
 from statmech_bn import compile_cache
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepStopped
-from statmech_bn.sweeps import point_seed, run
+from statmech_bn.sweeps import Plan, point_seed, run
 from statmech_bn.sweeps.description import canonical, kind
 from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.plan import spread
-from statmech_bn.sweeps.points import Study
+from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
 
 GRID = studies.GRID
@@ -326,6 +327,9 @@ def test_bad_arguments_are_named(tmp_path, function, grid, more, named):
         sbn.sweep(function, grid, tmp_path / "run.zarr", **more)
     assert str(caught.value).startswith(f"{named}: expected ")
     assert not (tmp_path / "run.zarr").exists()
+    with pytest.raises(InvalidSetup) as caught:
+        sbn.sweeps.plan(function, grid, **more)
+    assert str(caught.value).startswith(f"{named}: expected ")
 
 
 @pytest.mark.parametrize("how", ["dims", "coordinate", "names", "dtype", "type", "text"])
@@ -403,7 +407,64 @@ def test_plan_says_what_is_needed(tmp_path):
     assert 0.005 < found.seconds_per_point < 0.05
     assert found.seconds == pytest.approx(found.seconds_per_point * 1000)
     assert 0 < found.bytes_in_flight < found.store_bytes
-    assert "2000 points (2000 x)" in str(found)
+
+
+def test_a_plan_counts_bytes_and_seconds(monkeypatch):
+    """By hand: a point has 48 bytes, and the first of more than two calls does not count."""
+
+    def timed(*arguments):
+        return replace(compute(*arguments), seconds=next(times))
+
+    monkeypatch.setattr(sys.modules["statmech_bn.sweeps.plan"], "compute", timed)
+    times = iter([9.0, *[0.01] * 8])
+    found = sbn.sweeps.plan(studies.nap, {"x": range(2000)}, workers=2)
+    assert found.chunks == 286  # of 7 points, 336 bytes and 0.07 s: 14 are a block
+    assert found.bytes_in_flight == 2 * 2 * 14 * 336
+    assert found.seconds == pytest.approx(10.0)
+    for seconds, mean in (([4.0, 2.0], 3.0), ([9.0, 1.0, 3.0], 2.0)):
+        times = iter(seconds)
+        found = sbn.sweeps.plan(studies.nap, {"x": range(len(seconds))}, workers=5, chunk_points=1)
+        assert found.seconds_per_point == pytest.approx(mean)
+        assert (found.workers, found.chunks) == (5, len(seconds))
+        assert found.seconds == pytest.approx(mean)  # a worker for each point
+        assert found.bytes_in_flight == found.store_bytes == 48 * len(seconds)
+
+
+def test_a_plan_in_words():
+    found = Plan({"x": 3, "y": 2}, 6, 4, 3 * 1024, 1536, 2, 0.25, 75.0)
+    assert str(found).splitlines() == [
+        "6 points (3 x × 2 y) in 4 chunks",
+        "store: 3.00kB, 1.50kB in flight",
+        "time: 01:15 on 2 workers, 0.25 s a point",
+    ]
+
+
+def planned(function, grid, _, **more):
+    return sbn.sweeps.plan(function, grid, **more)
+
+
+@pytest.mark.parametrize("make", [sbn.sweep, planned])
+def test_workers_are_those_that_are_asked_for(tmp_path, monkeypatch, make):
+    def opened(*arguments):
+        raise RuntimeError(arguments)
+
+    for name in ("run", "plan"):
+        monkeypatch.setattr(sys.modules[f"statmech_bn.sweeps.{name}"], "executor", opened)
+    for asked in ((3, True, None), (None, False, "tcp://127.0.0.1:1")):
+        more = dict(zip(("workers", "processes", "scheduler"), asked, strict=True))
+        with pytest.raises(RuntimeError) as caught:
+            make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", **more)
+        assert caught.value.args[0] == asked
+
+
+@pytest.mark.parametrize("make", [sbn.sweep, planned])
+def test_functions_that_processes_cannot_import_are_refused(tmp_path, monkeypatch, make):
+    """Threads take them: they share the memory that holds the function."""
+    monkeypatch.setattr(studies.nap, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "typed"), raising=False)
+    with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
+        make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", processes=True)
+    make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", workers=1)
 
 
 @given(
