@@ -102,6 +102,17 @@ def test_many_chunks_are_one_file(tmp_path):
     np.testing.assert_array_equal(plain.y[7], studies.nap(7).y)
 
 
+def test_a_store_that_is_begun_again_is_read_as_before(tmp_path):
+    path, grid = tmp_path / "run.zarr", {"x": range(300)}
+    found = sbn.sweep(studies.nap, grid, path, workers=1).load()
+    Store(path, Grid.of(grid)).begin()
+    assert not list(path.rglob("c.*"))
+    again = sbn.open(path).load()
+    assert again.attrs.pop("sweep_complete") == 0
+    for readers in (again, xr.open_zarr(path, consolidated=False)):
+        xr.testing.assert_equal(readers, found)
+
+
 def sweep_chain(path, **more):
     grid = {"activation": ["relu", "erf"], "batch_size": [4, 8], "learning_rate": [0.5, 1.0, 2.0]}
     sbn.sweep(studies.chain, grid, path, seed=1, **more)
@@ -492,6 +503,14 @@ def test_a_plan_takes_points_of_every_part_of_a_grid(shape):
     for axis, length in zip(indices, shape, strict=True):
         counts = np.bincount(axis, minlength=length)
         assert abs(counts - 9 / length).max() < 2.0
+
+
+def test_points_of_a_plan_are_those_of_roberts():
+    """The fractional parts of 1/2 + k/φ, and in the plane by his 0.754878 and 0.569840."""
+    golden = (0.5 + np.arange(4) * 0.6180339887) % 1
+    assert spread((1000,), 4) == np.floor(1000 * golden).astype(int).tolist()
+    plane = (0.5 + np.outer(np.arange(4), [0.7548776662, 0.5698402910])) % 1
+    assert spread((10, 100), 4) == (np.floor(plane * [10, 100]) @ [100, 1]).astype(int).tolist()
 
 
 def test_a_plan_is_right_within_a_factor_of_two(monkeypatch):
