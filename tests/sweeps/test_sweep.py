@@ -6,8 +6,12 @@ import math
 import sys
 import time
 from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
 
 import dask
 import numpy as np
@@ -343,10 +347,115 @@ def test_bad_arguments_are_named(tmp_path, function, grid, more, named):
     assert str(caught.value).startswith(f"{named}: expected ")
 
 
-@pytest.mark.parametrize("how", ["dims", "coordinate", "names", "dtype", "type", "text"])
-def test_results_must_look_alike(tmp_path, how):
-    with pytest.raises(SweepStopped, match=r"result at \{'x': 7\} cannot be stored"):
-        sbn.sweep(partial(studies.changing, how=how), {"x": range(10)}, tmp_path / "run", workers=1)
+UNLIKE = ["dims", "coordinate", "names", "more", "fewer", "dtype", "type", "text"]
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("how", UNLIKE)
+def test_results_must_look_alike(tmp_path, how, workers):
+    """With eight workers the points from 7 on are computed before any is stored."""
+    function, point = partial(studies.changing, how=how), 7 if workers == 1 else "[789]"
+    with pytest.raises(SweepStopped, match=rf"result at {{'x': {point}}} cannot be stored"):
+        sbn.sweep(function, {"x": range(10)}, tmp_path / "run", workers=workers)
+
+
+@pytest.mark.parametrize("how", UNLIKE[:-2])
+def test_results_must_look_like_those_in_the_store(tmp_path, digest, how):
+    function = partial(studies.resumed, how=how, cure=str(tmp_path / "cure"))
+    with pytest.raises(SweepStopped, match=r"failed at {'x': 7}"):
+        sbn.sweep(function, {"x": range(10)}, tmp_path / "run", workers=1)
+    before = digest(tmp_path / "run")
+    (tmp_path / "cure").touch()
+    with pytest.raises(SweepStopped, match=r"result at {'x': \d} cannot be stored"):
+        sbn.sweep(function, {"x": range(10)}, tmp_path / "run", workers=1)
+    assert digest(tmp_path / "run") == before
+
+
+def refused(x, what):
+    """Return what cannot be one point of a sweep over x."""
+    return {
+        "an array": np.ones(3),
+        "no variables": xr.Dataset(),
+        "a variable of the axis' name": xr.Dataset({"x": ("time", [1.0])}),
+        "several values of the axis": xr.Dataset({"y": ("x", [1.0, 2.0])}),
+        "nothing along a dim": xr.Dataset({"y": ("time", [])}),
+        "objects": xr.Dataset({"y": ("time", np.array([{}]))}),
+    }[what]
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["an array", "no variables", "a variable of the axis' name", "several values of the axis",
+     "nothing along a dim", "objects"],
+)  # fmt: skip
+def test_what_is_no_result_of_a_point_is_refused(tmp_path, what):
+    with pytest.raises(SweepStopped, match=r"at \{'x': 1\} cannot be stored. function: expected"):
+        sbn.sweep(partial(refused, what=what), {"x": [1, 2]}, tmp_path / "run", workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_axis_of_length_one_in_a_result_is_that_of_the_grid(tmp_path):
+    def of_level(k):
+        return xr.Dataset({"y": (("k", "time"), [[1.0 * k, 2.0 * k]])}, {"k": [k]})
+
+    module = sys.modules["statmech_bn.sweeps.run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "checked", _unchecked)
+        found = sbn.sweep(of_level, {"k": [3, 5]}, tmp_path / "run", workers=1)
+    np.testing.assert_array_equal(found.y, [[3, 6], [5, 10]])
+    assert found.y.dims == ("k", "time")
+
+
+def test_attributes_that_are_the_same_are_kept(tmp_path):
+    """NaN is NaN, and arrays become lists."""
+    attributes = {"a": math.nan, "b": np.arange(2), "c": "text"}
+    function = partial(studies.named, attributes=attributes)
+    found = sbn.sweep(function, {"x": [1, 2, 3]}, tmp_path / "run", workers=1)
+    assert math.isnan(found.attrs["a"])
+    assert (found.attrs["b"], found.attrs["c"]) == ([0, 1], "text")
+
+
+def test_each_point_is_computed_once(tmp_path):
+    called = tmp_path / "called"
+    (tmp_path / "cure").touch()
+    function = partial(studies.fragile, cure=str(tmp_path / "cure"), called=str(called))
+    sbn.sweep(function, {"x": range(12)}, tmp_path / "run", workers=2)
+    assert sorted(map(int, called.read_text().split())) == list(range(12))
+
+
+def test_progress_counts_points_from_where_a_sweep_stopped(tmp_path, monkeypatch):
+    told = []
+
+    @contextmanager
+    def told_to(total, label, unit, progress, done):
+        told.append((total, label, unit, progress, done))
+        yield told.append
+
+    monkeypatch.setattr(run, "bar", told_to)
+    function = partial(studies.fragile, cure=str(tmp_path / "cure"))
+    for _ in range(2):
+        with suppress(SweepStopped):
+            sbn.sweep(function, {"x": range(10)}, tmp_path / "run.zarr", workers=1)
+        (tmp_path / "cure").touch()
+    begins = [k for k, words in enumerate(told) if isinstance(words, tuple)]
+    assert told[0] == (10, "run.zarr", "points", None, 0)
+    stopped = told[begins[1] - 1]
+    assert told[begins[1]] == (10, "run.zarr", "points", None, stopped)
+    assert 2 <= stopped < 10
+    assert told[-1] == 10
+    assert (np.diff(told[begins[1] + 1 :], prepend=stopped) > 0).all()
+
+
+def test_a_worker_with_other_versions_is_refused():
+    study = Study(studies.nap, ("x",), versions={"numpy": "0.1"})
+    with pytest.raises(SweepStopped, match=r"worker has .* the sweep runs with .*0\.1"):
+        next(study.results([np.array([1])]))
+
+
+def test_seeds_reach_functions_that_take_any_argument(tmp_path):
+    sbn.sweep(studies.takes_all, {"a": [1]}, tmp_path / "run", seed=1, workers=1)
+    with pytest.raises(InvalidSetup, match=r"^function: expected one with a signature"):
+        sbn.sweep(dict, {"a": [1]}, tmp_path / "other", workers=1)
 
 
 UNKEPT = [
@@ -387,6 +496,26 @@ def test_canonical_descriptions():
     assert found["nested"] == [{"a": 0.5}, None, [0, 1]]
     assert found["many"] != canonical(np.arange(2000)[::-1], "many")
     assert found["function"] == "numpy.sort"
+    assert canonical(np.arange(1000), "all") == list(range(1000))
+    assert canonical(np.arange(1001), "all").keys() == {"dtype", "shape", "sha256"}
+    assert canonical(Path("a") / "b", "all") == str(Path("a") / "b")
+    assert canonical(np.bool_(True), "all") is True
+    assert canonical(np.array([1j]), "all") != canonical(np.array([2j]), "all")
+    assert canonical(x + 1, "all") == sp.srepr(x + 1)
+    for odd in (object(), lambda: 0, [].append, np.array([{}])):
+        with pytest.raises(InvalidSetup, match=r"^all: expected"):
+            canonical(odd, "all")
+
+
+def test_functions_of_a_script_are_named_by_its_file_or_its_module(monkeypatch):
+    main = ModuleType("__main__")
+    monkeypatch.setattr(studies.nap, "__module__", "__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert canonical(studies.nap, "f") == "__main__.nap"
+    main.__file__ = "/somewhere/study.py"
+    assert canonical(studies.nap, "f") == "study.nap"
+    main.__spec__ = ModuleSpec("package.study", None)
+    assert canonical(studies.nap, "f") == "package.study.nap"
 
 
 def test_a_method_of_a_class_is_found_by_its_name_and_one_of_an_object_is_not(tmp_path):
