@@ -27,7 +27,7 @@ import statmech_bn as sbn
 from statmech_bn import compile_cache
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepStopped
 from statmech_bn.sweeps import Plan, point_seed, run
-from statmech_bn.sweeps.description import canonical, kind
+from statmech_bn.sweeps.description import canonical, differences, kind
 from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study, compute
@@ -44,6 +44,7 @@ def test_result_is_labelled_and_holds_each_point(tmp_path):
     assert [str(found[name].dtype) for name in ("noisy", "single", "crossings", "positive")] == [
         "float64", "float32", "int64", "bool",
     ]  # fmt: skip
+    assert "period" in found.coords
     assert found.noisy.attrs == {"units": "V"}
     assert found.time.attrs == {"units": "s"}
     assert found.attrs["maker"] == "wave"
@@ -296,6 +297,44 @@ def test_a_store_that_cannot_be_made_is_refused(tmp_path, place):
     assert [path.name for path in tmp_path.rglob("*")] == ["file"]
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "3", "null", '{"grid": 3}'])
+def test_a_store_with_another_description_is_left_alone(tmp_path, digest, text):
+    path = tmp_path / "run.zarr"
+    sbn.sweep(studies.nap, {"x": [1]}, path, workers=1)
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"]["sweep"] = text
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    before = digest(path)
+    with pytest.raises(InvalidStore, match="was not written by a sweep"):
+        sbn.sweep(studies.nap, {"x": [1]}, path, workers=1)
+    assert digest(path) == before
+
+
+def test_differences_are_told_where_they_are():
+    found, wanted = {"a": {"b": 1, "c": [1]}, "d": {"e": 1}}, {"a": {"b": 2, "c": [1]}, "d": [3]}
+    assert list(differences(found, wanted)) == [
+        "a.b: 1 in the store, 2 asked for",
+        "d: {'e': 1} in the store, [3] asked for",
+    ]
+    assert list(differences({}, {"a": 1})) == ["a: None in the store, 1 asked for"]
+
+
+def test_axes_are_described_as_variables_of_results_are(tmp_path):
+    grid = {"batch_size": [4, 8], "unknown": [1.0]}
+    found = sbn.sweep(studies.takes_all, grid, tmp_path / "run.zarr", workers=1)
+    assert found["batch_size"].attrs == {"long_name": "batch size", "symbol": "$M$", "units": "1"}
+    assert found["unknown"].attrs == {}
+
+
+@pytest.mark.parametrize("values", [[0], [0.0], [""], [False]], ids=str)
+def test_an_axis_of_nothing_but_zero_is_kept(tmp_path, values):
+    """A reader that takes what is missing for zeros is not asked to."""
+    path = tmp_path / "run.zarr"
+    found = sbn.sweep(studies.takes_all, {"a": values}, path, workers=1)
+    assert found["a"].values.tolist() == values
+    assert sum(file.is_file() for file in (path / "a").rglob("*")) == 2
+
+
 def test_a_link_stays_a_link(tmp_path):
     link = tmp_path / "link.zarr"
     link.symlink_to(tmp_path / "new.zarr")
@@ -416,11 +455,15 @@ def test_attributes_that_are_the_same_are_kept(tmp_path):
 
 
 def test_each_point_is_computed_once(tmp_path):
+    """But for the first of a grid of larger chunks, which tells how large they are to be."""
     called = tmp_path / "called"
     (tmp_path / "cure").touch()
     function = partial(studies.fragile, cure=str(tmp_path / "cure"), called=str(called))
     sbn.sweep(function, {"x": range(12)}, tmp_path / "run", workers=2)
     assert sorted(map(int, called.read_text().split())) == list(range(12))
+    called.unlink()
+    sbn.sweep(function, {"x": range(600)}, tmp_path / "chunks", workers=2)
+    assert sorted(map(int, called.read_text().split())) == [0, *range(600)]
 
 
 def test_progress_counts_points_from_where_a_sweep_stopped(tmp_path, monkeypatch):
