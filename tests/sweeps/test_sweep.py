@@ -5,13 +5,13 @@ import json
 import math
 import sys
 import time
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import dask
 import numpy as np
@@ -32,6 +32,7 @@ from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
+from statmech_bn.sweeps.workers import _interrupt
 
 GRID = studies.GRID
 
@@ -638,6 +639,15 @@ def test_workers_are_those_that_are_asked_for(tmp_path, monkeypatch, make):
         with pytest.raises(RuntimeError) as caught:
             make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", **more)
         assert caught.value.args[0] == asked
+
+
+def test_an_interrupt_ends_the_processes_of_a_pool():
+    ended, pool = [], object.__new__(ProcessPoolExecutor)
+    pool._processes = {n: SimpleNamespace(terminate=partial(ended.append, n)) for n in (3, 5)}
+    _interrupt(pool)
+    assert ended == [3, 5]
+    pool._processes = None  # as it is after a shutdown
+    _interrupt(pool)
 
 
 @pytest.mark.parametrize("make", [sbn.sweep, planned])
