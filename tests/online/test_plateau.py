@@ -65,6 +65,8 @@ def test_the_flow_rests_at_the_plateau_and_leaves_it_at_an_eigenvalue(normalizat
     eigenvalues = found["eigenvalue"].values
     assert eigenvalues[0].real == found["escape_rate"] > 0
     assert (np.diff(eigenvalues.real) <= 0).all()
+    # four of ρ, three of Q or one and two scales, and two readouts if they are learned
+    assert eigenvalues.size == 7 + 2 * (setup.readout == "learned")
     length = found["length"].item()
     rho = found["overlap"].item() * length * np.sqrt(setup.teacher_gram[0, 0])
     q = length**2 * np.array([[1.0, found["mutual_overlap"].item()]] * 2)
@@ -122,3 +124,6 @@ def test_what_has_no_symmetric_phase_is_refused():
         sbn.rates.plateau(sbn.TeacherStudent("erf", "none", 1, teacher_units=2))
     with pytest.raises(InvalidSetup, match="alike"):
         sbn.rates.plateau(committee(2, teacher_readout=[1.0, 2.0]))
+    uneven = [[1.0, 0.1, 0.1], [0.1, 1.0, 0.3], [0.1, 0.3, 1.0]]
+    with pytest.raises(InvalidSetup, match="alike"):
+        sbn.rates.plateau(committee(3, teacher_overlaps=uneven))

@@ -67,6 +67,7 @@ def test_states_of_every_form_give_the_same():
     assert rates.maximum(setup, one) == found[1, 2]
     effective = rates.effective(setup, result, result["learning_rate"])
     assert effective.dims == found.dims
+    assert effective.attrs["symbol"] == r"$\eta_\mathrm{eff}$"
     expected = result.learning_rate * result.gamma / result.length**2
     np.testing.assert_allclose(effective, expected, rtol=1e-14)
     arrays = {"overlap": 0.1, "length": np.array([1.0, 2.0]), "gamma": 1.0}
@@ -244,6 +245,7 @@ def test_late_time_is_the_derived_law(normalization, activation):
     setup = student(activation, normalization, label_noise=0.5)
     found = rates.late_time(setup, [10.0, 1000.0])
     law = s.late_time(normalization, activation)
+    assert {found[name].dims for name in found if name != "gamma"} == {("time",)}
     for k, t in enumerate([10.0, 1000.0]):
         values = {s.M: 8, s.Delta: 0.5, s.zeta: 0, s.eta: 1, s.t: t}
         known = {symbol: float(e.subs(values)) for symbol, e in law.items()}
@@ -305,4 +307,6 @@ def test_bad_arguments_are_named():
             rates.maximum(setup, state)
     with pytest.raises(InvalidSetup, match="batch_size"):
         rates.table(3)
+    with pytest.raises(InvalidSetup, match="length"):
+        rates.table(8, length=1e60)
     assert isinstance(rates.late_time(setup, 3.0), xr.Dataset)
