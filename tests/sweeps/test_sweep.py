@@ -591,6 +591,7 @@ def test_plan_says_what_is_needed(tmp_path):
     assert 0.005 < found.seconds_per_point < 0.05
     assert found.seconds == pytest.approx(found.seconds_per_point * 1000)
     assert 0 < found.bytes_in_flight < found.store_bytes
+    assert sbn.sweeps.plan(studies.nap, {"x": range(50)}, workers=1, chunk_points=10).chunks == 5
 
 
 def test_a_plan_counts_bytes_and_seconds(monkeypatch):
