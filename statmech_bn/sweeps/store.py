@@ -198,7 +198,8 @@ def check(path: Path, description: dict[str, Any]) -> None:
     try:
         metadata = from_json((path / "zarr.json").read_text(), f"{path}/zarr.json")
         found = from_json(metadata["attributes"]["sweep"], "attrs['sweep']")
-    except (KeyError, TypeError, ValueError) as error:
+        axes = list(found.get("grid", ()))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidStore(f"{path} was not written by a sweep; it is left alone.") from error
     before = {name: description[name] for name in description if name in found or name not in NEW}
     written, python = found.get("python"), description["python"]
@@ -207,7 +208,10 @@ def check(path: Path, description: dict[str, Any]) -> None:
             f"{path} was begun by Python {written}, this is {python}; it is left alone. Go on with "
             f"Python {written}, or name another store."
         )
-    stored, asked = ({"order of axes": list(d.get("grid", ())), **d} for d in (found, before))
+    stored, asked = (
+        {"order of axes": axes, **found},
+        {"order of axes": list(before["grid"]), **before},
+    )
     if different := list(differences(stored, asked)):
         raise InvalidStore(
             f"{path} holds another sweep; it is left alone. What differs:\n  "
@@ -294,7 +298,6 @@ def create(
             dimension_names=(name,),
             attributes=attributes,
             compressors=[Crc32cCodec()],
-            fill_value="" if texts else 0,
             config={"write_empty_chunks": True},
         )
     for name, variable in template.variables.items():

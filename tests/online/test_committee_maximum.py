@@ -68,6 +68,8 @@ def test_results_and_what_diverged():
     assert found.dims == ("learning_rate", "time")
     assert found.attrs["symbol"]
     np.testing.assert_allclose(found[:, 0], sbn.rates.maximum(setup, start), rtol=1e-9)
+    turned = sbn.rates.maximum(setup, run.transpose("time", ..., "learning_rate"))
+    xr.testing.assert_allclose(turned.transpose(*found.dims), found)
     gone = run.where(run["time"] < 2, np.inf)
     assert (sbn.rates.maximum(setup, gone)[:, 2] == 0).all()
     xr.testing.assert_allclose(sbn.rates.maximum(setup, gone)[:, :2], found[:, :2])
@@ -76,6 +78,18 @@ def test_results_and_what_diverged():
 def test_an_exact_student_of_noisy_labels_only_gets_worse():
     setup = sbn.TeacherStudent("erf", "none", 1, 0.1, student_units=2, teacher_units=2)
     assert sbn.rates.maximum(setup, near_the_teacher(setup, 0.0)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("normalization", ["weight", "population"])
+def test_a_student_that_points_away_improves_at_every_rate(normalization):
+    """As one unit does: noise alone turns it back to R = 0."""
+    setup = sbn.TeacherStudent("erf", normalization, 4, 0.3)
+    away = sbn.OrderParameters(student_teacher=[[-0.2]], student_student=[[1.0]])
+    assert (
+        sbn.rates.maximum(setup, away)
+        == np.inf
+        == sbn.rates.maximum(setup, sbn.OrderParameters(-0.2))
+    )
 
 
 def test_refuses():

@@ -44,9 +44,10 @@ def test_the_chain_has_the_law_of_the_weights(normalization):
             assert (np.abs(a - b) < 4.2 * np.hypot(da, db)).all(), (name, k)
 
 
-@pytest.mark.parametrize("normalization", ["none", "weight", "batch"])
+@pytest.mark.parametrize("normalization", ["none", "weight", "population", "batch"])
 def test_without_momentum_it_is_the_chain_of_gradient_descent(normalization):
-    given, start = setup(normalization, weight_decay=0.3), start_of(normalization)
+    decay = {} if normalization == "none" else {"gamma_decay": 0.4}
+    given, start = setup(normalization, weight_decay=0.3, **decay), start_of(normalization)
     ball = heavy_ball(given, 0.3, 0.0, [2.0], start, 10, 1500, 1)
     chain = sbn.mesoscopic(given, 0.3, [2.0], start, 10, 1500, seed=2, workers=1)
     for name in SHAPES[: 2 if normalization == "none" else 3]:
@@ -65,12 +66,17 @@ def test_a_plain_loop_makes_the_same_steps():
     teacher /= np.linalg.norm(teacher)
     other -= (other @ teacher) * teacher
     w = 0.2 * teacher + np.sqrt(0.96) * other / np.linalg.norm(other)
-    p = np.zeros(6)
+    p, square = np.zeros(6), []
     for _ in range(12):
+        before = w
         x = generator.standard_normal((1, 6, 3))[0].T
         generator.standard_normal((1, 3))
         p = 0.6 * p - 0.3 / 6 * 0.4 * w + 0.3 / 6 * ((x @ teacher - x @ w) / 3) @ x
         w = w + p
+        cosine = w @ before / np.linalg.norm(w) / np.linalg.norm(before)
+        square.append(np.arccos(cosine) ** 2)
+    angles = np.sqrt([np.mean(square[:3]), np.mean(square[3:])])
+    np.testing.assert_allclose(found["angle"].values[0, 0], angles, rtol=1e-6)
     assert found["length"].values[0, 0, -1] == pytest.approx(np.linalg.norm(w), rel=1e-12)
     cosine = w @ teacher / np.linalg.norm(w)
     assert found["overlap"].values[0, 0, -1] == pytest.approx(cosine, rel=1e-12)
@@ -127,6 +133,25 @@ def test_the_angle_at_rest():
         expected = equilibrium_angle(1 - beta, 0.2, beta, 50) ** 2
         error = square.std() / np.sqrt(square.size)
         assert abs(square.mean() - expected) < 4 * error + 0.01 * expected
+
+
+def test_nothing_has_turned_at_time_zero():
+    run = heavy_ball(setup("weight"), 0.1, 0.5, [0.0, 1.0], START, 10)
+    assert run["angle"].values[0, 0, 0] == 0 < run["angle"].values[0, 0, 1]
+    np.testing.assert_allclose(
+        [run[name].values[0, 0, 0] for name in SHAPES[:3]], [START.overlap, 1, START.gamma]
+    )
+
+
+def test_the_last_finite_length_is_below_the_largest():
+    """It is recorded after every step, and grows by no more than a hundred in one."""
+    given = sbn.TeacherStudent("linear", "none", 2)
+    run = heavy_ball(given, 30.0, 0.9, np.arange(1, 501) / 10, START_LINEAR, 10, 2)
+    for lengths, moment in zip(run["length"].values[0], run["diverged_at"].values[0], strict=True):
+        first = int(np.argmax(np.isinf(lengths)))
+        assert run["time"].values[first] == pytest.approx(moment)
+        assert 1e147 < lengths[first - 1] < 1e150
+        assert np.isinf(lengths[first:]).all()
 
 
 def test_divergence_is_a_result():

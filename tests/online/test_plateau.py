@@ -53,6 +53,49 @@ def test_a_trajectory_rests_there_and_leaves_at_the_escape_rate():
     assert slope == pytest.approx(found["escape_rate"].item(), rel=1e-2)
 
 
+TEACHERS = {"teacher_overlaps": [[1.44, 0.3], [0.3, 1.44]], "teacher_readout": 0.8}
+
+
+@pytest.mark.parametrize("more", [{}, {"readout": "learned"}, TEACHERS], ids=str)
+@pytest.mark.parametrize("normalization", ["none", "weight"])
+def test_the_flow_rests_at_the_plateau_and_leaves_it_at_an_eigenvalue(normalization, more):
+    """Cosines and scales stay; a small asymmetry of ρ grows as a positive eigenvalue says."""
+    rate, setup = 0.2, committee(2, normalization, 4, **more)
+    found = sbn.rates.plateau(setup, rate, length=1.3).isel(learning_rate=0)
+    eigenvalues = found["eigenvalue"].values
+    assert eigenvalues[0].real == found["escape_rate"] > 0
+    assert (np.diff(eigenvalues.real) <= 0).all()
+    # four of ρ, three of Q or one and two scales, and two readouts if they are learned
+    assert eigenvalues.size == 7 + 2 * (setup.readout == "learned")
+    length = found["length"].item()
+    rho = found["overlap"].item() * length * np.sqrt(setup.teacher_gram[0, 0])
+    q = length**2 * np.array([[1.0, found["mutual_overlap"].item()]] * 2)
+    q[1] = q[1, ::-1]
+    last = 3.0 / found["escape_rate"].item()
+    held = 0.0
+    if normalization == "weight":  # lengths grow, and the flow slows down with them
+        assert length == pytest.approx(1.3)
+        last, held = 0.02 * last, 1.0
+    run = sbn.macroscopic(
+        setup, rate, [0.0, last],
+        sbn.OrderParameters(
+            student_teacher=rho + 1e-5 * np.eye(2), student_student=q,
+            gamma=found["gamma"].item(), readout=found["readout"].item(),
+        ),
+    ).isel(learning_rate=0)  # fmt: skip
+    norms = np.sqrt(np.diagonal(run["student_student"].values, axis1=1, axis2=2))
+    cosines = run["student_teacher"].values / norms[:, :, None]
+    assert np.abs(cosines[1] - cosines[0]).max() < 1e-3
+    for name in ("gamma", "readout"):
+        assert np.abs(run[name].diff("time")).max() < 1e-3
+    special = cosines[:, 0, 0] - cosines[:, 0, 1]
+    growth = np.log(special[1] / special[0])
+    grown = np.log(norms[1, 0] / norms[0, 0])
+    positive = eigenvalues.real[eigenvalues.real > 1e-4]
+    expected = last * positive[np.argmin(np.abs(last * positive - growth))]
+    assert growth == pytest.approx(expected, rel=0.02 + held * 4 * grown)
+
+
 def test_weight_normalization_has_the_plateau_of_none_at_its_own_effective_rate():
     """To first order in η, a scale γ at the length L learns as fast as η γ²/L²."""
     none = sbn.rates.plateau(committee(2, "none", 8), 1e-3)
@@ -81,3 +124,6 @@ def test_what_has_no_symmetric_phase_is_refused():
         sbn.rates.plateau(sbn.TeacherStudent("erf", "none", 1, teacher_units=2))
     with pytest.raises(InvalidSetup, match="alike"):
         sbn.rates.plateau(committee(2, teacher_readout=[1.0, 2.0]))
+    uneven = [[1.0, 0.1, 0.1], [0.1, 1.0, 0.3], [0.1, 0.3, 1.0]]
+    with pytest.raises(InvalidSetup, match="alike"):
+        sbn.rates.plateau(committee(3, teacher_overlaps=uneven))

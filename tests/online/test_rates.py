@@ -67,6 +67,7 @@ def test_states_of_every_form_give_the_same():
     assert rates.maximum(setup, one) == found[1, 2]
     effective = rates.effective(setup, result, result["learning_rate"])
     assert effective.dims == found.dims
+    assert effective.attrs["symbol"] == r"$\eta_\mathrm{eff}$"
     expected = result.learning_rate * result.gamma / result.length**2
     np.testing.assert_allclose(effective, expected, rtol=1e-14)
     arrays = {"overlap": 0.1, "length": np.array([1.0, 2.0]), "gamma": 1.0}
@@ -101,6 +102,46 @@ def test_diverged_states_have_the_rate_of_the_explosion():
     assert found[1, 1] == 8
     assert np.isfinite(found).all()
     assert rates.effective(setup, result, result["learning_rate"])[1, 1] == 0
+
+
+@pytest.mark.parametrize(("activation", "explosion"), [("linear", 17.6), ("relu", 19.2)])
+def test_diverged_states_of_every_kind(activation, explosion):
+    """Far out dL²/dt = L² η (−2E[g'²] − 2λ + η E[g'²]/M): by hand 2M(1 + λ/E[g'²])."""
+    gone = {"overlap": math.inf, "length": math.inf}
+    none = student(activation, "none", weight_decay=0.1)
+    assert rates.maximum(none, gone) == pytest.approx(explosion)
+    for name in ("overlap", "length", "gamma"):
+        scaled = {"overlap": 0.5, "length": 1.0, "gamma": 1.0, name: math.inf}
+        assert rates.maximum(student(activation, label_noise=0.5), scaled) == math.inf
+    assert rates.effective(none, gone, 1.0) == 0
+
+
+def test_effective_rates_by_hand():
+    found = rates.effective(student(normalization="none"), sbn.OrderParameters(length=2.0), 3.0)
+    assert (found, type(found)) == (1.5, float)
+    point = rates.fixed_point(student(normalization="none", label_noise=0.5), [1.0, 3.0])
+    np.testing.assert_allclose(point.effective_rate, point.learning_rate / point.length)
+
+
+@pytest.mark.parametrize("overlap", [0.3, -0.6])
+@pytest.mark.parametrize("gamma", [0.8, -1.4])
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+def test_averages_of_both_signs_by_quadrature(activation, overlap, gamma):
+    """D = √(1−R²) E[δ v], A₂ = E[δ u] and B = E[δ²] on a fine grid of (u, v)."""
+    function, slope = {
+        "linear": (lambda x: x, np.ones_like),
+        "relu": (lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0)),
+        "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+    }[activation]
+    axis = np.linspace(-8, 8, 802)
+    weight = np.exp(-(axis**2) / 2) * (axis[1] - axis[0]) / np.sqrt(2 * np.pi)
+    u, v, both = axis[:, None], axis[None, :], np.outer(weight, weight)
+    out = math.sqrt(1 - overlap**2)
+    error = slope(gamma * u) * (function(overlap * u + out * v) - function(gamma * u))
+    noise = np.sum(both * error**2) + 0.25 * np.sum(weight * slope(gamma * axis) ** 2)
+    expected = out * np.sum(both * error * v), np.sum(both * error * u), noise
+    found = averages(student(activation, label_noise=0.5), np.array(overlap), np.array(gamma))
+    np.testing.assert_allclose([float(part) for part in found], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_fixed_point_without_normalization():
@@ -166,6 +207,12 @@ def test_noise_leaves_no_fixed_point():
     assert (found["effective_rate"] == 0).all()
     assert 0.9 < found["gamma"].item() < 0.92  # 1 − 3/(4M) + M^(−3/2)/(3π)
     assert rates.fixed_point(student(gamma_decay=0.1))["gamma"].item() == pytest.approx(1 / 1.2)
+    noisy = student(label_noise=0.5, gamma_decay=0.1)  # γ̇ = η(R − γ − 2ζγ), and R rests for ever
+    found = rates.fixed_point(noisy, [1.0, 3.0])
+    np.testing.assert_allclose(found["eigenvalue"], [[0, -1.2], [0, -3.6]], atol=1e-9)
+    assert found["stable"].all()
+    assert np.isinf(found["maximum_rate"]).all()
+    assert rates.late_time(noisy, 1.0)["gamma"].item() == pytest.approx(1 / 1.2)
 
 
 @pytest.mark.parametrize("activation", UNITS)
@@ -199,6 +246,7 @@ def test_late_time_is_the_derived_law(normalization, activation):
     setup = student(activation, normalization, label_noise=0.5)
     found = rates.late_time(setup, [10.0, 1000.0])
     law = s.late_time(normalization, activation)
+    assert {found[name].dims for name in found if name != "gamma"} == {("time",)}
     for k, t in enumerate([10.0, 1000.0]):
         values = {s.M: 8, s.Delta: 0.5, s.zeta: 0, s.eta: 1, s.t: t}
         known = {symbol: float(e.subs(values)) for symbol, e in law.items()}
@@ -217,6 +265,10 @@ def test_table_of_numbers():
     relu = rates.fixed_point(student("relu", "batch"))
     assert exact.gamma[1] == pytest.approx(relu.gamma.item())
     assert np.isinf(exact.length[1])
+    np.testing.assert_allclose(exact.effective_rate, exact.gamma / 1.5**2)
+    assert (found.overlap.sel(student="batch") == 1).all()
+    assert found.attrs["batch_size"] == 8
+    assert found.attrs["gamma_decay"] == 0.05
     assert found.sel(student="weight").effective_rate[0] == pytest.approx(1 / 1.5**2)
     assert found.gamma.attrs["symbol"] == r"$\gamma$"
 
@@ -247,6 +299,15 @@ def test_bad_arguments_are_named():
         rates.late_time(student(normalization="none"), [1.0])
     with pytest.raises(InvalidSetup, match="weight_decay"):
         rates.late_time(student(label_noise=0.5, weight_decay=0.1), [1.0])
-    with pytest.raises(InvalidSetup, match="time"):
-        rates.late_time(setup, [2.0, 1.0])
+    for times in ([2.0, 1.0], [1.0, 1.0]):
+        with pytest.raises(InvalidSetup, match="time"):
+            rates.late_time(setup, times)
+    for state in ({"overlap": 0.1, "length": 0.0, "gamma": 1.0},
+                  {"overlap": math.nan, "length": 1.0, "gamma": 1.0}):  # fmt: skip
+        with pytest.raises(InvalidSetup, match="lengths > 0"):
+            rates.maximum(setup, state)
+    with pytest.raises(InvalidSetup, match="batch_size"):
+        rates.table(3)
+    with pytest.raises(InvalidSetup, match="length"):
+        rates.table(8, length=1e60)
     assert isinstance(rates.late_time(setup, 3.0), xr.Dataset)

@@ -248,6 +248,10 @@ def test_bad_schedules_are_named():
         lambda: schedules.constant(0.0),
         lambda: schedules.constant("a"),
         lambda: schedules.step([2.0, 1.0]),
+        lambda: schedules.step([1.0, 1.0]),
+        lambda: schedules.step(-1.0),
+        lambda: schedules.warm_up(1.0, -0.1),
+        lambda: schedules.Schedule("own", math.cosh, (-1.0,)),
         lambda: schedules.step(1.0, -0.1),
         lambda: schedules.cosine(0.0),
         lambda: schedules.cosine(1.0, math.nan),
@@ -288,6 +292,7 @@ def test_schedules_are_pickled_compared_and_swept(schedule, tmp_path):
 def test_schedules_of_ones_own_follow_their_callable():
     own = schedules.Schedule("own", math.cosh, (1.0,))
     assert own != schedules.Schedule("own", math.sinh, (1.0,))
+    assert schedules.Schedule("own", math.cosh, [1, 2]).breakpoints == (1.0, 2.0)
     assert pickle.loads(pickle.dumps(own)) == own
     assert schedules.warm_up(1.0, then=own)(2.0) == math.cosh(1.0)
     for name, factor in (("sinus", None), ("own", 0.5)):

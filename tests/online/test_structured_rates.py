@@ -68,21 +68,51 @@ def test_weights_move_as_directions_say(normalization):
     np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("normalization", ["weight", "population"])
+@pytest.mark.parametrize("activation", ["linear", "erf"])
+@pytest.mark.parametrize("normalization", ["none", "weight", "population"])
 @pytest.mark.parametrize("length", [1.0, 1.7])
-def test_modes_of_a_linear_unit_are_those_of_its_hessian(normalization, length):
-    """The loss ½ (v − w*)ᵀΛ(v − w*) of v = γw/|w|_* in (w, γ), |w|_* = L or √(wᵀΛw)."""
-    eigenvalues, w = INPUTS.eigenvalues, length * np.sqrt(INPUTS.teacher)
-    metric = np.ones(3) if normalization == "weight" else eigenvalues
+def test_modes_are_those_of_the_hessian_of_the_loss(activation, normalization, length):
+    """In v = γw/|w|_* the Hessian is E[g'(h)² x xᵀ] at w*, and |w|_* = L or √(wᵀΛw)."""
+    if normalization == "none":
+        length = 1.0
+    eigenvalues, spread = INPUTS.eigenvalues, np.sqrt(INPUTS.teacher_variance)
+    u = np.linspace(-10, 10, 4001)
+    weight = np.exp(-(u**2) / 2) * (u[1] - u[0]) / np.sqrt(2 * np.pi)
+    square = 2 / np.pi * np.exp(-((spread * u) ** 2)) if activation == "erf" else np.ones_like(u)
+    across, along = weight @ square, weight @ (square * u**2)  # E[g'²] and E[g'²h²]/σ_*²
+    roots, w = np.sqrt(eigenvalues), length * np.sqrt(INPUTS.teacher)
+    unit = roots * np.sqrt(INPUTS.teacher) / spread
+    curvature = across * np.eye(3) + (along - across) * np.outer(unit, unit)
+    hessian = roots[:, None] * curvature * roots
+    metric = eigenvalues if normalization == "population" else np.ones(3)
     size = np.sqrt(metric @ w**2)
     turned = np.eye(3) - np.outer(w, w * metric) / size**2
     change = np.column_stack([turned / length, w / size])
-    expected = np.linalg.eigvalsh(change.T @ np.diag(eigenvalues) @ change)[::-1]
-    found = rates.modes(sbn.TeacherStudent("linear", normalization), INPUTS, length)
-    if normalization == "population":  # γ has a mode of its own, of rate σ_*²/σ_*²
-        expected = np.delete(expected, np.argmin(np.abs(expected - 1)))
-    np.testing.assert_allclose(found["relaxation_rate"], expected, atol=1e-12)
-    np.testing.assert_allclose(found["orthogonal_rate"], eigenvalues / length**2, rtol=1e-6)
+    if normalization == "none":
+        change = np.eye(3)
+    expected = np.linalg.eigvalsh(change.T @ hessian @ change)[::-1]
+    found = rates.modes(sbn.TeacherStudent(activation, normalization), INPUTS, length)
+    if normalization == "population":  # γ has a mode of its own
+        expected = np.delete(expected, np.argmin(np.abs(expected - along)))
+    np.testing.assert_allclose(found["relaxation_rate"], expected, rtol=1e-6, atol=1e-9)
+    across = across * eigenvalues / length**2
+    np.testing.assert_allclose(found["orthogonal_rate"], across, rtol=1e-6)
+    rest = np.concatenate([expected[expected > 1e-9], across])
+    assert found["condition_number"].item() == pytest.approx(rest.max() / rest.min(), rel=1e-6)
+    for rate, direction in zip(expected, found["direction"].values, strict=True):
+        if normalization == "none":
+            moved = hessian @ (direction * np.sqrt(INPUTS.teacher))
+            np.testing.assert_allclose(moved, rate * direction * np.sqrt(INPUTS.teacher), atol=1e-6)
+
+
+@pytest.mark.parametrize("normalization", ["weight", "population"])
+def test_the_crossover_is_when_the_slowest_direction_has_followed(normalization):
+    """Its rate at the length that weights have by then is the inverse of the time."""
+    setup = sbn.TeacherStudent("erf", normalization, 8, 0.3)
+    time = rates.late_time(setup, 1.0, INPUTS)["crossover_time"].item()
+    length = rates.late_time(setup, time, INPUTS)["length_per_root_rate"].item()
+    slowest = rates.modes(setup, INPUTS, length)["orthogonal_rate"].values.min()
+    assert slowest * time == pytest.approx(1.0, rel=1e-4)
 
 
 @EACH

@@ -87,10 +87,19 @@ def changing(x, how):
         "dims": xr.Dataset({"y": ("time", TIME[:3]), "z": ((), 1.0)}, {"time": TIME[:3]}),
         "coordinate": nap(x).assign_coords(time=TIME + 1),
         "names": nap(x).rename(y="w"),
+        "more": nap(x).assign(w=1.0),
+        "fewer": nap(x).drop_vars("y"),
         "dtype": nap(x).astype(np.float32),
         "type": nap(x).y,
         "text": nap(x).assign(z="seven"),
     }[how]
+
+
+def resumed(x, how, cure):
+    """Fail at 7 until a file is there, and return something else from then on."""
+    if Path(cure).exists():
+        return changing(7, how)
+    return fragile(x, cure)
 
 
 def long(x, times):

@@ -5,8 +5,13 @@ import json
 import math
 import sys
 import time
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import dask
 import numpy as np
@@ -21,12 +26,13 @@ from hypothesis import strategies as st
 import statmech_bn as sbn
 from statmech_bn import compile_cache
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepStopped
-from statmech_bn.sweeps import point_seed, run
-from statmech_bn.sweeps.description import canonical, kind
+from statmech_bn.sweeps import Plan, point_seed, run
+from statmech_bn.sweeps.description import canonical, differences, kind
 from statmech_bn.sweeps.grid import Chunks, Grid
 from statmech_bn.sweeps.plan import spread
-from statmech_bn.sweeps.points import Study
+from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
+from statmech_bn.sweeps.workers import _interrupt
 
 GRID = studies.GRID
 
@@ -39,6 +45,7 @@ def test_result_is_labelled_and_holds_each_point(tmp_path):
     assert [str(found[name].dtype) for name in ("noisy", "single", "crossings", "positive")] == [
         "float64", "float32", "int64", "bool",
     ]  # fmt: skip
+    assert "period" in found.coords
     assert found.noisy.attrs == {"units": "V"}
     assert found.time.attrs == {"units": "s"}
     assert found.attrs["maker"] == "wave"
@@ -99,6 +106,17 @@ def test_many_chunks_are_one_file(tmp_path):
     plain = xr.open_zarr(path)
     np.testing.assert_array_equal(plain.z, np.arange(300.0))
     np.testing.assert_array_equal(plain.y[7], studies.nap(7).y)
+
+
+def test_a_store_that_is_begun_again_is_read_as_before(tmp_path):
+    path, grid = tmp_path / "run.zarr", {"x": range(40)}
+    found = sbn.sweep(studies.nap, grid, path, workers=1).load()
+    Store(path, Grid.of(grid)).begin()
+    assert not list(path.rglob("c.*"))
+    again = sbn.open(path).load()
+    assert again.attrs.pop("sweep_complete") == 0
+    for readers in (again, xr.open_zarr(path, consolidated=False)):
+        xr.testing.assert_equal(readers, found)
 
 
 def sweep_chain(path, **more):
@@ -281,6 +299,44 @@ def test_a_store_that_cannot_be_made_is_refused(tmp_path, place):
     assert [path.name for path in tmp_path.rglob("*")] == ["file"]
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "3", "null", '{"grid": 3}'])
+def test_a_store_with_another_description_is_left_alone(tmp_path, digest, text):
+    path = tmp_path / "run.zarr"
+    sbn.sweep(studies.nap, {"x": [1]}, path, workers=1)
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"]["sweep"] = text
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    before = digest(path)
+    with pytest.raises(InvalidStore, match="was not written by a sweep"):
+        sbn.sweep(studies.nap, {"x": [1]}, path, workers=1)
+    assert digest(path) == before
+
+
+def test_differences_are_told_where_they_are():
+    found, wanted = {"a": {"b": 1, "c": [1]}, "d": {"e": 1}}, {"a": {"b": 2, "c": [1]}, "d": [3]}
+    assert list(differences(found, wanted)) == [
+        "a.b: 1 in the store, 2 asked for",
+        "d: {'e': 1} in the store, [3] asked for",
+    ]
+    assert list(differences({}, {"a": 1})) == ["a: None in the store, 1 asked for"]
+
+
+def test_axes_are_described_as_variables_of_results_are(tmp_path):
+    grid = {"batch_size": [4, 8], "unknown": [1.0]}
+    found = sbn.sweep(studies.takes_all, grid, tmp_path / "run.zarr", workers=1)
+    assert found["batch_size"].attrs == {"long_name": "batch size", "symbol": "$M$", "units": "1"}
+    assert found["unknown"].attrs == {}
+
+
+@pytest.mark.parametrize("values", [[0], [0.0], [""], [False]], ids=str)
+def test_an_axis_of_nothing_but_zero_is_kept(tmp_path, values):
+    """A reader that takes what is missing for zeros is not asked to."""
+    path = tmp_path / "run.zarr"
+    found = sbn.sweep(studies.takes_all, {"a": values}, path, workers=1)
+    assert found["a"].values.tolist() == values
+    assert sum(file.is_file() for file in (path / "a").rglob("*")) == 2
+
+
 def test_a_link_stays_a_link(tmp_path):
     link = tmp_path / "link.zarr"
     link.symlink_to(tmp_path / "new.zarr")
@@ -327,12 +383,124 @@ def test_bad_arguments_are_named(tmp_path, function, grid, more, named):
         sbn.sweep(function, grid, tmp_path / "run.zarr", **more)
     assert str(caught.value).startswith(f"{named}: expected ")
     assert not (tmp_path / "run.zarr").exists()
+    with pytest.raises(InvalidSetup) as caught:
+        sbn.sweeps.plan(function, grid, **more)
+    assert str(caught.value).startswith(f"{named}: expected ")
 
 
-@pytest.mark.parametrize("how", ["dims", "coordinate", "names", "dtype", "type", "text"])
-def test_results_must_look_alike(tmp_path, how):
-    with pytest.raises(SweepStopped, match=r"result at \{'x': 7\} cannot be stored"):
-        sbn.sweep(partial(studies.changing, how=how), {"x": range(10)}, tmp_path / "run", workers=1)
+UNLIKE = ["dims", "coordinate", "names", "more", "fewer", "dtype", "type", "text"]
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("how", UNLIKE)
+def test_results_must_look_alike(tmp_path, how, workers):
+    """With eight workers the points from 7 on are computed before any is stored."""
+    function, point = partial(studies.changing, how=how), 7 if workers == 1 else "[789]"
+    with pytest.raises(SweepStopped, match=rf"result at {{'x': {point}}} cannot be stored"):
+        sbn.sweep(function, {"x": range(10)}, tmp_path / "run", workers=workers)
+
+
+@pytest.mark.parametrize("how", UNLIKE[:-2])
+def test_results_must_look_like_those_in_the_store(tmp_path, digest, how):
+    function = partial(studies.resumed, how=how, cure=str(tmp_path / "cure"))
+    with pytest.raises(SweepStopped, match=r"failed at {'x': 7}"):
+        sbn.sweep(function, {"x": range(10)}, tmp_path / "run", workers=1)
+    before = digest(tmp_path / "run")
+    (tmp_path / "cure").touch()
+    with pytest.raises(SweepStopped, match=r"result at {'x': \d} cannot be stored"):
+        sbn.sweep(function, {"x": range(10)}, tmp_path / "run", workers=1)
+    assert digest(tmp_path / "run") == before
+
+
+def refused(x, what):
+    """Return what cannot be one point of a sweep over x."""
+    return {
+        "an array": np.ones(3),
+        "no variables": xr.Dataset(),
+        "a variable of the axis' name": xr.Dataset({"x": ("time", [1.0])}),
+        "several values of the axis": xr.Dataset({"y": ("x", [1.0, 2.0])}),
+        "nothing along a dim": xr.Dataset({"y": ("time", [])}),
+        "objects": xr.Dataset({"y": ("time", np.array([{}]))}),
+    }[what]
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["an array", "no variables", "a variable of the axis' name", "several values of the axis",
+     "nothing along a dim", "objects"],
+)  # fmt: skip
+def test_what_is_no_result_of_a_point_is_refused(tmp_path, what):
+    with pytest.raises(SweepStopped, match=r"at \{'x': 1\} cannot be stored. function: expected"):
+        sbn.sweep(partial(refused, what=what), {"x": [1, 2]}, tmp_path / "run", workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_axis_of_length_one_in_a_result_is_that_of_the_grid(tmp_path):
+    def of_level(k):
+        return xr.Dataset({"y": (("k", "time"), [[1.0 * k, 2.0 * k]])}, {"k": [k]})
+
+    module = sys.modules["statmech_bn.sweeps.run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "checked", _unchecked)
+        found = sbn.sweep(of_level, {"k": [3, 5]}, tmp_path / "run", workers=1)
+    np.testing.assert_array_equal(found.y, [[3, 6], [5, 10]])
+    assert found.y.dims == ("k", "time")
+
+
+def test_attributes_that_are_the_same_are_kept(tmp_path):
+    """NaN is NaN, and arrays become lists."""
+    attributes = {"a": math.nan, "b": np.arange(2), "c": "text"}
+    function = partial(studies.named, attributes=attributes)
+    found = sbn.sweep(function, {"x": [1, 2, 3]}, tmp_path / "run", workers=1)
+    assert math.isnan(found.attrs["a"])
+    assert (found.attrs["b"], found.attrs["c"]) == ([0, 1], "text")
+
+
+def test_each_point_is_computed_once(tmp_path):
+    """But for the first of a grid of larger chunks, which tells how large they are to be."""
+    called = tmp_path / "called"
+    (tmp_path / "cure").touch()
+    function = partial(studies.fragile, cure=str(tmp_path / "cure"), called=str(called))
+    sbn.sweep(function, {"x": range(12)}, tmp_path / "run", workers=2)
+    assert sorted(map(int, called.read_text().split())) == list(range(12))
+    called.unlink()
+    sbn.sweep(function, {"x": range(520)}, tmp_path / "chunks", workers=2)
+    assert sorted(map(int, called.read_text().split())) == [0, *range(520)]
+
+
+def test_progress_counts_points_from_where_a_sweep_stopped(tmp_path, monkeypatch):
+    told = []
+
+    @contextmanager
+    def told_to(total, label, unit, progress, done):
+        told.append((total, label, unit, progress, done))
+        yield told.append
+
+    monkeypatch.setattr(run, "bar", told_to)
+    function = partial(studies.fragile, cure=str(tmp_path / "cure"))
+    for _ in range(2):
+        with suppress(SweepStopped):
+            sbn.sweep(function, {"x": range(10)}, tmp_path / "run.zarr", workers=1)
+        (tmp_path / "cure").touch()
+    begins = [k for k, words in enumerate(told) if isinstance(words, tuple)]
+    assert told[0] == (10, "run.zarr", "points", None, 0)
+    stopped = told[begins[1] - 1]
+    assert told[begins[1]] == (10, "run.zarr", "points", None, stopped)
+    assert 2 <= stopped < 10
+    assert told[-1] == 10
+    assert (np.diff(told[begins[1] + 1 :], prepend=stopped) > 0).all()
+
+
+def test_a_worker_with_other_versions_is_refused():
+    study = Study(studies.nap, ("x",), versions={"numpy": "0.1"})
+    with pytest.raises(SweepStopped, match=r"worker has .* the sweep runs with .*0\.1"):
+        next(study.results([np.array([1])]))
+
+
+def test_seeds_reach_functions_that_take_any_argument(tmp_path):
+    sbn.sweep(studies.takes_all, {"a": [1]}, tmp_path / "run", seed=1, workers=1)
+    with pytest.raises(InvalidSetup, match=r"^function: expected one with a signature"):
+        sbn.sweep(dict, {"a": [1]}, tmp_path / "other", workers=1)
 
 
 UNKEPT = [
@@ -373,6 +541,26 @@ def test_canonical_descriptions():
     assert found["nested"] == [{"a": 0.5}, None, [0, 1]]
     assert found["many"] != canonical(np.arange(2000)[::-1], "many")
     assert found["function"] == "numpy.sort"
+    assert canonical(np.arange(1000), "all") == list(range(1000))
+    assert canonical(np.arange(1001), "all").keys() == {"dtype", "shape", "sha256"}
+    assert canonical(Path("a") / "b", "all") == str(Path("a") / "b")
+    assert canonical(np.bool_(True), "all") is True
+    assert canonical(np.array([1j]), "all") != canonical(np.array([2j]), "all")
+    assert canonical(x + 1, "all") == sp.srepr(x + 1)
+    for odd in (object(), lambda: 0, [].append, np.array([{}])):
+        with pytest.raises(InvalidSetup, match=r"^all: expected"):
+            canonical(odd, "all")
+
+
+def test_functions_of_a_script_are_named_by_its_file_or_its_module(monkeypatch):
+    main = ModuleType("__main__")
+    monkeypatch.setattr(studies.nap, "__module__", "__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert canonical(studies.nap, "f") == "__main__.nap"
+    main.__file__ = "/somewhere/study.py"
+    assert canonical(studies.nap, "f") == "study.nap"
+    main.__spec__ = ModuleSpec("package.study", None)
+    assert canonical(studies.nap, "f") == "package.study.nap"
 
 
 def test_a_method_of_a_class_is_found_by_its_name_and_one_of_an_object_is_not(tmp_path):
@@ -404,7 +592,74 @@ def test_plan_says_what_is_needed(tmp_path):
     assert 0.005 < found.seconds_per_point < 0.05
     assert 0 <= found.seconds - found.seconds_per_point * 1000 < 1  # of the first point's own
     assert 0 < found.bytes_in_flight < found.store_bytes
-    assert "2000 points (2000 x)" in str(found)
+    assert sbn.sweeps.plan(studies.nap, {"x": range(50)}, workers=1, chunk_points=10).chunks == 5
+
+
+def test_a_plan_counts_bytes_and_seconds(monkeypatch):
+    """By hand: a point has 48 bytes, and the first of more than two calls does not count."""
+
+    def timed(*arguments):
+        return replace(compute(*arguments), seconds=next(times))
+
+    monkeypatch.setattr(sys.modules["statmech_bn.sweeps.plan"], "compute", timed)
+    times = iter([9.0, *[0.01] * 8])
+    found = sbn.sweeps.plan(studies.nap, {"x": range(2000)}, workers=2)
+    assert found.chunks == 286  # of 7 points, 336 bytes and 0.07 s: 14 are a block
+    assert found.bytes_in_flight == 2 * 2 * 14 * 336
+    assert found.seconds == pytest.approx(10.0)
+    for seconds, mean in (([4.0, 2.0], 3.0), ([9.0, 1.0, 3.0], 2.0)):
+        times = iter(seconds)
+        found = sbn.sweeps.plan(studies.nap, {"x": range(len(seconds))}, workers=5, chunk_points=1)
+        assert found.seconds_per_point == pytest.approx(mean)
+        assert (found.workers, found.chunks) == (5, len(seconds))
+        assert found.seconds == pytest.approx(mean)  # a worker for each point
+        assert found.bytes_in_flight == found.store_bytes == 48 * len(seconds)
+
+
+def test_a_plan_in_words():
+    found = Plan({"x": 3, "y": 2}, 6, 4, 3 * 1024, 1536, 2, 0.25, 75.0)
+    assert str(found).splitlines() == [
+        "6 points (3 x × 2 y) in 4 chunks",
+        "store: 3.00kB, 1.50kB in flight",
+        "time: 01:15 on 2 workers, 0.25 s a point",
+    ]
+
+
+def planned(function, grid, _, **more):
+    return sbn.sweeps.plan(function, grid, **more)
+
+
+@pytest.mark.parametrize("make", [sbn.sweep, planned])
+def test_workers_are_those_that_are_asked_for(tmp_path, monkeypatch, make):
+    def opened(*arguments):
+        raise RuntimeError(arguments)
+
+    for name in ("run", "plan"):
+        monkeypatch.setattr(sys.modules[f"statmech_bn.sweeps.{name}"], "executor", opened)
+    for asked in ((3, True, None), (None, False, "tcp://127.0.0.1:1")):
+        more = dict(zip(("workers", "processes", "scheduler"), asked, strict=True))
+        with pytest.raises(RuntimeError) as caught:
+            make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", **more)
+        assert caught.value.args[0] == asked
+
+
+def test_an_interrupt_ends_the_processes_of_a_pool():
+    ended, pool = [], object.__new__(ProcessPoolExecutor)
+    pool._processes = {n: SimpleNamespace(terminate=partial(ended.append, n)) for n in (3, 5)}
+    _interrupt(pool)
+    assert ended == [3, 5]
+    pool._processes = None  # as it is after a shutdown
+    _interrupt(pool)
+
+
+@pytest.mark.parametrize("make", [sbn.sweep, planned])
+def test_functions_that_processes_cannot_import_are_refused(tmp_path, monkeypatch, make):
+    """Threads take them: they share the memory that holds the function."""
+    monkeypatch.setattr(studies.nap, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "typed"), raising=False)
+    with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
+        make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", processes=True)
+    make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", workers=1)
 
 
 @given(
@@ -432,6 +687,14 @@ def test_a_plan_takes_points_of_every_part_of_a_grid(shape):
     for axis, length in zip(indices, shape, strict=True):
         counts = np.bincount(axis, minlength=length)
         assert abs(counts - 9 / length).max() < 2.0
+
+
+def test_points_of_a_plan_are_those_of_roberts():
+    """The fractional parts of 1/2 + k/φ, and in the plane by his 0.754878 and 0.569840."""
+    golden = (0.5 + np.arange(4) * 0.6180339887) % 1
+    assert spread((1000,), 4) == np.floor(1000 * golden).astype(int).tolist()
+    plane = (0.5 + np.outer(np.arange(4), [0.7548776662, 0.5698402910])) % 1
+    assert spread((10, 100), 4) == (np.floor(plane * [10, 100]) @ [100, 1]).astype(int).tolist()
 
 
 def test_a_plan_is_right_within_a_factor_of_two(monkeypatch):
