@@ -75,24 +75,20 @@ def prepare(
     >>> prepare([sp.exp(x) + 1, sp.exp(x)], [x]).assignments
     ((x0, exp(a0)),)
     """
-    renamed, names = named(expressions, arguments)
-    form = form_for(arguments)
+    renamed, names = _named(expressions, arguments)
+    searched = list(arguments) == [SYMBOL]
+    form = stable if searched else by_rules
     written = [form(expression) for expression in renamed]
     given = [translated(expression) for expression in written]
-    together = shared(given, names)
+    together = _shared([given], names)
     try:
-        kept = form is by_rules or _is_like(together, written)
+        kept = not searched or _is_like(together, written)
     except UNKNOWN:  # no function of NumPy: its printer says so
         kept = True
-    return together if kept else _apart(given, names)
+    return together if kept else _shared([[expression] for expression in given], names)
 
 
-def form_for(arguments: Sequence[sp.Symbol]) -> Callable[[sp.Expr], sp.Expr]:
-    """Return how expressions are written: those of activations, in z alone, are searched."""
-    return stable if list(arguments) == [SYMBOL] else by_rules
-
-
-def named(
+def _named(
     expressions: Sequence[sp.Expr], arguments: Sequence[sp.Symbol]
 ) -> tuple[list[sp.Expr], tuple[sp.Symbol, ...]]:
     """Rename the arguments a0, a1, ..., so that no name of a caller's is printed.
@@ -116,10 +112,12 @@ def named(
     return renamed, names
 
 
-def shared(expressions: Sequence[sp.Expr], names: tuple[sp.Symbol, ...]) -> Program:
-    """Share the subexpressions of what is named and stable already."""
-    assignments, results = sp.cse(expressions, symbols=sp.numbered_symbols("x", real=True))
-    return Program(names, tuple(assignments), tuple(results))
+def _shared(groups: Sequence[Sequence[sp.Expr]], names: tuple[sp.Symbol, ...]) -> Program:
+    """Share the subexpressions of each group of what is named and stable already."""
+    symbols = sp.numbered_symbols("x", real=True)
+    parts = [sp.cse(group, symbols=symbols) for group in groups]
+    assignments = [assignment for first, _ in parts for assignment in first]
+    return Program(names, tuple(assignments), tuple(e for _, results in parts for e in results))
 
 
 def _is_like(program: Program, written: Sequence[sp.Expr]) -> bool:
@@ -141,14 +139,6 @@ def _is_like(program: Program, written: Sequence[sp.Expr]) -> bool:
         np.allclose(values(result), right, rtol=WRONG, atol=SMALLEST, equal_nan=True)
         for result, right in zip(program.results, alone, strict=True)
     )
-
-
-def _apart(written: Sequence[sp.Expr], names: tuple[sp.Symbol, ...]) -> Program:
-    """Share subexpressions within each expression alone."""
-    symbols = sp.numbered_symbols("x", real=True)
-    parts = [sp.cse(expression, symbols=symbols) for expression in written]
-    assignments = [assignment for first, _ in parts for assignment in first]
-    return Program(names, tuple(assignments), tuple(result for _, [result] in parts))
 
 
 def printed(printer: CodePrinter, expression: sp.Expr) -> str:

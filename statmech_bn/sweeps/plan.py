@@ -98,9 +98,7 @@ def plan(
     first, *others = [block.seconds for block in blocks]
     measured = others if len(others) > 1 else [first, *others]
     seconds = math.fsum(measured) / len(measured)
-    once = max(
-        0.0, first - seconds
-    )  # the first also imports and derives, as that of the sweep will
+    once = max(0.0, first - seconds)  # imports and derivations, which the sweep will also make
     points, size = math.prod(chunks.shape), axes.size * template.point_bytes
     chunk_bytes = points * template.point_bytes
     block_bytes = chunk_bytes * block_length(seconds * points, chunk_bytes)
