@@ -65,6 +65,17 @@ def test_work_is_bounded(monkeypatch):
     assert 0 <= reached < 1
 
 
+def test_a_failure_of_the_first_solver_is_no_warning():
+    """Warnings are errors here; beyond t = 1/2 the derivative is infinite."""
+
+    def breaks(state, now):
+        return np.array([np.inf if now > 0.5 else 1.0])
+
+    states, reached = lsoda.integrate_piece(breaks, np.ones(1), np.array([0.0, 0.25, 1.5]))
+    assert reached == pytest.approx(0.5, abs=1e-9)
+    np.testing.assert_allclose(states, [[1.0, 1.25, np.inf]], atol=1e-9)
+
+
 CLIP = sp.Max(-1, sp.Min(1, x))
 QUICK = [("linear", ("none", "weight", "batch")), ("relu", ("none", "weight", "batch"))]
 QUICK += [("tanh", ("none", "weight"))]

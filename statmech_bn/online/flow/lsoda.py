@@ -11,6 +11,8 @@ which says when it has passed zero.
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -162,8 +164,10 @@ def integrate_piece(
 
     The Jacobian is full, or a band of as many diagonals on either side.
     """
-    from scipy.integrate import odeint, solve_ivp  # slow to import, and seldom needed
+    from scipy.integrate import ODEintWarning, odeint, solve_ivp  # slow to import, seldom needed
 
+    # odeint warns of failures that the report tells; `catch_warnings` is not safe in threads
+    warnings.filterwarnings("ignore", category=ODEintWarning, module=re.escape(__name__))
     solution, report = odeint(
         change,
         state,
