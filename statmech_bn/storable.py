@@ -36,7 +36,7 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
                 )
         for key in (*node.variables, *node.dims):
             check_name(f"dataset[{key!r}]", key)
-        _check_attributes("dataset", node.attrs)
+        _check_attributes("dataset", node.attrs, netcdf)
         for key, variable in node.variables.items():
             _check_variable(str(key), variable, key in node.coords, netcdf)
             if " " in key and key in node.coords and key not in node.dims:
@@ -110,7 +110,7 @@ def _check_variable(name: str, variable: xr.Variable, coordinate: bool, netcdf: 
         raise _refused(name, "no attribute 'labels'", "Rename the attribute.")
     if netcdf and (kind == "c" or variable.dtype == "float16"):
         raise _refused(name, "a type of NetCDF", "Save it as Zarr, or convert it.")
-    _check_attributes(name, variable.attrs)
+    _check_attributes(name, variable.attrs, netcdf)
 
 
 def is_text(value: Any) -> bool:
@@ -126,7 +126,7 @@ def _is_utf8(value: str) -> bool:
     return True
 
 
-def _check_attributes(owner: str, attributes: Mapping[Any, Any]) -> None:
+def _check_attributes(owner: str, attributes: Mapping[Any, Any], netcdf: bool) -> None:
     for key, value in attributes.items():
         try:
             _plain(value)
@@ -134,6 +134,9 @@ def _check_attributes(owner: str, attributes: Mapping[Any, Any]) -> None:
             raise _refused(f"{owner}.attrs", f"JSON in {key!r}", f"It is {value!r}.") from None
         if not isinstance(key, str):
             raise _refused(f"{owner}.attrs", f"a string for {key!r}", "Rename it.")
+        values = np.ravel(np.asarray(value, dtype=object))
+        if netcdf and any(isinstance(one, (bool, np.bool_)) for one in values):
+            raise _refused(f"{owner}.attrs", f"no truth value in {key!r}", "Make it 0 or 1.")
         if key == "coordinates":
             raise _refused(
                 f"{owner}.attrs", "no attribute 'coordinates'", "Readers use it. Rename it."

@@ -275,6 +275,21 @@ REFUSED = {
 }
 
 
+TRUTH = {"bool": True, "array": np.array([True]), "list": [False, True]}
+
+
+@pytest.mark.parametrize("value", TRUTH.values(), ids=TRUTH)
+@pytest.mark.parametrize("owner", ["dataset", "v"])
+def test_netcdf_has_no_truth_values(tmp_path, owner, value):
+    data = xr.Dataset({"v": 1.0})
+    (data if owner == "dataset" else data[owner]).attrs["flag"] = value
+    with pytest.raises(InvalidSetup, match=rf"{owner}.attrs.*truth value in 'flag'"):
+        sbn.save(data, tmp_path / "run.nc")
+    with sbn.open(sbn.save(data, tmp_path / "run.zarr")) as found:
+        of = found if owner == "dataset" else found[owner]
+        assert np.array_equal(of.attrs["flag"], value)
+
+
 @pytest.mark.parametrize("told", REFUSED)
 @pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
 def test_what_would_change_is_refused(tmp_path, told, name):
