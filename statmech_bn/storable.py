@@ -39,7 +39,7 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
         _check_attributes("dataset", node.attrs, netcdf)
         for key, variable in node.variables.items():
             _check_variable(str(key), variable, key in node.coords, netcdf)
-            if " " in key and key in node.coords and key not in node.dims:
+            if " " in str(key) and key in node.coords and key not in node.dims:
                 raise _refused(key, "a coordinate without a space in its name", "Rename it.")
 
 
