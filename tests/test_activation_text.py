@@ -262,6 +262,7 @@ def test_expressions_outside_of_the_grammar_are_refused(expression, named):
     assert named in str(refused.value)
 
 
+@pytest.mark.thorough
 def test_an_expression_of_many_parts_is_refused():
     with pytest.raises(InvalidSetup, match="1000 parts"):
         sbn.activation(sp.Add(*(sp.sin(n * x) for n in range(1, 1500))))

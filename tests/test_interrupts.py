@@ -34,9 +34,8 @@ OTHERS = sorted(interrupted.CASES.keys() - set(COMMON))
 
 
 @pytest.mark.usefixtures("not_ignored")
-@pytest.mark.parametrize(
-    "cases", [COMMON, pytest.param(OTHERS, marks=pytest.mark.thorough)], ids=["common", "others"]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("cases", [COMMON, OTHERS], ids=["common", "others"])
 def test_every_computation_ends_at_the_signal(cases):
     command = [sys.executable, Path(__file__).with_name("interrupted.py"), *cases]
     took, told = {}, {}

@@ -328,10 +328,9 @@ def test_processes_save_to_one_path(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.zarr"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
-@pytest.mark.parametrize(
-    "number", [errno.ENOSPC, pytest.param(errno.EIO, marks=pytest.mark.thorough)]
-)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_writes_that_fail_at_every_moment(tmp_path, monkeypatch, name, number):
     """Creating files, folders, fsync and renames fail one after the other, once or from then on."""
     path, moment, finished, told = tmp_path / "deep" / name, 0, False, []

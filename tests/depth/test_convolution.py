@@ -63,6 +63,7 @@ def test_a_single_position_far_from_padding_follows_the_map_of_dense_layers():
     np.testing.assert_allclose(growth[:-1] / growth[1:], 1 / 9)  # χ = σ_w²/2
 
 
+@pytest.mark.thorough
 def test_unrelated_inputs_have_the_multiplier_of_batch_normalization():
     """Orthogonal inputs of one pixel: χ = π/(π − 1) up to the inverse number of samples."""
     samples = 400

@@ -91,6 +91,7 @@ def test_what_has_no_fixed_point_says_so():
             sbn.depth.fixed_point(sbn.depth.Layer("relu", weight_variance=weight))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("activation", ["relu", "tanh", LOGISTIC], ids=str)
 @pytest.mark.parametrize("normalization", ["none", "batch"])
 def test_one_layer_of_networks_follows_the_map(activation, normalization):

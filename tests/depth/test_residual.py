@@ -49,7 +49,8 @@ def test_behind_the_sum_gradients_grow_exponentially():
     np.testing.assert_array_equal(found["field_square"], 1.0)
 
 
-@pytest.mark.parametrize("activation", ["relu", pytest.param("tanh", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("place", ["none", "branch", "before", "behind"])
 def test_networks_follow_the_maps(activation, place):
     """Four blocks; a batch of 200 and 200 units add up to about a hundredth for each."""
@@ -110,6 +111,7 @@ def test_rectified_sums_are_a_reflected_walk():
         assert drawn.mean() == pytest.approx(square, abs=4 * drawn.std() / 1000 + 1e-3 * square)
 
 
+@pytest.mark.thorough
 def test_rectified_networks_follow_the_walk():
     """Three blocks of dense layers; a width and a batch of 300 add up to about a hundredth."""
     depth, width, networks = 3, 300, 6

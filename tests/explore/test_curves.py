@@ -152,6 +152,7 @@ def test_equations_are_those_of_the_flow():
     assert "continuous" in equations(STATE.changed(activation="Heaviside(x)"))
 
 
+@pytest.mark.thorough
 def test_downloads_can_be_opened(tmp_path):
     small = STATE.changed(chain=True, dimension=10, duration=1.0)
     (tmp_path / "got.nc").write_bytes(files.netcdf(small))

@@ -101,12 +101,14 @@ FOUND = [
     ("inference.training_loss", "batch_size", "huge integer"),
     ("measure", "weights", "longdouble"),
     ("offline.ridge", "ridge", "smallest"),
-    ("offline.replica_symmetric", "load", "smallest"),
+    pytest.param("offline.replica_symmetric", "load", "smallest", marks=pytest.mark.thorough),
     ("offline.replica_symmetric", "ridge", "huge integer"),
     ("offline.replica_symmetric", "start", "None"),
     ("online.momentum.heavy_ball", "learning_rate", "largest"),
     ("online.rates.modes", "length", "smallest"),
-    ("online.rates.plateau", "learning_rate", "huge integer"),
+    pytest.param(
+        "online.rates.plateau", "learning_rate", "huge integer", marks=pytest.mark.thorough
+    ),
     ("online.rates.table", "batch_size", "largest"),
     ("online.rates.table", "length", "smallest"),
     ("OrderParameters.random", "dimension", "huge integer"),

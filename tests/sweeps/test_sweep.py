@@ -132,7 +132,13 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "more", [{"workers": 2}, {"workers": 3}, {"workers": 2, "processes": True}], ids=str
+    "more",
+    [
+        {"workers": 2},
+        {"workers": 3},
+        pytest.param({"workers": 2, "processes": True}, marks=pytest.mark.thorough),
+    ],
+    ids=str,
 )
 def test_bytes_do_not_depend_on_workers(tmp_path, digest, undisturbed, more):
     sweep_chain(tmp_path / "chain", **more)

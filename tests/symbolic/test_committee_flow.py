@@ -76,6 +76,7 @@ def test_four_fields_of_erf_are_those_of_saad_and_solla():
     assert at(s.quadruple_average("erf"), c) == pytest.approx(known, rel=1e-12)
 
 
+@pytest.mark.thorough
 def test_two_of_four_fields_may_be_the_same():
     matrix = covariance(3, 2)
     same = matrix[np.ix_([0, 1, 0, 1], [0, 1, 0, 1])]
@@ -83,6 +84,7 @@ def test_two_of_four_fields_may_be_the_same():
     assert at(s.quadruple_average("erf"), same) == pytest.approx(found, abs=1e-7)
 
 
+@pytest.mark.thorough
 def test_polynomials_are_closed_too():
     x = sp.Symbol("x")
     matrix = covariance(4)

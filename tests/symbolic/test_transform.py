@@ -10,7 +10,7 @@ from statmech_bn.symbolic import batch_norm_gradient, gamma
 from statmech_bn.symbolic.transform import beta, epsilon
 
 
-@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("size", [2, 3, pytest.param(4, marks=pytest.mark.thorough)])
 def test_the_derivative_has_the_closed_form(size):
     derived = batch_norm_gradient(size)
     for found, expected in zip(derived.gradient, derived.closed_form, strict=True):
