@@ -39,6 +39,8 @@ def check_storable(dataset: xr.Dataset | xr.DataTree, netcdf: bool) -> None:
         _check_attributes("dataset", node.attrs)
         for key, variable in node.variables.items():
             _check_variable(str(key), variable, key in node.coords, netcdf)
+            if " " in key and key in node.coords and key not in node.dims:
+                raise _refused(key, "a coordinate without a space in its name", "Rename it.")
 
 
 def check_kept(dataset: xr.Dataset | xr.DataTree, found: xr.Dataset | xr.DataTree) -> None:
@@ -132,6 +134,10 @@ def _check_attributes(owner: str, attributes: Mapping[Any, Any]) -> None:
             raise _refused(f"{owner}.attrs", f"JSON in {key!r}", f"It is {value!r}.") from None
         if not isinstance(key, str):
             raise _refused(f"{owner}.attrs", f"a string for {key!r}", "Rename it.")
+        if key == "coordinates":
+            raise _refused(
+                f"{owner}.attrs", "no attribute 'coordinates'", "Readers use it. Rename it."
+            )
 
 
 def _compare_attributes(owner: str, given: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:

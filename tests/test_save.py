@@ -270,6 +270,8 @@ REFUSED = {
     "text": xr.Dataset({"text": ("x", ["a"])}),
     "mixed": xr.Dataset(coords={"mixed": ("x", np.array(["a", 1], object))}),
     "labels": xr.Dataset(coords={"x": ("x", [1], {"labels": "x"})}),
+    "a b": xr.Dataset({"v": ("x", [1.0])}, {"a b": 1.0}),
+    "no attribute 'coordinates'": xr.Dataset({"v": 1.0}, {"c": 2.0}, {"coordinates": "c"}),
 }
 
 
