@@ -47,7 +47,7 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 SMOOTH, KINKED = (1e-7, 1e-9), (1e-5, 1e-7)
 """Relative and absolute tolerances of averages over points, of units without and with kinks."""
 BATCH = (1e-4, 1e-6)
-"""Those with statistics of the batch; they fall with the error of the averages."""
+"""Tolerances of averages over batches, at the usual points; they fall with the averages' error."""
 MOST_FINER, MOST_FINER_BATCH = 7, 6
 """Points for averages are at most two to this power times as many as usual."""
 BATCH_ACCURACY, FINER_BATCH = 1e-3, 2
