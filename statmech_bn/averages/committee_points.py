@@ -20,7 +20,6 @@ and what Δ² multiplies in N_kl, (s_ks_l/L_kL_l) v_kv_l E[g'(z_k) g'(z_l)].
 
 from __future__ import annotations
 
-import itertools
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -34,6 +33,8 @@ SPACING = 0.6
 """Spacing of the lattice for arguments of g of variance up to 1."""
 MOST_POINTS = 2**18
 """A lattice has at most so many points."""
+FINEST_LATTICE = 4
+"""A lattice has at most two to this power times more, where more points are asked for."""
 SCRAMBLINGS = 4
 """Independent scramblings of Sobol's points."""
 LEAST_POINTS, SAMPLES = 2**8, 2**15
@@ -118,13 +119,10 @@ def lattice_points(d: int, scale: float, finer: int = 0) -> Points | None:
     """
     spacing = SPACING / max(1.0, scale) / 2.0 ** (finer / d)
     half = int(np.ceil(REACH / spacing))
-    if (2 * half) ** d > 4 * MOST_POINTS * 2**finer:
+    if (2 * half) ** d > 4 * MOST_POINTS * 2 ** min(finer, FINEST_LATTICE):
         return None
     axis = spacing * (np.arange(-half, half) + 0.5)
-    inside = [
-        points[(points**2).sum(axis=1) < REACH**2]
-        for points in (_grid(axis, d), _grid(axis - spacing / 2, d))
-    ]
+    inside = [_ball(axis, d), _ball(axis - spacing / 2, d)]
     size = max(len(points) for points in inside)
     rules, weights = np.zeros((2, size, 1, d)), np.zeros((2, size))
     for points, rule, weight in zip(inside, rules, weights, strict=True):
@@ -133,8 +131,14 @@ def lattice_points(d: int, scale: float, finer: int = 0) -> Points | None:
     return Points(rules, weights / weights.sum(axis=1, keepdims=True))
 
 
-def _grid(axis: np.ndarray, d: int) -> np.ndarray:
-    return np.array(list(itertools.product(axis, repeat=d)))
+def _ball(axis: np.ndarray, d: int) -> np.ndarray:
+    """Return the points of a lattice within its ball, built up direction by direction."""
+    points = np.zeros((1, 0))
+    for _ in range(d):
+        beside = np.repeat(points, axis.size, axis=0), np.tile(axis, len(points))[:, None]
+        points = np.concatenate(beside, axis=1)
+        points = points[(points**2).sum(axis=1) < REACH**2]
+    return points
 
 
 @compiled

@@ -83,7 +83,8 @@ def macroscopic(
         Whether to show a bar on stderr; by default on a terminal alone, after a second.
     accuracy : float, optional
         Largest ``averages_error`` of a committee; points are added until it is reached. By default
-        there are as many as `statmech_bn.averages.committee` says.
+        `statmech_bn.averages.committee` says how large it is; averages over batches are sought to
+        1e-3.
 
     Returns
     -------
@@ -145,7 +146,9 @@ def macroscopic(
         if inputs is None:
             records, error = integrate_committee(setup, start, run, factors, threads, accuracy)
         else:
-            records, error = integrate_committee_blocks(setup, inputs, start, run, factors, threads)
+            records, error = integrate_committee_blocks(
+                setup, inputs, start, run, factors, threads, accuracy
+            )
         result = committee_dataset(setup, run, *records, attributes, spectrum=inputs)
         return describe(result.assign(averages_error=(("learning_rate", "time"), error)))
     if inputs is not None:

@@ -7,7 +7,8 @@ import pytest
 from statmech_bn.activations import activation
 from statmech_bn.averages import committee_groups
 from statmech_bn.averages.choice import Quadrature
-from statmech_bn.averages.committee_groups import group_points, over_groups
+from statmech_bn.averages.committee_group_sums import Block, World, fill_block
+from statmech_bn.averages.committee_groups import DRAWN, group_points, over_groups
 from statmech_bn.averages.committee_points import lattice_points, over_points, sobol_points
 from statmech_bn.averages.orthants import orthant, product_average
 from statmech_bn.online.flow.committee import CommitteeFlow, closed_system
@@ -90,7 +91,7 @@ def test_sobol_points_state_their_error():
 
 
 @pytest.mark.parametrize("name", ["erf", "relu"])
-@pytest.mark.parametrize("group", [8, 40])
+@pytest.mark.parametrize("group", [4, 5, 8, 40])
 def test_batches_of_one_unit_are_those_of_its_own_theory(name, group):
     """`statmech_bn.averages.batch` integrates K = K* = 1 to 1e-6."""
     rule = Quadrature.for_activation(activation(name))
@@ -104,7 +105,28 @@ def test_batches_of_one_unit_are_those_of_its_own_theory(name, group):
     found = mean_and_error(rules)
     for (mean, error), value in zip(found[:4], known, strict=True):
         assert abs(mean.flat[0] - value) < 5 * error.flat[0] + 1e-4 * abs(value)
-        assert mean.flat[0] == pytest.approx(value, rel=3e-3)
+        assert mean.flat[0] == pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize("group", [4, 5, 9])
+def test_weighted_groups_have_the_law_of_groups(group):
+    """Gσ_k²/Q_kk is χ² with G − 1 degrees of freedom, and r² of uncorrelated units is 1/(G − 1)."""
+    gram = GRAM.copy()
+    gram[2, 3] = gram[3, 2] = 0.0
+    world = World.of(gram, 2)
+    rules = []
+    for rule in group_points(group, 2, 4):
+        size = len(rule.mean)
+        shapes = (size, DRAWN, 4), (size, DRAWN, 4), (size, 2, 2), (size, 2), size
+        block = Block(*(np.empty(shape) for shape in shapes))
+        assert fill_block(group, rule, 0, world, GAMMA, block) == size
+        squares = group * block.spread**2 / gram.diagonal()[2:]
+        r = block.correlation[:, 0, 1]
+        each = np.column_stack([np.ones(size), r**2, squares, 1 / squares])
+        rules.append((block.weight @ each,))
+    known = [1, 1 / (group - 1), *[group - 1] * 2, *[1 / (group - 3)] * 2]
+    found = np.mean(rules, axis=(0, 1))
+    np.testing.assert_allclose(found, known, rtol=6e-3)  # three standard errors
 
 
 def test_infinite_batches_are_weight_normalization(monkeypatch):

@@ -90,7 +90,7 @@ def test_the_pull_of_a_batch_is_the_slope_of_the_penalty(name):
     gram = np.block([[np.eye(2), RHO.T], [RHO, Q]])
     rule = Quadrature.for_activation(setup.activation)
     omega = np.concatenate([np.ones(2), -READOUT])
-    rules = over_groups(rule, group_points(group, 2, 4), group, gram, GAMMA, omega)
+    rules = over_groups(rule, group_points(group, 2, 4, 1), group, gram, GAMMA, omega)
     population = CommitteeFlow(replace(setup, normalization="weight"), 1.0)
     population(pack(RHO, Q, GAMMA, READOUT), np.ones(3))
     step = 1e-4

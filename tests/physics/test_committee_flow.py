@@ -131,11 +131,13 @@ def test_points_are_added_until_an_accuracy_is_reached():
         tried.append(finer)
         return np.zeros((1, 2)), np.nan, np.array([8e-4, np.inf]) * 2.0**-finer
 
-    _, _, errors = committee.accurate(lambda finer: finer, integrate, 3e-4)
+    _, _, errors = committee.accurate(lambda finer: finer, integrate, 5e-4, 4, True)
     assert (errors[0], tried) == (2e-4, [0, 2])
     with pytest.raises(NotConverged, match=r"known to 5e-05.*accuracy=1e-06.*Ask for 0\.0001"):
-        committee.accurate(lambda finer: finer, integrate, 1e-6)
-    assert max(tried) == committee.MOST_FINER
+        committee.accurate(lambda finer: finer, integrate, 1e-6, 4, True)
+    assert tried[2:] == [0, 4]
+    _, _, errors = committee.accurate(lambda finer: finer, integrate, 1e-6, 3, False)
+    assert errors[0] == 1e-4
 
 
 def test_points_are_as_many_as_is_asked_for():
@@ -154,16 +156,19 @@ def test_points_are_as_many_as_is_asked_for():
         sbn.macroscopic(sbn.TeacherStudent(), 1.0, [1.0], sbn.OrderParameters(), accuracy=1e-3)
 
 
-@pytest.mark.slow
-def test_batches_of_32_reach_what_is_asked_for():
-    setup = sbn.TeacherStudent("erf", "batch", 32, 0.1, student_units=2, teacher_units=2)
+@pytest.mark.parametrize("inputs", [None, sbn.Spectrum([0.5, 1.5], [0.5, 0.5])], ids=["", "blocks"])
+@pytest.mark.thorough
+def test_batches_are_known_to_a_thousandth(inputs):
+    """E[1/σ⁴] of four samples is infinite, and with it the variance of plain draws."""
+    setup = sbn.TeacherStudent("erf", "batch", 4, 0.1, student_units=2, teacher_units=2)
     start = sbn.OrderParameters.random(setup, 100, seed=0)
-    run = {"setup": setup, "learning_rate": 0.8, "time": [0.2], "start": start}
+    run = {"setup": setup, "learning_rate": 0.8, "time": [0.2], "start": start, "inputs": inputs}
     usual = sbn.macroscopic(**run)
-    assert 1.5e-4 < usual["averages_error"].item() < 1e-3
-    fine = sbn.macroscopic(**run, accuracy=1.5e-4)
-    assert fine["averages_error"].item() < 1.5e-4
-    assert 0 < np.abs(usual["student_teacher"] - fine["student_teacher"]).max() < 1e-3
+    error = usual["averages_error"].item()
+    assert 0 < error < 1e-3
+    fine = sbn.macroscopic(**run, accuracy=0.8 * error)
+    assert fine["averages_error"].item() < 0.8 * error
+    assert 0 < np.abs(usual["student_teacher"] - fine["student_teacher"]).max() < 1e-4
 
 
 def test_a_schedule_is_followed():

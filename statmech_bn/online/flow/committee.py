@@ -46,8 +46,15 @@ from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
 SMOOTH, KINKED = (1e-7, 1e-9), (1e-5, 1e-7)
 """Relative and absolute tolerances of averages over points, of units without and with kinks."""
-MOST_FINER = 4
+BATCH = (1e-4, 1e-6)
+"""Tolerances of averages over batches, at the usual points; they fall with the averages' error."""
+MOST_FINER, MOST_FINER_BATCH = 7, 6
 """Points for averages are at most two to this power times as many as usual."""
+BATCH_ACCURACY, FINER_BATCH = 1e-3, 2
+"""Averages over batches are sought to this error by default, with at most two to this power times
+as many points as usual."""
+GAIN = 0.6
+"""The error of averages falls like the number of their points to minus this power."""
 
 
 Records = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -96,7 +103,7 @@ class CommitteeFlow:
     """
 
     def __init__(self, setup: TeacherStudent, largest: float, finer: int = 0) -> None:
-        self.setup, self.learning = setup, learning_of(setup)
+        self.setup, self.learning, self.finer = setup, learning_of(setup), finer
         try:
             self.system: System | None = closed_system(setup)
         except NoClosedForm:
@@ -149,7 +156,11 @@ Found = tuple[np.ndarray, float, np.ndarray]
 
 
 def accurate(
-    flow_of: Callable[[int], Any], integrate: Callable[[Any], Found], accuracy: float | None
+    flow_of: Callable[[int], Any],
+    integrate: Callable[[Any], Found],
+    accuracy: float | None,
+    most: int,
+    asked: bool,
 ) -> Found:
     """Integrate a trajectory, with as many points for its averages as an accuracy asks for.
 
@@ -161,11 +172,15 @@ def accurate(
         Flow ↦ trajectory.
     accuracy : float or None
         Largest error of the averages; None takes what the usual points give.
+    most : int
+        Largest power.
+    asked : bool
+        Whether it is an error that the most points do not give the accuracy.
 
     Raises
     ------
     NotConverged
-        The most points do not give it.
+        They do not.
     """
     finer = 0
     while True:
@@ -174,13 +189,15 @@ def accurate(
         largest = float(errors.max(initial=0.0))
         if accuracy is None or largest <= accuracy:
             return found
-        if finer == MOST_FINER:
+        if finer == most and not asked:
+            return found
+        if finer == most:
             raise NotConverged(
                 f"The averages of the flow are known to {largest:.1g} by the most points that are "
                 f"taken, and accuracy={accuracy:g} was asked for. Ask for {2 * largest:.1g}."
             )
-        # points that are twice as many know averages about twice as well
-        finer = min(MOST_FINER, finer + max(1, math.ceil(math.log2(largest / accuracy))))
+        more = math.log2(largest / accuracy) / GAIN
+        finer = min(most, finer + max(1, math.ceil(more)))
 
 
 def all_trajectories(
@@ -203,7 +220,7 @@ def all_trajectories(
     run : Run
     threads : int
     accuracy : float or None
-        As of :func:`accurate`.
+        Largest error of the averages that is asked for.
 
     Returns
     -------
@@ -213,8 +230,11 @@ def all_trajectories(
     """
 
     def one(rates: np.ndarray, watch: Watch) -> Found:
-        return accurate(flow_of, lambda flow: integrate(flow, rates, watch), accuracy)
+        return accurate(flow_of, lambda flow: integrate(flow, rates, watch), *sought)
 
+    sought = (accuracy, MOST_FINER if setup.group is None else MOST_FINER_BATCH, True)
+    if setup.group is not None and accuracy is None:
+        sought = (BATCH_ACCURACY, FINER_BATCH, False)
     second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
     rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
     found = in_threads(one, list(rates), threads)
@@ -282,6 +302,13 @@ def _compiled(learner: Learner, problem: Problem, stop: np.ndarray) -> tuple[np.
     return states, reached if ended == DIVERGED else np.nan
 
 
+def tolerances_of(flow: CommitteeFlow) -> tuple[float, float]:
+    """Return the relative and the absolute tolerance of averages over points."""
+    if flow.setup.group is not None:
+        return BATCH[0] * 2 ** (-GAIN * flow.finer), BATCH[1] * 2 ** (-GAIN * flow.finer)
+    return KINKED if flow.setup.activation.kinks else SMOOTH
+
+
 def _sampled(
     flow: CommitteeFlow, rates: np.ndarray, first: np.ndarray, time: np.ndarray, schedule: Pieces
 ) -> Found:
@@ -292,7 +319,7 @@ def _sampled(
     def length(states: np.ndarray) -> np.ndarray:
         return np.sqrt(np.abs(states[squares]).max(axis=0))
 
-    tolerances = KINKED if flow.setup.activation.kinks else SMOOTH
+    tolerances = tolerances_of(flow)
     found = integrate_state(flow, rates, first, time, schedule, length, tolerances=tolerances)
     errors = np.full(time.size, np.inf)
     for i in np.flatnonzero(np.isfinite(found[0]).all(axis=0)):

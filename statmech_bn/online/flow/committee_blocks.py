@@ -27,12 +27,11 @@ from statmech_bn.codegen import numpy_function
 from statmech_bn.interrupts import Watch
 from statmech_bn.online.arguments import Run
 from statmech_bn.online.flow.committee import (
-    KINKED,
-    SMOOTH,
     CommitteeFlow,
     Found,
     Records,
     all_trajectories,
+    tolerances_of,
 )
 from statmech_bn.online.flow.lsoda import ABSOLUTE, RELATIVE, integrate_state
 from statmech_bn.online.flow.zero_scale import check_scale
@@ -193,11 +192,10 @@ def _trajectory(
         squares = np.diagonal(flow.unpack(states.T)[1].sum(axis=-3), axis1=-2, axis2=-1)
         return np.sqrt(np.abs(squares).max(axis=-1))
 
-    sampled = KINKED if flow.setup.activation.kinks else SMOOTH
     band = (first.size - 2 * flow.setup.student_units) // flow.spectrum.blocks
     states, diverged_at = integrate_state(
         flow, rates, first, run.time, schedule, length, band=band,
-        tolerances=(RELATIVE, ABSOLUTE) if closed else sampled,
+        tolerances=(RELATIVE, ABSOLUTE) if closed else tolerances_of(flow.flow),
     )  # fmt: skip
     errors = np.where(np.isfinite(states).all(axis=0), 0.0, np.inf)
     for i in () if closed else np.flatnonzero(errors == 0.0):
