@@ -78,8 +78,27 @@ def test_states_that_always_or_never_improve():
     setup = student(label_noise=0.5)
     assert rates.maximum(setup, sbn.OrderParameters(-0.2)) == np.inf
     assert rates.maximum(setup, sbn.OrderParameters(0.0)) == np.inf
+    assert rates.maximum(setup, sbn.OrderParameters(-1.0)) == np.inf
     assert rates.maximum(setup, sbn.OrderParameters(0.2, gamma=-1.0)) == 0
+    assert rates.maximum(setup, sbn.OrderParameters(0.2, gamma=0.0)) == 0
+    decayed = student(normalization="none", weight_decay=0.2)  # dL/dt = η(1 − L − λL) < 0
+    assert rates.maximum(decayed, sbn.OrderParameters(1.0, 0.9)) == 0
     assert rates.maximum(setup, sbn.OrderParameters(1.0)) < 1e-5
+
+
+def test_noise_improves_a_saturated_student_that_points_away():
+    """Noise adds to L but not to ρ, and so turns tanh(5u) towards R = 0 from below."""
+    setup, away = student("tanh", "none", label_noise=0.5), sbn.OrderParameters(-0.5, 5.0)
+    assert rates.maximum(setup, away) == np.inf
+    brief = sbn.macroscopic(setup, [0.1, 1000.0], [0, 1e-6], away)
+    assert (brief["generalization_error"].diff("time") < 0).all()
+
+
+@pytest.mark.parametrize("length", [1e20, 1e120])
+def test_the_longer_an_unnormalized_student_the_closer_to_the_explosion(length):
+    setup = student("relu", "none", label_noise=0.5)
+    state = {"overlap": 0.3, "length": length}
+    assert rates.maximum(setup, state) == pytest.approx(16.0, rel=1e-12)
 
 
 @pytest.mark.parametrize("activation", UNITS)
@@ -112,7 +131,8 @@ def test_diverged_states_of_every_kind(activation, explosion):
     assert rates.maximum(none, gone) == pytest.approx(explosion)
     for name in ("overlap", "length", "gamma"):
         scaled = {"overlap": 0.5, "length": 1.0, "gamma": 1.0, name: math.inf}
-        assert rates.maximum(student(activation, label_noise=0.5), scaled) == math.inf
+        for rule in ("weight", "batch"):
+            assert rates.maximum(student(activation, rule, label_noise=0.5), scaled) == math.inf
     assert rates.effective(none, gone, 1.0) == 0
 
 
