@@ -141,6 +141,9 @@ def test_nothing_has_turned_at_time_zero(level):
     start = sbn.OrderParameters(-0.8, 1.3, 0.7)
     run = heavy_ball(setup("weight"), 0.1, 0.5, [0.0, 1.0], start, 10, level=level)
     assert run["angle"].values[0, 0, 0] == 0 < run["angle"].values[0, 0, 1]
+    chain = sbn.mesoscopic(setup("weight"), 0.1, [0.0], start, 10)
+    error = run["generalization_error"].values[0, 0, 0]
+    assert error == pytest.approx(chain["generalization_error"].item())
     np.testing.assert_allclose([run[name].values[0, 0, 0] for name in SHAPES[:3]], [-0.8, 1.3, 0.7])
 
 
@@ -154,7 +157,8 @@ def test_rounding_leaves_cosines_in_their_range(overlap):
 def test_the_last_finite_length_is_below_the_largest():
     """It is recorded after every step, and grows by no more than a hundred in one."""
     given = sbn.TeacherStudent("linear", "none", 2)
-    run = heavy_ball(given, 30.0, 0.9, np.arange(1, 501) / 10, START_LINEAR, 10, 2)
+    run = heavy_ball(given, 30.0, 0.9, np.arange(1, 501) / 10, START_LINEAR, 10, 8)
+    assert np.unique(run["diverged_at"]).size > 1  # each student on its own
     for lengths, moment in zip(run["length"].values[0], run["diverged_at"].values[0], strict=True):
         first = int(np.argmax(np.isinf(lengths)))
         assert run["time"].values[first] == pytest.approx(moment)
@@ -188,6 +192,13 @@ def test_odd_arguments_are_refused(odd):
         heavy_ball(**{**good, **odd})
 
 
-def test_decay_beyond_which_there_are_no_growing_rates():
+@pytest.mark.parametrize(("decay", "beta"), [(0.1, 0.9), (10.0, 0.0)])
+def test_decay_beyond_which_there_are_no_growing_rates(decay, beta):
+    """Above (1 − √β)²N/η the weights oscillate; at β = 0 a step with ηλ = N sets them to 0."""
     with pytest.raises(InvalidSetup, match="weight_decay"):
-        growth_for_decay(1.0, 1.0, 0.9, 10)
+        growth_for_decay(1.0, decay, beta, 10)
+
+
+def test_a_run_says_what_made_it():
+    run = heavy_ball(setup("weight"), 0.1, 0.5, [0.0], START, 10, seed=3, growth=1.1)
+    assert run.attrs.items() >= {"dimension": 10, "seed": 3, "momentum": 0.5, "growth": 1.1}.items()

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn import symbolic as s
@@ -315,8 +314,10 @@ def test_bad_arguments_are_named():
         rates.equilibrium(setup, 1.0)
     with pytest.raises(InvalidSetup, match="noise at R = 1"):
         rates.late_time(student(), [1.0])
-    with pytest.raises(InvalidSetup, match="normalization"):
+    with pytest.raises(InvalidSetup, match=r"^normalization: "):
         rates.late_time(student(normalization="none"), [1.0])
+    with pytest.raises(InvalidSetup, match=r"^inputs: "):
+        rates.late_time(setup, [1.0], inputs=[1.0, 2.0])
     with pytest.raises(InvalidSetup, match="weight_decay"):
         rates.late_time(student(label_noise=0.5, weight_decay=0.1), [1.0])
     for times in ([2.0, 1.0], [1.0, 1.0]):
@@ -330,4 +331,20 @@ def test_bad_arguments_are_named():
         rates.table(3)
     with pytest.raises(InvalidSetup, match="length"):
         rates.table(8, length=1e60)
-    assert isinstance(rates.late_time(setup, 3.0), xr.Dataset)
+    assert rates.late_time(setup, 3.0)["time"].values == [3.0]
+    assert rates.late_time(setup, [3.0, 3.5])["time"].values.tolist() == [3.0, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (rates.effective, (STATE, 1.0)),
+        (rates.equilibrium, (1.0,)),
+        (rates.fixed_point, (1.0,)),
+        (rates.late_time, (1.0,)),
+    ],
+)
+def test_what_is_of_one_unit_refuses_committees(function, arguments):
+    committee = student("erf", label_noise=0.5, student_units=2, teacher_units=2)
+    with pytest.raises(InvalidSetup, match="one unit on each side"):
+        function(committee, *arguments)

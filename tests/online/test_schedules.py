@@ -295,8 +295,8 @@ def test_schedules_of_ones_own_follow_their_callable():
     assert schedules.Schedule("own", math.cosh, [1, 2]).breakpoints == (1.0, 2.0)
     assert pickle.loads(pickle.dumps(own)) == own
     assert schedules.warm_up(1.0, then=own)(2.0) == math.cosh(1.0)
-    for name, factor in (("sinus", None), ("own", 0.5)):
-        with pytest.raises(sbn.errors.InvalidSetup, match=r"callable|factor"):
+    for name, factor in (("sinus", None), ("own", 0.5), (3, math.cosh)):
+        with pytest.raises(sbn.errors.InvalidSetup, match=r"^(factor|name): "):
             schedules.Schedule(name, factor)
 
 
@@ -308,6 +308,7 @@ def test_schedules_of_ones_own_follow_their_callable():
         {"name": "constant", "parameters": {"factor": 1.0, "time": 0.0}},
         {"name": "own", "factor": math.cosh, "parameters": {"name": "another"}},
         {"name": "own", "factor": math.cosh, "parameters": {3: 1}},
+        {"name": "own", "factor": math.cosh, "parameters": ["a"]},
     ],
 )
 def test_parameters_belong_to_their_schedule(arguments):

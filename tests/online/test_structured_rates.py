@@ -109,10 +109,23 @@ def test_modes_are_those_of_the_hessian_of_the_loss(activation, normalization, l
 def test_the_crossover_is_when_the_slowest_direction_has_followed(normalization):
     """Its rate at the length that weights have by then is the inverse of the time."""
     setup = sbn.TeacherStudent("erf", normalization, 8, 0.3)
-    time = rates.late_time(setup, 1.0, INPUTS)["crossover_time"].item()
+    law = rates.late_time(setup, 1.0, INPUTS)
+    assert (setup.to_attrs() | INPUTS.to_attrs()).items() <= law.attrs.items()
+    time = law["crossover_time"].item()
     length = rates.late_time(setup, time, INPUTS)["length_per_root_rate"].item()
     slowest = rates.modes(setup, INPUTS, length)["orthogonal_rate"].values.min()
     assert slowest * time == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_direction_without_inputs_is_not_waited_for():
+    """The crossover grows like ⟨λ⟩ over the square of the smallest eigenvalue > 0."""
+    setup = sbn.TeacherStudent("linear", "weight", 8, 0.3)
+    some = {"fractions": [0.25, 0.25, 0.5], "teacher": [0.5, 0.5, 0.0]}
+    none, slow = (
+        rates.late_time(setup, 1.0, sbn.Spectrum([2, 1, least], **some))["crossover_time"].item()
+        for least in (0, 0.5)
+    )
+    assert slow / none == pytest.approx(1.0 / 0.75 / 0.5**2)
 
 
 @EACH
