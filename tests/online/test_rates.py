@@ -132,6 +132,7 @@ def test_diverged_states_of_every_kind(activation, explosion):
         scaled = {"overlap": 0.5, "length": 1.0, "gamma": 1.0, name: math.inf}
         for rule in ("weight", "batch"):
             assert rates.maximum(student(activation, rule, label_noise=0.5), scaled) == math.inf
+        assert rates.effective(student(activation), scaled, 1.0) == (name == "overlap")
     assert rates.effective(none, gone, 1.0) == 0
 
 
@@ -276,17 +277,19 @@ def test_late_time_is_the_derived_law(normalization, activation):
 
 
 def test_table_of_numbers():
-    found = rates.table(8, gamma_decay=0.05, length=1.5)
+    found = rates.table(4, gamma_decay=0.05, length=1.5)
+    assert found["gamma"].dims == ("activation", "student")
+    assert found["activation"].values.tolist() == ["linear", "relu"]
     assert set(found.student.values) == set(s.rate_table.STUDENTS)
     exact = found.sel(student="batch")
-    assert exact.maximum_rate[0] == pytest.approx(2 * 8 * 5 / 6 * 1.5**2)
-    assert exact.gamma[0] == pytest.approx(float(s.spread_moment(1).subs(s.M, 8)))
-    relu = rates.fixed_point(student("relu", "batch"))
+    assert exact.maximum_rate[0] == pytest.approx(2 * 4 * 1 / 2 * 1.5**2)
+    assert exact.gamma[0] == pytest.approx(float(s.spread_moment(1).subs(s.M, 4)))
+    relu = rates.fixed_point(student("relu", "batch", batch_size=4))
     assert exact.gamma[1] == pytest.approx(relu.gamma.item())
     assert np.isinf(exact.length[1])
     np.testing.assert_allclose(exact.effective_rate, exact.gamma / 1.5**2)
     assert (found.overlap.sel(student="batch") == 1).all()
-    assert found.attrs["batch_size"] == 8
+    assert found.attrs["batch_size"] == 4
     assert found.attrs["gamma_decay"] == 0.05
     assert found.sel(student="weight").effective_rate[0] == pytest.approx(1 / 1.5**2)
     assert found.gamma.attrs["symbol"] == r"$\gamma$"
@@ -331,6 +334,8 @@ def test_bad_arguments_are_named():
         rates.table(3)
     with pytest.raises(InvalidSetup, match="length"):
         rates.table(8, length=1e60)
+    with pytest.raises(InvalidSetup, match="gamma_decay"):
+        rates.table(8, gamma_decay=-0.1)
     assert rates.late_time(setup, 3.0)["time"].values == [3.0]
     assert rates.late_time(setup, [3.0, 3.5])["time"].values.tolist() == [3.0, 3.5]
 

@@ -249,18 +249,21 @@ def test_bad_schedules_are_named():
         lambda: schedules.constant("a"),
         lambda: schedules.step([2.0, 1.0]),
         lambda: schedules.step([1.0, 1.0]),
-        lambda: schedules.step(-1.0),
         lambda: schedules.warm_up(1.0, -0.1),
         lambda: schedules.Schedule("own", math.cosh, (-1.0,)),
         lambda: schedules.step(1.0, -0.1),
         lambda: schedules.cosine(0.0),
         lambda: schedules.cosine(1.0, math.nan),
-        lambda: schedules.inverse_time(-1.0),
+        lambda: schedules.inverse_time(0.0),
+        lambda: schedules.warm_up(0.0),
         lambda: schedules.warm_up(1.0, then=0.3),
         lambda: schedules.table([0, 1], [1.0]),
         lambda: schedules.table([0, 1], [1.0, -1.0]),
     ):
         with pytest.raises(invalid):
+            make()
+    for make in (lambda: schedules.step(-1.0), lambda: schedules.table([-1.0, 1.0], [1.0, 1.0])):
+        with pytest.raises(invalid, match=r"^time: "):
             make()
 
 
@@ -295,6 +298,7 @@ def test_schedules_of_ones_own_follow_their_callable():
     assert schedules.Schedule("own", math.cosh, [1, 2]).breakpoints == (1.0, 2.0)
     assert pickle.loads(pickle.dumps(own)) == own
     assert schedules.warm_up(1.0, then=own)(2.0) == math.cosh(1.0)
+    assert schedules.warm_up(1.0, then=schedules.constant(0.5))(1.0) == 0.5  # from a jump on
     for name, factor in (("sinus", None), ("own", 0.5), (3, math.cosh)):
         with pytest.raises(sbn.errors.InvalidSetup, match=r"^(factor|name): "):
             schedules.Schedule(name, factor)
@@ -321,3 +325,10 @@ def test_parameters_of_ones_own_are_kept_or_refused():
     assert json.loads(prepare(own, TIME)[1]) == {"name": "own", "a": 1.0, "b": [0, 1]}
     with pytest.raises(sbn.errors.InvalidSetup, match="JSON"):
         prepare(schedules.Schedule("own", math.cosh, parameters={"a": object()}), TIME)
+    assert json.loads(prepare(partial(math.pow, 0.5), TIME)[1])["name"] == "partial"
+
+
+def test_what_shows_at_a_hundredth_of_the_duration_is_found():
+    found, _ = prepare(lambda t: 1.0 + (abs(t - 3.8) < 1e-3), TIME)
+    assert value_at(*found, 3.8) == 2.0
+    assert value_at(*found, 3.81) == 1.0

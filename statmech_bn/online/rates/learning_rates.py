@@ -260,9 +260,8 @@ def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.
         if None in cells:
             setup = TeacherStudent(row.activation, row.student, batch_size)
             scale = resting_gamma(setup, 1.0)
-            noise = float(averages(setup, np.array(1.0), np.array(scale))[2])
             largest = stability(setup, 1.0, 1.0, length, scale)[1]
-            cells = [1.0, length if noise < NO_NOISE else np.inf, scale, largest, scale / length**2]
+            cells = [1.0, np.inf, scale, largest, scale / length**2]  # their statistics are noise
         else:
             cells = [float(sp.N(cell.subs(values))) for cell in cells]
         found[row.activation, row.student] = cells
@@ -292,7 +291,6 @@ def _late_time_function(normalization: str) -> Callable[..., tuple[np.ndarray, .
 
 def _or_zero(evaluate: Callable[..., Any], rate: Any, length: Any, gamma: Any) -> np.ndarray:
     """Evaluate η_eff; a student of infinite length does not turn."""
-    length, gamma = np.asarray(length, dtype=float), np.asarray(gamma, dtype=float)
     finite = np.isfinite(length) & np.isfinite(gamma)
     safe = (np.where(finite, length, 1.0), np.where(finite, gamma, 1.0))
     return np.where(finite, evaluate(rate, *safe)[0], 0.0)
