@@ -343,7 +343,7 @@ def test_bad_arguments_are_named():
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        (rates.effective, (STATE, 1.0)),
+        (rates.effective, ({"overlap": 0.4, "length": 1.3, "gamma": 0.8}, 1.0)),
         (rates.equilibrium, (1.0,)),
         (rates.fixed_point, (1.0,)),
         (rates.late_time, (1.0,)),
