@@ -138,17 +138,32 @@ def test_held_lengths_stay_and_cosines_move_as_in_the_free_flow(normalization):
     np.testing.assert_allclose(problem.reduced(values), reduced, rtol=1e-9, atol=1e-12)
 
 
+def jacobian_of(problem, state):
+    steps = 1e-5 * np.eye(state.size)
+    moved = [problem.derivatives(state + h) - problem.derivatives(state - h) for h in steps]
+    return np.array(moved).T / 2e-5
+
+
+@pytest.mark.parametrize(
+    ("normalization", "moving"),
+    [("none", [0, 1, 2, 3, 4, 5, 6, 9, 10]), ("weight", [0, 1, 2, 3, 5, 7, 8, 9, 10])],
+)
+def test_held_lengths_and_scales_that_there_are_not_have_no_eigenvalues(normalization, moving):
+    """Of four ρ, Q₁₁, Q₁₂, Q₂₂, two γ and two v."""
+    problem, values = symmetric(normalization, 0.5)
+    state = problem.state(values)
+    known = np.linalg.eigvals(jacobian_of(problem, state)[np.ix_(moving, moving)])
+    found = np.linalg.eigvals(symmetric_phase._jacobian(problem, state))
+    np.testing.assert_allclose(np.sort(found), np.sort(known), rtol=1e-6, atol=1e-9)
+
+
 def test_a_symmetric_flow_does_not_know_the_order_of_units():
     problem, values = symmetric("weight", 0.5, 2, 3)
-    state = problem.state(values)
-    steps = 1e-5 * np.eye(state.size)
-    jacobian = np.array(
-        [problem.derivatives(state + h) - problem.derivatives(state - h) for h in steps]
-    ).T
+    jacobian = jacobian_of(problem, problem.state(values))
     orders = [symmetric_phase._permuted(problem, *o) for o in symmetric_phase._orders(2, 3)]
     assert len({tuple(order) for order in orders}) == 2 * 6
     for order in orders:
-        np.testing.assert_allclose(jacobian[np.ix_(order, order)], jacobian, atol=1e-12)
+        np.testing.assert_allclose(jacobian[np.ix_(order, order)], jacobian, atol=1e-8)
     some = symmetric_phase._orders(5, 4)  # 2880 are more than are needed
     assert len(some) == symmetric_phase.MOST_PERMUTATIONS
     assert {(*sorted(a), *sorted(b)) for a, b in some} == {(0, 1, 2, 3, 4, 0, 1, 2, 3)}

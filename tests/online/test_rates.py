@@ -299,6 +299,11 @@ def test_bad_arguments_are_named():
     setup = student(label_noise=0.5)
     with pytest.raises(InvalidSetup, match="length"):
         rates.maximum(setup, {"overlap": 0.1, "gamma": 1.0})
+    with pytest.raises(InvalidSetup, match="entries gamma"):
+        rates.maximum(setup, {"overlap": 0.1, "length": 1.0})
+    matrices = sbn.OrderParameters(student_teacher=[[0.5]], student_student=[[1.0]])
+    with pytest.raises(InvalidSetup, match=r"^start: expected one unit"):
+        rates.effective(setup, matrices, 1.0)
     with pytest.raises(InvalidSetup, match="overlap"):
         rates.maximum(setup, {"overlap": 1.1, "length": 1.0, "gamma": 1.0})
     with pytest.raises(InvalidSetup, match="state"):
