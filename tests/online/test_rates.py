@@ -252,6 +252,28 @@ def test_equilibrium_with_weight_decay(activation, normalization):
         np.testing.assert_allclose(rest[name], other[name], rtol=1e-8)
 
 
+@pytest.mark.parametrize("normalization", ["weight", "batch"])
+def test_runs_with_strong_decay_end_at_the_equilibrium(normalization):
+    setup = student("tanh", normalization, label_noise=0.5, weight_decay=0.1)
+    rest = rates.equilibrium(setup, [100.0, 300.0])
+    run = sbn.macroscopic(setup, [100.0, 300.0], [10.0], sbn.OrderParameters(0.2)).isel(time=0)
+    for name in ("overlap", "length", "gamma"):
+        np.testing.assert_allclose(run[name], rest[name], rtol=1e-6, err_msg=name)
+    assert rest.attrs == setup.to_attrs()
+
+
+def test_the_equilibrium_of_a_linear_unit_at_every_decay():
+    """By hand γ = R and (1 − R²)² = R² ηλ(1 + Δ² − R²)/(2M)."""
+    setup = student(label_noise=0.5, weight_decay=0.1)
+    rest = rates.equilibrium(setup, [1e-3, 1.0, 1e3, 1e6, 1e9])
+    square = rest.overlap**2
+    expected = square * 0.1 * rest.learning_rate * (1.25 - square) / 16
+    np.testing.assert_allclose((1 - square) ** 2, expected, rtol=1e-9)
+    np.testing.assert_allclose(rest.gamma, rest.overlap, rtol=1e-9)
+    with pytest.raises(NotConverged, match="no overlap"):  # R is 1 but for rounding
+        rates.equilibrium(setup, 1e-40)
+
+
 def test_weak_decay_follows_the_limit():
     setup = student(label_noise=0.5, weight_decay=1e-8)
     rest = rates.equilibrium(setup, 1.0)
