@@ -74,6 +74,22 @@ def textbook(setup, learning_rate, factor, edges):
     return np.array([rho / np.sqrt(Q), np.sqrt(Q), gamma])
 
 
+BY_HAND = [
+    lambda t: 0.7,
+    lambda t: 0.2 ** ((t >= 1) + (t >= 3.7)),
+    lambda t: 0.05 + 0.95 * math.cos(math.pi * min(t, 4) / 8) ** 2,
+    lambda t: 0.4 / (0.4 + t),
+    lambda t: 0.1 + 0.9 * t if t < 1 else 1 if t < 1.5 else 0.2,
+    lambda t: 2 if t < 0.5 else 8 / 3 - 4 * t / 3 if t < 2 else min(t - 2, 1),
+]
+
+
+@pytest.mark.parametrize(("schedule", "by_hand"), list(zip(EVERY, BY_HAND, strict=True)))
+def test_factors_by_hand(schedule, by_hand):
+    times = [0, 0.25, 0.5, 1, 1.25, 1.5, 2, 2.5, 3.7, 4, 10]
+    assert [schedule(t) for t in times] == pytest.approx([by_hand(t) for t in times], abs=1e-15)
+
+
 @pytest.mark.parametrize("normalization", ["none", "weight"])
 @pytest.mark.parametrize("schedule", EVERY, ids=lambda s: s.name)
 def test_the_flow_agrees_with_an_independent_integration(normalization, schedule):
