@@ -180,7 +180,7 @@ def test_divergence_is_a_result(learning_rate):
         {"momentum": 1.0}, {"momentum": -0.1}, {"dimension": 3}, {"level": "macroscopic"},
         {"growth": 0.0}, {"learning_rate": [0.1, 0.2]}, {"gamma_momentum": 1.5}, {"growth": 5.0},
         {"setup": sbn.TeacherStudent("linear", "ghost(4)", 8)},
-        {"start": sbn.OrderParameters.of_blocks([0.1, 0.1], [0.5, 0.5])},
+        {"start": sbn.OrderParameters.of_blocks([0.1, 0.1], [0.5, 0.5])}, {"time": [1e12]},
     ],
 )  # fmt: skip
 def test_odd_arguments_are_refused(odd):
