@@ -141,6 +141,7 @@ def test_effective_rates_by_hand():
     assert (found, type(found)) == (1.5, float)
     point = rates.fixed_point(student(normalization="none", label_noise=0.5), [1.0, 3.0])
     np.testing.assert_allclose(point.effective_rate, point.learning_rate / point.length)
+    assert {values.dims[0] for values in point.values()} == {"learning_rate"}
 
 
 @pytest.mark.parametrize("overlap", [0.3, -0.6])
