@@ -31,7 +31,7 @@ def moments(values):
 def test_the_chain_has_the_law_of_the_weights(normalization):
     """N = 4: one direction is left besides those of w*, w and p; 8 or 16 comparisons each."""
     given = setup(normalization, weight_decay=0.3)
-    arguments = (given, 0.1, 0.7, [0.5, 2.5], start_of(normalization), 4, 1500, 1)
+    arguments = (given, 0.4, 0.7, [0.5, 2.5], start_of(normalization), 4, 1500, 1)
     chain, weights = (
         heavy_ball(*arguments, level=level, growth=1.2, velocity=-0.1)
         for level in ("mesoscopic", "microscopic")
