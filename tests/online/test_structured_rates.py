@@ -184,6 +184,9 @@ def test_what_has_no_modes_is_refused():
     setup = replace(sbn.TeacherStudent("linear", "none"), gamma_decay=0.0)
     with pytest.raises(sbn.errors.InvalidSetup, match="state"):
         rates.maximum(setup, {"overlap": 0.5, "length": 1.0}, INPUTS)
+    for function in (rates.maximum, rates.directions):
+        with pytest.raises(sbn.errors.InvalidSetup, match=r"^inputs: "):
+            function(setup, sbn.OrderParameters(0.5), [1.0, 2.0])
 
 
 def test_a_divergence_is_recorded_wherever_times_fall():
