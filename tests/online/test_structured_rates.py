@@ -92,6 +92,8 @@ def test_modes_are_those_of_the_hessian_of_the_loss(activation, normalization, l
         change = np.eye(3)
     expected = np.linalg.eigvalsh(change.T @ hessian @ change)[::-1]
     found = rates.modes(sbn.TeacherStudent(activation, normalization), INPUTS, length)
+    assert found["relaxation_rate"].dims == ("mode",)
+    assert found["direction"].dims == ("mode", "block")
     if normalization == "population":  # γ has a mode of its own
         expected = np.delete(expected, np.argmin(np.abs(expected - along)))
     np.testing.assert_allclose(found["relaxation_rate"], expected, rtol=1e-6, atol=1e-9)
