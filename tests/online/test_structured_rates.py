@@ -49,6 +49,12 @@ def test_one_block_is_isotropic(normalization, overlap):
     assert rates.maximum(setup, start, ONE) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("normalization", ["weight", "population", "batch"])
+def test_a_scale_of_the_wrong_sign_never_improves(normalization):
+    setup, start = sbn.TeacherStudent("relu", normalization, 8, 0.3), state_of(normalization, 0.2)
+    assert rates.maximum(setup, replace(start, gamma=-1.0), INPUTS) == 0
+
+
 @pytest.mark.parametrize("normalization", ["weight", "population"])
 def test_late_time_of_one_block_is_isotropic(normalization):
     setup = sbn.TeacherStudent("relu", normalization, 8, 0.3)
