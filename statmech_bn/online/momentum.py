@@ -286,7 +286,7 @@ def growth_for_decay(
     Raises
     ------
     InvalidSetup
-        An argument is outside of its range, or the decay is so strong, √(ηλ/N) > 1 − √β, that
+        An argument is outside of its range, or the decay is so strong, √(ηλ/N) ≥ 1 − √β, that
         there is no such α, and the weights change sign.
 
     Examples

@@ -75,6 +75,14 @@ def effective_learning_rate(normalization: str | Normalization) -> sp.Expr:
     return order_parameter_flow(normalization)[R].coeff(D)
 
 
+def improvement(normalization: str | Normalization) -> sp.Expr:
+    """Return dR/dt, or −dε_g/dt for "none", as a polynomial in η."""
+    flow = order_parameter_flow(normalization)
+    if as_normalization(normalization).has_scale:
+        return sp.expand(flow[R])
+    return sp.expand(L * D / (1 - R**2) * flow[R] + A * flow[L])
+
+
 def maximum_learning_rate(
     normalization: str | Normalization, activation: str | sp.Expr | Activation | None = None
 ) -> sp.Expr:
@@ -101,9 +109,7 @@ def maximum_learning_rate(
     >>> maximum_learning_rate("weight")
     2*D*L**2*M/(B*R*gamma)
     """
-    flow = order_parameter_flow(normalization)
-    error_rate = -L * D / (1 - R**2) * flow[R] - A * flow[L]
-    change = sp.expand(flow[R] if as_normalization(normalization).has_scale else error_rate)
+    change = improvement(normalization)
     found = sp.factor(-change.coeff(eta, 1) / change.coeff(eta, 2))
     if activation is None:
         return found

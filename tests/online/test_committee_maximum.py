@@ -21,6 +21,8 @@ def test_one_unit_is_a_committee_of_one(normalization, batch_size, tolerance):
     one = sbn.rates.maximum(setup, sbn.OrderParameters(0.6, 0.9, scale))
     matrices = sbn.OrderParameters(student_teacher=[[0.54]], student_student=[[0.81]], gamma=scale)
     assert sbn.rates.maximum(setup, matrices) == pytest.approx(one, rel=tolerance)
+    run = sbn.macroscopic(setup, 0.1, [0.0], matrices)
+    assert sbn.rates.maximum(setup, run).item() == pytest.approx(one, rel=tolerance)
 
 
 def near_the_teacher(setup, distance):

@@ -29,11 +29,12 @@ def moments(values):
 
 @pytest.mark.parametrize("normalization", ["none", "weight", "batch"])
 def test_the_chain_has_the_law_of_the_weights(normalization):
-    """N = 5: two directions are left besides those of w*, w and p; 15 or 20 comparisons each."""
+    """N = 4: one direction is left besides those of w*, w and p; 8 or 16 comparisons each."""
     given = setup(normalization, weight_decay=0.3)
-    arguments = (given, 0.2, 0.7, [0.6, 2.0], start_of(normalization), 5, 1500, 1)
+    arguments = (given, 0.4, 0.7, [0.5, 2.5], start_of(normalization), 4, 1500, 1)
     chain, weights = (
-        heavy_ball(*arguments, level=level) for level in ("mesoscopic", "microscopic")
+        heavy_ball(*arguments, level=level, growth=1.2, velocity=-0.1)
+        for level in ("mesoscopic", "microscopic")
     )
     for name in SHAPES[: 2 if normalization == "none" else 4]:
         for k in range(2):
@@ -135,18 +136,29 @@ def test_the_angle_at_rest():
         assert abs(square.mean() - expected) < 4 * error + 0.01 * expected
 
 
-def test_nothing_has_turned_at_time_zero():
-    run = heavy_ball(setup("weight"), 0.1, 0.5, [0.0, 1.0], START, 10)
+@pytest.mark.parametrize("level", ["mesoscopic", "microscopic"])
+def test_nothing_has_turned_at_time_zero(level):
+    start = sbn.OrderParameters(-0.8, 1.3, 0.7)
+    run = heavy_ball(setup("weight"), 0.1, 0.5, [0.0, 1.0], start, 10, level=level)
     assert run["angle"].values[0, 0, 0] == 0 < run["angle"].values[0, 0, 1]
-    np.testing.assert_allclose(
-        [run[name].values[0, 0, 0] for name in SHAPES[:3]], [START.overlap, 1, START.gamma]
-    )
+    chain = sbn.mesoscopic(setup("weight"), 0.1, [0.0], start, 10)
+    error = run["generalization_error"].values[0, 0, 0]
+    assert error == pytest.approx(chain["generalization_error"].item())
+    np.testing.assert_allclose([run[name].values[0, 0, 0] for name in SHAPES[:3]], [-0.8, 1.3, 0.7])
+
+
+@pytest.mark.parametrize("overlap", [1.0, -1.0])
+def test_rounding_leaves_cosines_in_their_range(overlap):
+    start = sbn.OrderParameters(overlap)
+    run = heavy_ball(setup("weight"), 0.1, 0.5, [0.0], start, 10, 200, level="microscopic")
+    assert np.abs(run["overlap"]).max() == 1
 
 
 def test_the_last_finite_length_is_below_the_largest():
     """It is recorded after every step, and grows by no more than a hundred in one."""
     given = sbn.TeacherStudent("linear", "none", 2)
-    run = heavy_ball(given, 30.0, 0.9, np.arange(1, 501) / 10, START_LINEAR, 10, 2)
+    run = heavy_ball(given, 30.0, 0.9, np.arange(1, 501) / 10, START_LINEAR, 10, 8)
+    assert np.unique(run["diverged_at"]).size > 1  # each student on its own
     for lengths, moment in zip(run["length"].values[0], run["diverged_at"].values[0], strict=True):
         first = int(np.argmax(np.isinf(lengths)))
         assert run["time"].values[first] == pytest.approx(moment)
@@ -154,9 +166,10 @@ def test_the_last_finite_length_is_below_the_largest():
         assert np.isinf(lengths[first:]).all()
 
 
-def test_divergence_is_a_result():
+@pytest.mark.parametrize("learning_rate", [30.0, 1e200])
+def test_divergence_is_a_result(learning_rate):
     given = sbn.TeacherStudent("linear", "none", 2)
-    run = heavy_ball(given, 30.0, 0.9, [0.1, 50.0], START_LINEAR, 10, 2)
+    run = heavy_ball(given, learning_rate, 0.9, [0.1, 50.0], START_LINEAR, 10, 2)
     assert np.isinf(run["length"].values[..., -1]).all()
     assert (run["diverged_at"] > 0).all()
 
@@ -167,6 +180,7 @@ def test_divergence_is_a_result():
         {"momentum": 1.0}, {"momentum": -0.1}, {"dimension": 3}, {"level": "macroscopic"},
         {"growth": 0.0}, {"learning_rate": [0.1, 0.2]}, {"gamma_momentum": 1.5}, {"growth": 5.0},
         {"setup": sbn.TeacherStudent("linear", "ghost(4)", 8)},
+        {"start": sbn.OrderParameters.of_blocks([0.1, 0.1], [0.5, 0.5])}, {"time": [1e12]},
     ],
 )  # fmt: skip
 def test_odd_arguments_are_refused(odd):
@@ -178,6 +192,13 @@ def test_odd_arguments_are_refused(odd):
         heavy_ball(**{**good, **odd})
 
 
-def test_decay_beyond_which_there_are_no_growing_rates():
+@pytest.mark.parametrize(("decay", "beta"), [(0.1, 0.9), (10.0, 0.0)])
+def test_decay_beyond_which_there_are_no_growing_rates(decay, beta):
+    """Above (1 − √β)²N/η the weights oscillate; at β = 0 a step with ηλ = N sets them to 0."""
     with pytest.raises(InvalidSetup, match="weight_decay"):
-        growth_for_decay(1.0, 1.0, 0.9, 10)
+        growth_for_decay(1.0, decay, beta, 10)
+
+
+def test_a_run_says_what_made_it():
+    run = heavy_ball(setup("weight"), 0.1, 0.5, [0.0], START, 10, seed=3, growth=1.1)
+    assert run.attrs.items() >= {"dimension": 10, "seed": 3, "momentum": 0.5, "growth": 1.1}.items()

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 import statmech_bn as sbn
-from statmech_bn.errors import InvalidSetup
+from statmech_bn.errors import InvalidSetup, NotConverged
+from statmech_bn.online.flow.committee import CommitteeFlow
+from statmech_bn.online.flow.committee_rates import unpack
+from statmech_bn.online.rates import symmetric_phase
 
 pytestmark = pytest.mark.thorough
 
@@ -108,6 +111,64 @@ def test_weight_normalization_has_the_plateau_of_none_at_its_own_effective_rate(
     assert weight["escape_rate"].item() == pytest.approx(expected, rel=2e-3)
 
 
+def symmetric(normalization, rate, students=2, teachers=2):
+    """Return the flow at a rate, lengths held at 1.3, and a symmetric state that is not at rest."""
+    setup = sbn.TeacherStudent(
+        "erf", normalization, 2, 0.3, readout="learned", student_units=students,
+        teacher_units=teachers,
+    )  # fmt: skip
+    problem = symmetric_phase._Symmetric(setup, CommitteeFlow(setup, 2.0), rate, 1.3, 0.8)
+    return problem, np.array([0.3, 1.69, 0.4, 0.9, 0.8])
+
+
+@pytest.mark.parametrize("normalization", ["none", "weight"])
+def test_held_lengths_stay_and_cosines_move_as_in_the_free_flow(normalization):
+    problem, values = symmetric(normalization, 2.0)
+    state, step = problem.state(values), 1e-6
+    free, held = problem.flow(state, problem.rates), problem.derivatives(state)
+    shapes = []
+    for derivative in (free, held):
+        rho, q, *_ = unpack(state + step * derivative, 2, 2)
+        length = np.sqrt(np.diag(q))
+        shapes.append([rho / length[:, None], q / np.outer(length, length)])
+    np.testing.assert_allclose(shapes[0], shapes[1], atol=1e-10)
+    d_rho, d_q, d_gamma, d_readout = unpack(held, 2, 2)
+    assert (np.abs(np.diag(d_q)) < 1e-12).all() == problem.held
+    reduced = [d_rho[0, 1], d_q[0, 0], d_q[0, 1], d_gamma[0], d_readout[0]]
+    np.testing.assert_allclose(problem.reduced(values), reduced, rtol=1e-9, atol=1e-12)
+
+
+def jacobian_of(problem, state):
+    steps = 1e-5 * np.eye(state.size)
+    moved = [problem.derivatives(state + h) - problem.derivatives(state - h) for h in steps]
+    return np.array(moved).T / 2e-5
+
+
+@pytest.mark.parametrize(
+    ("normalization", "moving"),
+    [("none", [0, 1, 2, 3, 4, 5, 6, 9, 10]), ("weight", [0, 1, 2, 3, 5, 7, 8, 9, 10])],
+)
+def test_held_lengths_and_scales_that_there_are_not_have_no_eigenvalues(normalization, moving):
+    """Of four ρ, Q₁₁, Q₁₂, Q₂₂, two γ and two v."""
+    problem, values = symmetric(normalization, 0.5)
+    state = problem.state(values)
+    known = np.linalg.eigvals(jacobian_of(problem, state)[np.ix_(moving, moving)])
+    found = np.linalg.eigvals(symmetric_phase._jacobian(problem, state))
+    np.testing.assert_allclose(np.sort(found), np.sort(known), rtol=1e-6, atol=1e-9)
+
+
+def test_a_symmetric_flow_does_not_know_the_order_of_units():
+    problem, values = symmetric("weight", 0.5, 2, 3)
+    jacobian = jacobian_of(problem, problem.state(values))
+    orders = [symmetric_phase._permuted(problem, *o) for o in symmetric_phase._orders(2, 3)]
+    assert len({tuple(order) for order in orders}) == 2 * 6
+    for order in orders:
+        np.testing.assert_allclose(jacobian[np.ix_(order, order)], jacobian, atol=1e-8)
+    some = symmetric_phase._orders(5, 4)  # 2880 are more than are needed
+    assert len(some) == symmetric_phase.MOST_PERMUTATIONS
+    assert {(*sorted(a), *sorted(b)) for a, b in some} == {(0, 1, 2, 3, 4, 0, 1, 2, 3)}
+
+
 @pytest.mark.slow
 def test_batches_part_the_units_on_the_plateau_and_shorten_it():
     """1 − C/Q falls like M^(−1/2), and the escape rate is above that of weight normalization."""
@@ -124,6 +185,8 @@ def test_what_has_no_symmetric_phase_is_refused():
         sbn.rates.plateau(sbn.TeacherStudent("erf", "none", 1, teacher_units=2))
     with pytest.raises(InvalidSetup, match="alike"):
         sbn.rates.plateau(committee(2, teacher_readout=[1.0, 2.0]))
+    with np.errstate(all="raise"), pytest.raises(NotConverged, match="learning rate 1e\\+09"):
+        sbn.rates.plateau(committee(2), 1e9)
     uneven = [[1.0, 0.1, 0.1], [0.1, 1.0, 0.3], [0.1, 0.3, 1.0]]
     with pytest.raises(InvalidSetup, match="alike"):
         sbn.rates.plateau(committee(3, teacher_overlaps=uneven))

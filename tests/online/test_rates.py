@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn import symbolic as s
@@ -78,8 +77,27 @@ def test_states_that_always_or_never_improve():
     setup = student(label_noise=0.5)
     assert rates.maximum(setup, sbn.OrderParameters(-0.2)) == np.inf
     assert rates.maximum(setup, sbn.OrderParameters(0.0)) == np.inf
+    assert rates.maximum(setup, sbn.OrderParameters(-1.0)) == np.inf
     assert rates.maximum(setup, sbn.OrderParameters(0.2, gamma=-1.0)) == 0
+    assert rates.maximum(setup, sbn.OrderParameters(0.2, gamma=0.0)) == 0
+    decayed = student(normalization="none", weight_decay=0.2)  # dL/dt = η(1 − L − λL) < 0
+    assert rates.maximum(decayed, sbn.OrderParameters(1.0, 0.9)) == 0
     assert rates.maximum(setup, sbn.OrderParameters(1.0)) < 1e-5
+
+
+def test_noise_improves_a_saturated_student_that_points_away():
+    """Noise adds to L but not to ρ, and so turns tanh(5u) towards R = 0 from below."""
+    setup, away = student("tanh", "none", label_noise=0.5), sbn.OrderParameters(-0.5, 5.0)
+    assert rates.maximum(setup, away) == np.inf
+    brief = sbn.macroscopic(setup, [0.1, 1000.0], [0, 1e-6], away)
+    assert (brief["generalization_error"].diff("time") < 0).all()
+
+
+@pytest.mark.parametrize("length", [1e20, 1e120])
+def test_the_longer_an_unnormalized_student_the_closer_to_the_explosion(length):
+    setup = student("relu", "none", label_noise=0.5)
+    state = {"overlap": 0.3, "length": length}
+    assert rates.maximum(setup, state) == pytest.approx(16.0, rel=1e-12)
 
 
 @pytest.mark.parametrize("activation", UNITS)
@@ -112,7 +130,9 @@ def test_diverged_states_of_every_kind(activation, explosion):
     assert rates.maximum(none, gone) == pytest.approx(explosion)
     for name in ("overlap", "length", "gamma"):
         scaled = {"overlap": 0.5, "length": 1.0, "gamma": 1.0, name: math.inf}
-        assert rates.maximum(student(activation, label_noise=0.5), scaled) == math.inf
+        for rule in ("weight", "batch"):
+            assert rates.maximum(student(activation, rule, label_noise=0.5), scaled) == math.inf
+        assert rates.effective(student(activation), scaled, 1.0) == (name == "overlap")
     assert rates.effective(none, gone, 1.0) == 0
 
 
@@ -121,6 +141,7 @@ def test_effective_rates_by_hand():
     assert (found, type(found)) == (1.5, float)
     point = rates.fixed_point(student(normalization="none", label_noise=0.5), [1.0, 3.0])
     np.testing.assert_allclose(point.effective_rate, point.learning_rate / point.length)
+    assert {values.dims[0] for values in point.values()} == {"learning_rate"}
 
 
 @pytest.mark.parametrize("overlap", [0.3, -0.6])
@@ -232,6 +253,28 @@ def test_equilibrium_with_weight_decay(activation, normalization):
         np.testing.assert_allclose(rest[name], other[name], rtol=1e-8)
 
 
+@pytest.mark.parametrize("normalization", ["weight", "batch"])
+def test_runs_with_strong_decay_end_at_the_equilibrium(normalization):
+    setup = student("tanh", normalization, label_noise=0.5, weight_decay=0.1)
+    rest = rates.equilibrium(setup, [100.0, 300.0])
+    run = sbn.macroscopic(setup, [100.0, 300.0], [10.0], sbn.OrderParameters(0.2)).isel(time=0)
+    for name in ("overlap", "length", "gamma"):
+        np.testing.assert_allclose(run[name], rest[name], rtol=1e-6, err_msg=name)
+    assert rest.attrs == setup.to_attrs()
+
+
+def test_the_equilibrium_of_a_linear_unit_at_every_decay():
+    """By hand γ = R and (1 − R²)² = R² ηλ(1 + Δ² − R²)/(2M)."""
+    setup = student(label_noise=0.5, weight_decay=0.1)
+    rest = rates.equilibrium(setup, [1e-3, 1.0, 1e3, 1e6, 1e9])
+    square = rest.overlap**2
+    expected = square * 0.1 * rest.learning_rate * (1.25 - square) / 16
+    np.testing.assert_allclose((1 - square) ** 2, expected, rtol=1e-9)
+    np.testing.assert_allclose(rest.gamma, rest.overlap, rtol=1e-9)
+    with pytest.raises(NotConverged, match="no overlap"):  # R is 1 but for rounding
+        rates.equilibrium(setup, 1e-40)
+
+
 def test_weak_decay_follows_the_limit():
     setup = student(label_noise=0.5, weight_decay=1e-8)
     rest = rates.equilibrium(setup, 1.0)
@@ -257,17 +300,19 @@ def test_late_time_is_the_derived_law(normalization, activation):
 
 
 def test_table_of_numbers():
-    found = rates.table(8, gamma_decay=0.05, length=1.5)
+    found = rates.table(4, gamma_decay=0.05, length=1.5)
+    assert found["gamma"].dims == ("activation", "student")
+    assert found["activation"].values.tolist() == ["linear", "relu"]
     assert set(found.student.values) == set(s.rate_table.STUDENTS)
     exact = found.sel(student="batch")
-    assert exact.maximum_rate[0] == pytest.approx(2 * 8 * 5 / 6 * 1.5**2)
-    assert exact.gamma[0] == pytest.approx(float(s.spread_moment(1).subs(s.M, 8)))
-    relu = rates.fixed_point(student("relu", "batch"))
+    assert exact.maximum_rate[0] == pytest.approx(2 * 4 * 1 / 2 * 1.5**2)
+    assert exact.gamma[0] == pytest.approx(float(s.spread_moment(1).subs(s.M, 4)))
+    relu = rates.fixed_point(student("relu", "batch", batch_size=4))
     assert exact.gamma[1] == pytest.approx(relu.gamma.item())
     assert np.isinf(exact.length[1])
     np.testing.assert_allclose(exact.effective_rate, exact.gamma / 1.5**2)
     assert (found.overlap.sel(student="batch") == 1).all()
-    assert found.attrs["batch_size"] == 8
+    assert found.attrs["batch_size"] == 4
     assert found.attrs["gamma_decay"] == 0.05
     assert found.sel(student="weight").effective_rate[0] == pytest.approx(1 / 1.5**2)
     assert found.gamma.attrs["symbol"] == r"$\gamma$"
@@ -277,6 +322,11 @@ def test_bad_arguments_are_named():
     setup = student(label_noise=0.5)
     with pytest.raises(InvalidSetup, match="length"):
         rates.maximum(setup, {"overlap": 0.1, "gamma": 1.0})
+    with pytest.raises(InvalidSetup, match="entries gamma"):
+        rates.maximum(setup, {"overlap": 0.1, "length": 1.0})
+    matrices = sbn.OrderParameters(student_teacher=[[0.5]], student_student=[[1.0]])
+    with pytest.raises(InvalidSetup, match=r"^start: expected one unit"):
+        rates.effective(setup, matrices, 1.0)
     with pytest.raises(InvalidSetup, match="overlap"):
         rates.maximum(setup, {"overlap": 1.1, "length": 1.0, "gamma": 1.0})
     with pytest.raises(InvalidSetup, match="state"):
@@ -295,8 +345,10 @@ def test_bad_arguments_are_named():
         rates.equilibrium(setup, 1.0)
     with pytest.raises(InvalidSetup, match="noise at R = 1"):
         rates.late_time(student(), [1.0])
-    with pytest.raises(InvalidSetup, match="normalization"):
+    with pytest.raises(InvalidSetup, match=r"^normalization: "):
         rates.late_time(student(normalization="none"), [1.0])
+    with pytest.raises(InvalidSetup, match=r"^inputs: "):
+        rates.late_time(setup, [1.0], inputs=[1.0, 2.0])
     with pytest.raises(InvalidSetup, match="weight_decay"):
         rates.late_time(student(label_noise=0.5, weight_decay=0.1), [1.0])
     for times in ([2.0, 1.0], [1.0, 1.0]):
@@ -310,4 +362,22 @@ def test_bad_arguments_are_named():
         rates.table(3)
     with pytest.raises(InvalidSetup, match="length"):
         rates.table(8, length=1e60)
-    assert isinstance(rates.late_time(setup, 3.0), xr.Dataset)
+    with pytest.raises(InvalidSetup, match="gamma_decay"):
+        rates.table(8, gamma_decay=-0.1)
+    assert rates.late_time(setup, 3.0)["time"].values == [3.0]
+    assert rates.late_time(setup, [3.0, 3.5])["time"].values.tolist() == [3.0, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (rates.effective, ({"overlap": 0.4, "length": 1.3, "gamma": 0.8}, 1.0)),
+        (rates.equilibrium, (1.0,)),
+        (rates.fixed_point, (1.0,)),
+        (rates.late_time, (1.0,)),
+    ],
+)
+def test_what_is_of_one_unit_refuses_committees(function, arguments):
+    committee = student("erf", label_noise=0.5, student_units=2, teacher_units=2)
+    with pytest.raises(InvalidSetup, match="one unit on each side"):
+        function(committee, *arguments)

@@ -74,6 +74,22 @@ def textbook(setup, learning_rate, factor, edges):
     return np.array([rho / np.sqrt(Q), np.sqrt(Q), gamma])
 
 
+BY_HAND = [
+    lambda t: 0.7,
+    lambda t: 0.2 ** ((t >= 1) + (t >= 3.7)),
+    lambda t: 0.05 + 0.95 * math.cos(math.pi * min(t, 4) / 8) ** 2,
+    lambda t: 0.4 / (0.4 + t),
+    lambda t: 0.1 + 0.9 * t if t < 1 else 1 if t < 1.5 else 0.2,
+    lambda t: 2 if t < 0.5 else 8 / 3 - 4 * t / 3 if t < 2 else min(t - 2, 1),
+]
+
+
+@pytest.mark.parametrize(("schedule", "by_hand"), list(zip(EVERY, BY_HAND, strict=True)))
+def test_factors_by_hand(schedule, by_hand):
+    times = [0, 0.25, 0.5, 1, 1.25, 1.5, 2, 2.5, 3.7, 4, 10]
+    assert [schedule(t) for t in times] == pytest.approx([by_hand(t) for t in times], abs=1e-15)
+
+
 @pytest.mark.parametrize("normalization", ["none", "weight"])
 @pytest.mark.parametrize("schedule", EVERY, ids=lambda s: s.name)
 def test_the_flow_agrees_with_an_independent_integration(normalization, schedule):
@@ -249,18 +265,21 @@ def test_bad_schedules_are_named():
         lambda: schedules.constant("a"),
         lambda: schedules.step([2.0, 1.0]),
         lambda: schedules.step([1.0, 1.0]),
-        lambda: schedules.step(-1.0),
         lambda: schedules.warm_up(1.0, -0.1),
         lambda: schedules.Schedule("own", math.cosh, (-1.0,)),
         lambda: schedules.step(1.0, -0.1),
         lambda: schedules.cosine(0.0),
         lambda: schedules.cosine(1.0, math.nan),
-        lambda: schedules.inverse_time(-1.0),
+        lambda: schedules.inverse_time(0.0),
+        lambda: schedules.warm_up(0.0),
         lambda: schedules.warm_up(1.0, then=0.3),
         lambda: schedules.table([0, 1], [1.0]),
         lambda: schedules.table([0, 1], [1.0, -1.0]),
     ):
         with pytest.raises(invalid):
+            make()
+    for make in (lambda: schedules.step(-1.0), lambda: schedules.table([-1.0, 1.0], [1.0, 1.0])):
+        with pytest.raises(invalid, match=r"^time: "):
             make()
 
 
@@ -295,8 +314,9 @@ def test_schedules_of_ones_own_follow_their_callable():
     assert schedules.Schedule("own", math.cosh, [1, 2]).breakpoints == (1.0, 2.0)
     assert pickle.loads(pickle.dumps(own)) == own
     assert schedules.warm_up(1.0, then=own)(2.0) == math.cosh(1.0)
-    for name, factor in (("sinus", None), ("own", 0.5)):
-        with pytest.raises(sbn.errors.InvalidSetup, match=r"callable|factor"):
+    assert schedules.warm_up(1.0, then=schedules.constant(0.5))(1.0) == 0.5  # from a jump on
+    for name, factor in (("sinus", None), ("own", 0.5), (3, math.cosh)):
+        with pytest.raises(sbn.errors.InvalidSetup, match=r"^(factor|name): "):
             schedules.Schedule(name, factor)
 
 
@@ -308,6 +328,7 @@ def test_schedules_of_ones_own_follow_their_callable():
         {"name": "constant", "parameters": {"factor": 1.0, "time": 0.0}},
         {"name": "own", "factor": math.cosh, "parameters": {"name": "another"}},
         {"name": "own", "factor": math.cosh, "parameters": {3: 1}},
+        {"name": "own", "factor": math.cosh, "parameters": ["a"]},
     ],
 )
 def test_parameters_belong_to_their_schedule(arguments):
@@ -320,3 +341,10 @@ def test_parameters_of_ones_own_are_kept_or_refused():
     assert json.loads(prepare(own, TIME)[1]) == {"name": "own", "a": 1.0, "b": [0, 1]}
     with pytest.raises(sbn.errors.InvalidSetup, match="JSON"):
         prepare(schedules.Schedule("own", math.cosh, parameters={"a": object()}), TIME)
+    assert json.loads(prepare(partial(math.pow, 0.5), TIME)[1])["name"] == "partial"
+
+
+def test_what_shows_at_a_hundredth_of_the_duration_is_found():
+    found, _ = prepare(lambda t: 1.0 + (abs(t - 3.8) < 1e-3), TIME)
+    assert value_at(*found, 3.8) == 2.0
+    assert value_at(*found, 3.81) == 1.0

@@ -49,6 +49,12 @@ def test_one_block_is_isotropic(normalization, overlap):
     assert rates.maximum(setup, start, ONE) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("normalization", ["weight", "population", "batch"])
+def test_a_scale_of_the_wrong_sign_never_improves(normalization):
+    setup, start = sbn.TeacherStudent("relu", normalization, 8, 0.3), state_of(normalization, 0.2)
+    assert rates.maximum(setup, replace(start, gamma=-1.0), INPUTS) == 0
+
+
 @pytest.mark.parametrize("normalization", ["weight", "population"])
 def test_late_time_of_one_block_is_isotropic(normalization):
     setup = sbn.TeacherStudent("relu", normalization, 8, 0.3)
@@ -92,6 +98,8 @@ def test_modes_are_those_of_the_hessian_of_the_loss(activation, normalization, l
         change = np.eye(3)
     expected = np.linalg.eigvalsh(change.T @ hessian @ change)[::-1]
     found = rates.modes(sbn.TeacherStudent(activation, normalization), INPUTS, length)
+    assert found["relaxation_rate"].dims == ("mode",)
+    assert found["direction"].dims == ("mode", "block")
     if normalization == "population":  # γ has a mode of its own
         expected = np.delete(expected, np.argmin(np.abs(expected - along)))
     np.testing.assert_allclose(found["relaxation_rate"], expected, rtol=1e-6, atol=1e-9)
@@ -109,10 +117,23 @@ def test_modes_are_those_of_the_hessian_of_the_loss(activation, normalization, l
 def test_the_crossover_is_when_the_slowest_direction_has_followed(normalization):
     """Its rate at the length that weights have by then is the inverse of the time."""
     setup = sbn.TeacherStudent("erf", normalization, 8, 0.3)
-    time = rates.late_time(setup, 1.0, INPUTS)["crossover_time"].item()
+    law = rates.late_time(setup, 1.0, INPUTS)
+    assert (setup.to_attrs() | INPUTS.to_attrs()).items() <= law.attrs.items()
+    time = law["crossover_time"].item()
     length = rates.late_time(setup, time, INPUTS)["length_per_root_rate"].item()
     slowest = rates.modes(setup, INPUTS, length)["orthogonal_rate"].values.min()
     assert slowest * time == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_direction_without_inputs_is_not_waited_for():
+    """The crossover grows like ⟨λ⟩ over the square of the smallest eigenvalue > 0."""
+    setup = sbn.TeacherStudent("linear", "weight", 8, 0.3)
+    some = {"fractions": [0.25, 0.25, 0.5], "teacher": [0.5, 0.5, 0.0]}
+    none, slow = (
+        rates.late_time(setup, 1.0, sbn.Spectrum([2, 1, least], **some))["crossover_time"].item()
+        for least in (0, 0.5)
+    )
+    assert slow / none == pytest.approx(1.0 / 0.75 / 0.5**2)
 
 
 @EACH
@@ -171,6 +192,9 @@ def test_what_has_no_modes_is_refused():
     setup = replace(sbn.TeacherStudent("linear", "none"), gamma_decay=0.0)
     with pytest.raises(sbn.errors.InvalidSetup, match="state"):
         rates.maximum(setup, {"overlap": 0.5, "length": 1.0}, INPUTS)
+    for function in (rates.maximum, rates.directions):
+        with pytest.raises(sbn.errors.InvalidSetup, match=r"^inputs: "):
+            function(setup, sbn.OrderParameters(0.5), [1.0, 2.0])
 
 
 def test_a_divergence_is_recorded_wherever_times_fall():

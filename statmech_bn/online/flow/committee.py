@@ -50,7 +50,7 @@ BATCH = (1e-4, 1e-6)
 """Tolerances of averages over batches, at the usual points; they fall with the averages' error."""
 MOST_FINER, MOST_FINER_BATCH = 7, 6
 """Points for averages are at most two to this power times as many as usual."""
-BATCH_ACCURACY, FINER_BATCH = 1e-3, 2
+BATCH_ACCURACY, FINER_BATCH = 1e-3, 3
 """Averages over batches are sought to this error by default, with at most two to this power times
 as many points as usual."""
 GAIN = 0.6

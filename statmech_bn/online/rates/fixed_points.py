@@ -11,14 +11,16 @@ so that R, γ and η_eff depend on the product ηλ alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, root
+from scipy.special import expit
 
 from statmech_bn import symbolic as s
 from statmech_bn.checks import positive, real
@@ -33,15 +35,17 @@ from statmech_bn.teacher_student import TeacherStudent
 
 NO_NOISE = 1e-12
 """B below which a fixed point has no noise."""
+FARTHEST = 34.0
+"""Largest |ln(R/(1 − R))| of an equilibrium; beyond it R is 1 or 0 but for rounding."""
 CLOSEST = 1e-8
-"""Smallest 1 − R of an equilibrium."""
+"""Angle to the teacher that stands for 0, where dR/dt over its sine is 0/0."""
 STEP = 0.02
 """Differences for the Jacobian move arccos R and log γ by this; their error is of order STEP⁴."""
 SMALLEST_GAMMA, LARGEST_GAMMA = 2.0**-20, 2.0**20
 LARGEST_PRODUCT = 1e100
 """Largest ηλ, and inverse of the smallest, of which the square is a number."""
-LOG_GAMMAS, LOG_LENGTHS = np.log([SMALLEST_GAMMA, LARGEST_GAMMA]), np.array([-300.0, 300.0])
-"""A solver's trial steps are cut to these ranges of log γ and log L."""
+LOG_LENGTHS = np.array([-300.0, 300.0])
+"""A solver's trial steps are cut to this range of log L."""
 
 
 def fixed_point(
@@ -179,6 +183,7 @@ def resting_gamma(setup: TeacherStudent, overlap: float) -> float:
         γ has no rest between 2⁻²⁰ and 2²⁰.
     """
 
+    @cache
     def pull(scale: float) -> float:
         found = averages(setup, np.array(overlap), np.array(scale))[1]
         return float(found) - 2 * setup.gamma_decay * scale
@@ -206,32 +211,27 @@ def _balance(normalization: str) -> Callable[..., tuple[np.ndarray, ...]]:
 def _balanced(setup: TeacherStudent, product: float) -> tuple[float, float, float]:
     """Solve D = R √(ηλB/(2M)) and A₂ = 2ζγ; returns R, γ and B."""
 
-    def at(state: np.ndarray) -> tuple[float, ...]:
-        overlap, scale = 1 - np.exp(min(state[0], 0.0)), np.exp(np.clip(state[1], *LOG_GAMMAS))
-        found = averages(setup, np.array(overlap), np.array(scale))
-        return float(overlap), float(scale), *(float(average) for average in found)
+    @cache
+    def at(logit: float) -> tuple[float, float, float, float]:
+        overlap = float(expit(logit))
+        scale = resting_gamma(setup, overlap)
+        drive, _, noise = averages(setup, np.array(overlap), np.array(scale))
+        return overlap, scale, float(drive), float(noise)
 
-    def residual(state: np.ndarray) -> list[float]:
-        overlap, scale, drive, pull, noise = at(state)
-        spent = overlap * np.sqrt(product * max(noise, 0.0) / (2 * setup.batch_size))
-        return [drive - spent, pull - 2 * setup.gamma_decay * scale]
+    def gap(logit: float) -> float:
+        overlap, _, drive, noise = at(logit)
+        return drive - overlap * math.sqrt(product * max(noise, 0.0) / (2 * setup.batch_size))
 
     if not 1 / LARGEST_PRODUCT <= product <= LARGEST_PRODUCT:
         raise NotConverged(f"At ηλ = {product:g} products of averages under- or overflow.")
-    # Start where D₁x = √(ηλ(B₁ + bx)/(2M)), the limit of weak decay
-    limit = resting_gamma(setup, 1.0)
-    drives, _, noises = averages(setup, np.array([1.0, 1 - CLOSEST]), np.full(2, limit))
-    slope = drives[1] / CLOSEST
-    tilt = product * max(noises[1] - noises[0], 0.0) / CLOSEST
-    left = product * max(noises[0], 0.0)
-    weak = tilt + np.sqrt(tilt**2 + 8 * setup.batch_size * slope**2 * left)
-    weak /= 4 * setup.batch_size * slope**2
-    solution = root(residual, [np.log(min(float(weak), 0.5)), np.log(limit)], tol=1e-13)
-    overlap, scale, _, _, noise = at(solution.x)
-    if np.abs(residual(solution.x)).max() > 1e-9 or not 0 < overlap < 1:
-        raise NotConverged(
-            f"At ηλ = {product:g} no overlap in (0, 1) balances drive and noise: {solution.message}"
-        )
+    low = high = 0.0  # the drive wins at small R, and the noise at large
+    while gap(low) < 0 and low > -FARTHEST:
+        low -= 2
+    while gap(high) > 0 and high < FARTHEST:
+        high += 2
+    if not gap(low) >= 0 >= gap(high):
+        raise NotConverged(f"At ηλ = {product:g} no overlap in (0, 1) balances drive and noise.")
+    overlap, scale, _, noise = at(brentq(gap, low, high, xtol=1e-12))
     return overlap, scale, noise
 
 

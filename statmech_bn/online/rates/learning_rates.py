@@ -69,9 +69,9 @@ def maximum(setup: TeacherStudent, state: State, inputs: Spectrum | None = None)
     -------
     float, ndarray or xarray.DataArray
         η_max ≥ 0 of each state: dR/dt changes sign there, for "none" dε_g/dt, and for committees
-        dε_g/dt at the state's γ and v. It is inf where
-        every learning rate improves (R ≤ 0), and 0 where none does. For a state that has
-        diverged it is the η at which length explodes.
+        dε_g/dt at the state's γ and v. It is inf where every learning rate improves (R ≤ 0 with a
+        scale; without one, where noise improves too), and 0 where none does. For a state that has
+        diverged, or is longer than 10⁵⁰ without a scale, it is the η at which length explodes.
 
     Raises
     ------
@@ -93,24 +93,21 @@ def maximum(setup: TeacherStudent, state: State, inputs: Spectrum | None = None)
     if inputs is not None:
         return structured_maximum(setup, state, inputs)
     overlap, length, gamma, give_back = read_state(setup, state)
-    diverged = ~(np.isfinite(overlap) & np.isfinite(length) & np.isfinite(gamma))
+    has_scale = setup.normalizer.has_scale
+    farthest = np.inf if has_scale else LONGEST_START  # where powers of a length overflow
+    diverged = ~(np.isfinite(overlap) & (length < farthest) & np.isfinite(gamma))
     cosine = np.clip(np.where(diverged, 0.5, overlap), ALIGNED - 1, 1 - ALIGNED)
     size = np.where(diverged, 1.0, length)
-    has_scale = setup.normalizer.has_scale
     scale = np.where(diverged, 1.0, gamma) if has_scale else size
     drive, pull, noise = averages(setup, cosine, scale)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = _maximum_function(setup.normalization)(
-            drive, pull, noise, cosine, size, scale, setup.batch_size, setup.weight_decay
-        )[0]
+    gain, found = _maximum_function(setup.normalization)(
+        drive, pull, noise, cosine, size, scale, setup.batch_size, setup.weight_decay
+    )
+    found = np.where(gain > 0, np.where(found >= 0, found, np.inf), 0.0)  # noise may improve
+    limit = np.inf
     if not has_scale:
         explosion = derived.divergence_learning_rate(setup.activation)
         limit = float(explosion.subs({s.M: setup.batch_size, s.lamda: setup.weight_decay}))
-        found = np.maximum(np.where(np.isnan(found), np.inf, found), 0.0)
-    else:
-        limit = np.inf
-        improves = scale * drive > 0
-        found = np.where(improves, np.where(cosine * noise > 0, found, np.inf), 0.0)
     return give_back(np.where(diverged, limit, found), "maximum_rate")
 
 
@@ -144,17 +141,15 @@ def effective(setup: TeacherStudent, state: State, learning_rate: Any) -> Any:
     >>> effective(setup, OrderParameters(length=2.0, gamma=1.0), 3.0)
     0.75
     """
-    one_unit(setup)
+    _, length, gamma, give_back = read_state(setup, state)
     expression = derived.effective_learning_rate(setup.normalization)
     evaluate = numpy_function([expression], [s.eta, s.L, s.gamma])
     if isinstance(state, xr.Dataset):
-        _, length, gamma, give_back = read_state(setup, state)
         states = [give_back(length, "length"), give_back(gamma, "gamma")]
         labelled = xr.broadcast(*states, xr.DataArray(learning_rate))
         labelled = tuple(array.transpose(*states[0].dims, ...) for array in labelled)
         length, gamma, rates = (array.values for array in labelled)
         return as_array(_or_zero(evaluate, rates, length, gamma), labelled[0], "effective_rate")
-    _, length, gamma, _ = read_state(setup, state)
     rates = array("learning_rate", learning_rate)
     if not (rates > 0).all():
         raise invalid("learning_rate", "numbers > 0", learning_rate)
@@ -265,9 +260,8 @@ def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.
         if None in cells:
             setup = TeacherStudent(row.activation, row.student, batch_size)
             scale = resting_gamma(setup, 1.0)
-            noise = float(averages(setup, np.array(1.0), np.array(scale))[2])
             largest = stability(setup, 1.0, 1.0, length, scale)[1]
-            cells = [1.0, length if noise < NO_NOISE else np.inf, scale, largest, scale / length**2]
+            cells = [1.0, np.inf, scale, largest, scale / length**2]  # their statistics are noise
         else:
             cells = [float(sp.N(cell.subs(values))) for cell in cells]
         found[row.activation, row.student] = cells
@@ -282,7 +276,8 @@ def table(batch_size: int, gamma_decay: float = 0.0, length: float = 1.0) -> xr.
 @lru_cache(maxsize=8)
 def _maximum_function(normalization: str) -> Callable[..., tuple[np.ndarray, ...]]:
     symbols = [s.D, s.A, s.B, s.R, s.L, s.gamma, s.M, s.lamda]
-    return numpy_function([derived.maximum_learning_rate(normalization)], symbols)
+    gain = derived.improvement(normalization).coeff(s.eta, 1)
+    return numpy_function([gain, derived.maximum_learning_rate(normalization)], symbols)
 
 
 @lru_cache(maxsize=8)
@@ -296,7 +291,6 @@ def _late_time_function(normalization: str) -> Callable[..., tuple[np.ndarray, .
 
 def _or_zero(evaluate: Callable[..., Any], rate: Any, length: Any, gamma: Any) -> np.ndarray:
     """Evaluate η_eff; a student of infinite length does not turn."""
-    length, gamma = np.asarray(length, dtype=float), np.asarray(gamma, dtype=float)
     finite = np.isfinite(length) & np.isfinite(gamma)
     safe = (np.where(finite, length, 1.0), np.where(finite, gamma, 1.0))
     return np.where(finite, evaluate(rate, *safe)[0], 0.0)

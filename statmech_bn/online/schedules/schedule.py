@@ -311,16 +311,13 @@ def prepare(
     """
     if schedule is None:
         return (np.array([0.0, time[-1]]), np.ones((1, 1))), None
-    if not callable(schedule):
-        raise invalid(
-            "schedule", "a callable t ↦ factor", schedule, "See statmech_bn.schedules, e.g. cosine."
-        )
 
     def factor(t: float) -> float:
         try:
             found = schedule(t)
         except (TypeError, ValueError) as error:
-            raise invalid("schedule", "a callable t ↦ number", schedule) from error
+            fix = "See statmech_bn.schedules, e.g. cosine."
+            raise invalid("schedule", "a callable t ↦ number", schedule, fix) from error
         return real(f"schedule at t = {t:g}", found, minimum=0.0)
 
     breakpoints: Sequence[float] = schedule.breakpoints if isinstance(schedule, Schedule) else ()
