@@ -104,6 +104,17 @@ def test_the_error_is_what_it_is_said_to_be(name, place):
         assert apart < 1e-5
 
 
+def test_averages_are_those_of_the_higher_order():
+    """Whatever the lower one, whose distance is the standard error."""
+    rule = Quadrature.for_activation(activation("hard_tanh"))
+    here, there = (over_nested(rule, (low, 7), GRAM, GAMMA, OMEGA) for low in (4, 6))
+    for (mean, error), (same, _), low in zip(
+        mean_and_error(here), mean_and_error(there), here[0], strict=True
+    ):
+        np.testing.assert_allclose(mean, same, rtol=1e-12)
+        np.testing.assert_allclose(error, np.abs(low - mean), rtol=1e-6)
+
+
 def test_few_fields_of_units_with_kinks_are_known_to_a_hundred_thousandth():
     setup = TeacherStudent("hard_tanh", "weight", 2, 0.1, student_units=2, teacher_units=2)
     found = committee_averages(setup, 1.2)(GRAM, GAMMA, OMEGA)
