@@ -79,8 +79,8 @@ def test_the_chain_of_blocks_follows_the_flow(normalization, activation):
     off = abs(chain["generalization_error"].mean("replica") - flow["generalization_error"])
     spread = chain["generalization_error"].std("replica") / np.sqrt(40)
     assert (off < 4 * spread + 4 / 2000).all()
-    # a lattice for tanh and fields of this variance would have too many points
-    assert (flow["averages_error"] < (1e-3 if activation == "tanh" else 1e-12)).all()
+    # nested integrals for tanh, as a lattice for fields of this variance would have too many points
+    assert (flow["averages_error"] < (1e-5 if activation == "tanh" else 1e-12)).all()
 
 
 @pytest.mark.slow

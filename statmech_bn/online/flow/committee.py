@@ -1,9 +1,9 @@
 r"""The flow of committees, integrated: K K* + K(K+1)/2 + 2K numbers, (ρ, Q, γ, v).
 
 Closed averages are integrated in compiled code (`statmech_bn.online.flow.committee_trajectory`).
-What is averaged over points (`statmech_bn.averages.committee`) goes through LSODA, whose tolerances
-are above the noise that kinks leave in such averages; the points are the same at every state, so
-that the flow of a smooth unit is smooth.
+All others (`statmech_bn.averages.committee`) go through LSODA, whose tolerances are above the noise
+that kinks leave in such averages; points are the same at every state, so that the flow of a smooth
+unit is smooth.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.committee import committee_averages
 from statmech_bn.averages.committee_closed import closed_averages, make_room
+from statmech_bn.averages.committee_nested import serves
 from statmech_bn.errors import NoClosedForm, NotConverged
 from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.online.arguments import Run
@@ -44,8 +46,9 @@ from statmech_bn.online.flow.zero_scale import check_scale
 from statmech_bn.online.schedules.schedule import Pieces
 from statmech_bn.teacher_student import OrderParameters, TeacherStudent
 
-SMOOTH, KINKED = (1e-7, 1e-9), (1e-5, 1e-7)
-"""Relative and absolute tolerances of averages over points, of units without and with kinks."""
+SMOOTH, NESTED, KINKED = (1e-7, 1e-9), (1e-6, 1e-8), (1e-5, 1e-7)
+"""Relative and absolute tolerances: of units without kinks; and of those with kinks, by nested
+integrals and by points."""
 BATCH = (1e-4, 1e-6)
 """Tolerances of averages over batches, at the usual points; they fall with the averages' error."""
 MOST_FINER, MOST_FINER_BATCH = 7, 6
@@ -306,7 +309,11 @@ def tolerances_of(flow: CommitteeFlow) -> tuple[float, float]:
     """Return the relative and the absolute tolerance of averages over points."""
     if flow.setup.group is not None:
         return BATCH[0] * 2 ** (-GAIN * flow.finer), BATCH[1] * 2 ** (-GAIN * flow.finer)
-    return KINKED if flow.setup.activation.kinks else SMOOTH
+    if not flow.setup.activation.kinks:
+        return SMOOTH
+    rule = Quadrature.for_activation(flow.setup.activation)
+    fields = flow.setup.student_units + flow.setup.teacher_units
+    return NESTED if serves(rule, fields, 1.0) else KINKED
 
 
 def _sampled(
