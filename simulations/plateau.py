@@ -319,7 +319,7 @@ def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
         tree["dimension"].to_dataset()["theory"].mean("replica").to_pandas()
     )
     found["powers of M, chain with batch"] = pd.DataFrame(
-        {name: [float(exponent(runs[name].sel(normalization="batch").mean("replica")))]
+        {name: [float(exponent(runs[name].sel(normalization="batch")).mean("replica"))]
          for name in ("mixing", "generalization_error")}
     )  # fmt: skip
     found["slope in ln N"] = growth(tree).mean("replica").to_pandas().to_frame("slope")

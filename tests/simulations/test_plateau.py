@@ -136,4 +136,8 @@ def test_verdicts_figures_and_tables(script, tree):
     assert len(drawn["length"]().axes) == 3
     errors = drawn["batches"]().axes[1]
     assert errors.get_xscale() == errors.get_yscale() == "log"
-    assert "verdicts" in script.tables(tree)
+    tables = script.tables(tree)
+    assert "verdicts" in tables
+    effect, _ = script.claims(tree)["mixing falls like 1/M"]
+    power = tables["powers of M, chain with batch"]["mixing"].item()
+    assert power == pytest.approx(-effect.mean().item())
