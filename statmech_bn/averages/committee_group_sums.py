@@ -148,9 +148,10 @@ def fill_block(group, rule, first, world, scales, block):
 
 
 @compiled
-def fill_errors(world, tables, readout, block, b, value, error, square, stein):
+def fill_errors(world, tables, readout, block, b, value, found):
     """Fill e', E[e²|h], of which a part is drawn, and S v* f' for the samples of a group."""
     reaches, functions = tables
+    error, square, stein = found
     teachers, d = reaches.size, readout.size
     tilts, bends = np.empty(teachers), np.empty(teachers)
     for m in range(error.size):
@@ -251,7 +252,8 @@ def group_sums(value_and_slope, group, rule, world, tables, scales, readout, sum
         size = fill_block(group, rule, first, world, scales, block)
         value_and_slope(block.z.ravel(), output, slope)
         for b in range(size):
-            fill_errors(world, tables, readout, block, b, value, error, square, stein)
+            found = error, square, stein
+            fill_errors(world, tables, readout, block, b, value, found)
             share = block.weight[b] / drawn
             for m in range(drawn):
                 for k in range(students):

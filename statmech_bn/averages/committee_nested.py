@@ -96,7 +96,7 @@ def look_up(value_and_slope, table, m, moments):
 
 
 @compiled
-def inner_sums(value_and_slope, fields, table, rule, offsets, reach, error, powers, found):
+def inner_sums(value_and_slope, fields, table, rule, past, reach, powers, found):
     """Fill the integral over ξ_3.
 
     Parameters
@@ -104,16 +104,17 @@ def inner_sums(value_and_slope, fields, table, rule, offsets, reach, error, powe
     value_and_slope : C callback
         Fills g and g' at an array of points.
     fields, table, rule : Fields, Table and Rule
-    offsets : ndarray, (4,)
-        What ξ_1 and ξ_2 give to the fields.
-    reach, error : float
-        How far ξ_3 goes, and what ξ_1 and ξ_2 give to e'.
+    past : ndarray, (4,), and float
+        What ξ_1 and ξ_2 give to the fields, and to e'.
+    reach : float
+        How far ξ_3 goes.
     powers : int
         Three if the third field is a student's, else one.
     found : ndarray, (3, 6)
         Filled with the averages of 1, e', e'² + ω²V, e'x_3, e'm + ωs²f' and e'g(z_3), times G_3 to
         the power 0, 1 and 2.
     """
+    offsets, error = past
     xi, weights = level_nodes(fields, 2, offsets, reach, rule)
     x, m = offsets[2] + fields.factor[2, 2] * xi, offsets[3] + fields.factor[3, 2] * xi
     output, slope, moments = np.empty(xi.size), np.empty(xi.size), np.empty((3, xi.size))
@@ -160,8 +161,8 @@ def nested_sums(value_and_slope, fields, table, rule, sums):
             gain[1] = -fields.readout[1] * inner_slope[b]
             error = fields.readout[0] * value[0] + fields.readout[1] * value[1]
             within = np.sqrt(max(0.0, left**2 - eta[b] ** 2))
-            at = offsets[2]
-            inner_sums(value_and_slope, fields, table, rule, at, within, error, powers, found)
+            past = offsets[2], error
+            inner_sums(value_and_slope, fields, table, rule, past, within, powers, found)
             share = weights[a] * shares[b]
             for k in range(students):
                 i = first + k
