@@ -18,8 +18,8 @@ from statmech_bn.sweeps.workers import check_main, executor
 
 MOST = 9
 """At most so many points are taken."""
-ENOUGH = 5.0
-"""No more points are taken after this time, in seconds."""
+ENOUGH, LONG = 5.0, 20.0
+"""No more points are taken so many seconds after the first one, or if that took so long itself."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def plan(
     """Say what a sweep will need, from a few of its points; nothing is stored.
 
     The first point tells the size of a result, and the time without what was compiled. More points,
-    spread over the grid, are taken as long as all took less than five seconds.
+    spread over the grid, are taken until five seconds after the first, which also imports and
+    compiles; a first one of more than 20 seconds is the only one.
 
     Parameters
     ----------
@@ -87,10 +88,12 @@ def plan(
     check_main(function, processes)
     axes, study, _ = checked(function, grid, seed, chunk_points)
     with executor(workers, processes, scheduler) as (pool, capacity):
-        begin, blocks = time.monotonic(), []
+        blocks: list[Any] = []
         for number in spread(axes.shape, min(MOST, axes.size)):
             blocks.append(result_of(pool.submit(compute, study, None, [axes.point(number)])))
-            if time.monotonic() - begin > ENOUGH:
+            if len(blocks) == 1:
+                begin = time.monotonic()
+            if blocks[0].seconds > LONG or time.monotonic() - begin > ENOUGH:
                 break
         width = capacity()
     template = blocks[0].template
