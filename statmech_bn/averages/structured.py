@@ -86,7 +86,9 @@ def structured_error(
     finite = np.isfinite(student_student).all(axis=-1) & np.isfinite(gamma)
     rho = np.where(finite[..., None], student_teacher, 0.0)
     q = np.where(finite[..., None], student_student, 1.0)
-    spread = np.sqrt(q @ spectrum.eigenvalues)
+    spread = np.sqrt(
+        (q * spectrum.eigenvalues).sum(axis=-1)
+    )  # as rows alone: no product of matrices
     scale = scale_of(setup.normalizer, spread, np.sqrt(q.sum(axis=-1)), gamma)
     scale = scale / np.sqrt(spectrum.teacher_variance)
     # (u, κ, R) and (−u, −κ, −R) are the same system

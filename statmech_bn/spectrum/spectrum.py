@@ -296,8 +296,10 @@ class Spectrum(Blocks):
         rho = block_states("student_teacher", student_teacher, self.blocks)
         q = block_states("student_student", student_student, self.blocks)
         with np.errstate(all="ignore"):
-            spread = np.sqrt(q @ self.eigenvalues) * np.sqrt(self.teacher_variance)
-            cosine = rho @ self.eigenvalues / spread
+            # a product of matrices rounds one row by how many others there are
+            variance = (q * self.eigenvalues).sum(axis=-1)
+            spread = np.sqrt(variance) * np.sqrt(self.teacher_variance)
+            cosine = (rho * self.eigenvalues).sum(axis=-1) / spread
         return np.clip(cosine, -1.0, 1.0)
 
     def block_products(self, first: ArrayLike, second: ArrayLike) -> np.ndarray:
