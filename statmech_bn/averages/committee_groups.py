@@ -12,16 +12,16 @@ As all samples are alike, averages need a few of them only, and the statistics o
     N_kl = E[u_ku_l G (δ_k1δ_l1 (P_kP_l)_11 + (G−1) δ_k1δ_l2 (P_kP_l)_12)].
 
 Given the student's fields, h*_n is a Gaussian of the mean b_n·h and the covariance S, and
-m_n = E[g(h*_n)|h] is a function of b_n·h alone, which is tabulated. With e' = E[e|h], Stein's
+f_n = E[g(h*_n)|h] is a function of b_n·h alone, which is tabulated. With e' = E[e|h], Stein's
 lemma gives
 
-    E[e x_j | h] = e' E[x_j|h] + Σ_n S_jn v*_n m'_n,
+    E[e x_j | h] = e' E[x_j|h] + Σ_n S_jn v*_n f'_n,
 
 so that F, P, E and the pairs in N are integrals over the student's fields. In N the square e² is
 e'² and the variance of Σ_n v*_n g(h*_n), of which its first two Hermite polynomials are known,
 
-    Σ_nn' v*_n v*_n' (S_nn' m'_n m'_n' + S_nn'² m''_n m''_n'/2) + E[(Σ_n v*_n ρ_n)²|h],
-    ρ_n = g(h*_n) − m_n − m'_n y_n − m''_n (y_n² − S_nn)/2,   y_n = h*_n − b_n·h,
+    Σ_nn' v*_n v*_n' (S_nn' f'_n f'_n' + S_nn'² f''_n f''_n'/2) + E[(Σ_n v*_n ρ_n)²|h],
+    ρ_n = g(h*_n) − f_n − f'_n y_n − f''_n (y_n² − S_nn)/2,   y_n = h*_n − b_n·h,
 
 and the rest is drawn. The average over the label noise adds
 Δ² E[u_ku_l G v_kv_l g'(z_k1) g'(z_l1) (P_kP_l)_11] to N.
