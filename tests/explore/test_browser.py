@@ -225,8 +225,8 @@ def test_what_takes_minutes_is_said(page, explorer):
 
 
 def test_a_slow_question_gives_way_to_a_newer_one(page, explorer):
-    """With batch normalization, a kink away from zero takes minutes; the page is not frozen."""
-    slow = START.changed(activation="Min(1, Max(0, x))", normalizations=("batch",), duration=100.0)
+    """A wave so short takes minutes with batch normalization; the page is not frozen."""
+    slow = START.changed(activation="sin(40*x)", normalizations=("batch",), duration=100.0)
     page.goto(f"{explorer}?{slow.address()}")
     page.wait_for_function(f"() => window.Bokeh && Bokeh.documents[0] && {MODEL}('status')")
     page.wait_for_function(f"() => {MODEL}('status').text.startsWith('Computing the flow')")
