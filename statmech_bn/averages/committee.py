@@ -12,8 +12,9 @@ from there. All others are sums over points:
   (`statmech_bn.averages.committee_groups`).
 
 Each evaluation states its error. `statmech_bn.macroscopic` adds points until an accuracy is reached
-that is asked for: with 128 times as many, five fields of a unit with kinks are known to 1e-4;
-with 64 times as many, batches are known to 1e-4, and those of four of a unit with kinks to 3e-4.
+that is asked for: with 128 times as many, five fields of a unit with kinks are known to 1e-4; with
+256 times as many, batches of two units are, but for those of four of a unit with kinks, which ask
+for 512 times.
 """
 
 from __future__ import annotations

@@ -97,10 +97,15 @@ class Block(NamedTuple):
 
 @compiled
 def fill_block(group, rule, first, world, scales, block):
-    """Fill a block with the groups of a rule from the first on; returns how many there are."""
-    count, drawn, d = rule.samples.shape
-    students = scales.size
-    teachers, size = d - students, min(block.weight.size, count - first)
+    """Fill a block with the groups of points of a rule from the first on, and with their opposites.
+
+    Returns
+    -------
+    int
+        How many groups there are.
+    """
+    count, drawn, teachers = rule.hidden.shape
+    students, size = scales.size, min(block.weight.size // 2, count - first)
     factor, product = np.empty((students, students)), np.empty((students, students))
     field = np.empty(students)
     for b in range(size):
@@ -123,7 +128,7 @@ def fill_block(group, rule, first, world, scales, block):
             block.spread[b, k] = np.sqrt(block.correlation[b, k, k] / group)
             own = (group - 3) * world.students[k, k] / block.correlation[b, k, k]
             density += own / students
-        block.weight[b] = 1.0 / (density * count)
+        block.weight[b] = 0.5 / (density * count)
         for k in range(students):
             for q in range(students):
                 spreads = block.spread[b, k] * block.spread[b, q]
@@ -133,7 +138,7 @@ def fill_block(group, rule, first, world, scales, block):
                 centre = apart = 0.0
                 for n in range(students):
                     centre += world.own[k, n] * rule.mean[i, n]
-                    apart += factor[k, n] * (rule.samples[i, m, teachers + n] - rule.mean[i, n])
+                    apart += factor[k, n] * rule.apart[i, m, n]
                 field[k] = centre + apart
                 block.mean[b, m, teachers + k] = apart / block.spread[b, k]
                 block.z[b, m, teachers + k] = scales[k] * block.mean[b, m, teachers + k]
@@ -142,9 +147,12 @@ def fill_block(group, rule, first, world, scales, block):
                 for k in range(students):
                     mean += world.regression[j, k] * field[k]
                 for n in range(j + 1):
-                    rest += world.rest[j, n] * rule.samples[i, m, n]
+                    rest += world.rest[j, n] * rule.hidden[i, m, n]
                 block.mean[b, m, j], block.z[b, m, j] = mean, mean + rest
-    return size
+        block.mean[size + b], block.z[size + b] = -block.mean[b], -block.z[b]
+        block.correlation[size + b] = block.correlation[b]
+        block.spread[size + b], block.weight[size + b] = block.spread[b], block.weight[b]
+    return 2 * size
 
 
 @compiled
@@ -233,9 +241,8 @@ def group_sums(value_and_slope, group, rule, world, tables, scales, readout, sum
     sums : Sums
         Filled.
     """
-    count, drawn, d = rule.samples.shape
-    students = scales.size
-    teachers = d - students
+    count, drawn, teachers = rule.hidden.shape
+    students, d = scales.size, readout.size
     clear(sums)
     block = Block(
         np.empty((BLOCK, drawn, d)),
@@ -248,7 +255,7 @@ def group_sums(value_and_slope, group, rule, world, tables, scales, readout, sum
     value, derivative = output.reshape(block.z.shape), slope.reshape(block.z.shape)
     error, square, stein = np.empty(drawn), np.empty(drawn), np.empty((drawn, teachers))
     unit, gain = np.empty((students, drawn)), np.empty((students, drawn))
-    for first in range(0, count, BLOCK):
+    for first in range(0, count, BLOCK // 2):
         size = fill_block(group, rule, first, world, scales, block)
         value_and_slope(block.z.ravel(), output, slope)
         for b in range(size):

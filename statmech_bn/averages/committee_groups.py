@@ -28,7 +28,8 @@ and the rest is drawn. The average over the label noise adds
 
 The samples that are not drawn enter by their mean, a Gaussian, and their scatter, a Wishart matrix
 (Bartlett 1933), so that the dimension of the integrals does not depend on G. They are sums over
-scrambled Sobol' points (`statmech_bn.averages.committee_points`).
+scrambled Sobol' points (`statmech_bn.averages.committee_points`), each of which is a group and the
+one whose fields have the opposite signs.
 
 Small σ_k weigh most in N: for G ≤ 5 the variance of u_ku_l is infinite. So points are drawn from
 the density p Σ_k c Q_kk/Gσ_k² / K in place of p, with c = G − 3 as E[Q_kk/Gσ_k²] = 1/c; under it
@@ -51,12 +52,14 @@ from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.committee_group_sums import ROWS, World, fill_tables, group_sums
 from statmech_bn.averages.committee_points import SCRAMBLINGS, SEED, Sums, empty_sums
 
-POWER = 15
+POWER = 14
 """A scrambling has two to this power points."""
 DRAWN = 4
-"""Samples of a group are drawn one by one up to this number."""
+"""Samples of a group are drawn one by one up to this number, the least that a group has."""
 FAR = 2.0**-40
 """Nearest that a uniform point comes to 0 or 1."""
+MOST_BYTES = 4e9
+"""The points of all scramblings take at most so many bytes."""
 REACH = 8.0
 """The table of E[g(h*_n)|h] ends at so many standard deviations of b_n·h."""
 
@@ -64,25 +67,36 @@ REACH = 8.0
 class Groups(NamedTuple):
     """One rule for groups of one size, in terms of independent unit Gaussians.
 
+    Memory is what bounds the number of points, so that they are kept in single precision.
+
     Attributes
     ----------
-    samples : ndarray, (points, DRAWN, D)
-        Those that are drawn.
+    shrunk : ndarray of int, (points,)
+        Unit of the student whose σ is shrunk.
+    apart : ndarray, (points, DRAWN, K)
+        Deviations of the student's fields from their mean over all samples, of those drawn.
+    hidden : ndarray, (points, DRAWN, K*)
+        The teacher's fields beyond what the student's say of them.
     mean : ndarray, (points, K)
         Mean of all samples of the student's fields.
     scatter : ndarray, (points, K, K)
         Sum over all samples of the squares of their deviations from it.
-    shrunk : ndarray, (points,)
-        Unit of the student whose σ is shrunk.
     shrinkage : ndarray, (points,)
         Factor of its σ.
     """
 
-    samples: np.ndarray
+    shrunk: np.ndarray
+    apart: np.ndarray
+    hidden: np.ndarray
     mean: np.ndarray
     scatter: np.ndarray
-    shrunk: np.ndarray
     shrinkage: np.ndarray
+
+
+def most_finer(students: int, d: int) -> int:
+    """Return how often the points for K units of D fields can be doubled."""
+    numbers = DRAWN * d + students + students**2 + 2  # of a point, in four bytes each
+    return max(0, int(np.log2(MOST_BYTES / (4 * numbers * SCRAMBLINGS * 2**POWER))))
 
 
 @lru_cache(maxsize=2)
@@ -94,28 +108,32 @@ def group_points(group: int, students: int, d: int, finer: int = 0) -> tuple[Gro
     from scipy.special import gammaincinv, ndtri  # both are slow to import, and seldom needed
     from scipy.stats import qmc
 
-    others = group - DRAWN
-    rank = max(0, min(students, others - 1))
+    independent = min(DRAWN, group - 1)
+    freedom = group - 1 - independent
+    rank = min(students, freedom)
     below = [(i, j) for i in range(students) for j in range(min(i, rank))]
-    ends = np.cumsum([DRAWN * d, students, rank, len(below), 1, 1])
+    sizes = [1, 1, independent * students, students, rank, len(below), DRAWN * (d - students)]
+    left = group - np.arange(independent)
+    apart = np.tile(-1 / np.sqrt(left * (left - 1)), (DRAWN, 1))  # of the root of 1 − 11ᵀ/G
+    apart = np.tril(apart, -1) + np.eye(DRAWN, independent) * np.sqrt(1 - 1 / left)
     rules = []
     for child in np.random.SeedSequence(SEED).spawn(SCRAMBLINGS):
-        engine = qmc.Sobol(int(ends[-1]), scramble=True, seed=np.random.default_rng(child))
+        engine = qmc.Sobol(sum(sizes), scramble=True, seed=np.random.default_rng(child))
         uniform = np.clip(engine.random_base2(POWER + finer), FAR, 1 - FAR)
-        drawn, means, squares, triangle, unit, share = np.split(uniform, ends[:-1], axis=1)
-        samples = ndtri(drawn).reshape(-1, DRAWN, d)
-        root = np.zeros((len(uniform), students, students))
+        unit, share, *uniform, hidden = np.split(uniform, np.cumsum(sizes)[:-1], axis=1)
+        own, mean, squares, triangle = uniform
+        own = ndtri(own).reshape(-1, independent, students)
+        hidden = ndtri(hidden).reshape(-1, DRAWN, d - students)
+        root = np.zeros((len(unit), students, students))
         for i in range(rank):
-            root[:, i, i] = np.sqrt(2 * gammaincinv((others - 1 - i) / 2, squares[:, i]))
+            root[:, i, i] = np.sqrt(2 * gammaincinv((freedom - i) / 2, squares[:, i]))
         for n, (i, j) in enumerate(below):
             root[:, i, j] = ndtri(triangle[:, n])
-        own, rest = samples[:, :, d - students :], ndtri(means) / np.sqrt(max(others, 1))
-        mean = (own.sum(axis=1) + others * rest) / group
-        apart, aside = own - mean[:, None], np.sqrt(others) * (rest - mean)
-        around = np.concatenate([apart, aside[:, None], root.swapaxes(1, 2)], axis=1)
-        scatter = around.swapaxes(1, 2) @ around
-        shrunk, shrinkage = (students * unit[:, 0]).astype(int), share[:, 0] ** (1 / (group - 3))
-        rules.append(Groups(samples, mean, scatter, shrunk, shrinkage))
+        scatter = own.swapaxes(1, 2) @ own + root @ root.swapaxes(1, 2)
+        shrinkage = share[:, 0] ** (1 / (group - 3))
+        drawn = apart @ own, hidden, ndtri(mean) / np.sqrt(group), scatter, shrinkage
+        shrunk = (students * unit[:, 0]).astype(np.int32)
+        rules.append(Groups(shrunk, *(part.astype(np.float32) for part in drawn)))
     return tuple(rules)
 
 

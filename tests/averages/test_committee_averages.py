@@ -8,7 +8,7 @@ from statmech_bn.activations import activation
 from statmech_bn.averages import committee_groups
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.committee_group_sums import Block, World, fill_block
-from statmech_bn.averages.committee_groups import DRAWN, group_points, over_groups
+from statmech_bn.averages.committee_groups import DRAWN, group_points, most_finer, over_groups
 from statmech_bn.averages.committee_points import lattice_points, over_points, sobol_points
 from statmech_bn.averages.orthants import orthant, product_average
 from statmech_bn.online.flow.committee import CommitteeFlow, closed_system
@@ -116,7 +116,7 @@ def test_weighted_groups_have_the_law_of_groups(group):
     world = World.of(gram, 2)
     rules = []
     for rule in group_points(group, 2, 4):
-        size = len(rule.mean)
+        size = 2 * len(rule.mean)
         shapes = (size, DRAWN, 4), (size, DRAWN, 4), (size, 2, 2), (size, 2), size
         block = Block(*(np.empty(shape) for shape in shapes))
         assert fill_block(group, rule, 0, world, GAMMA, block) == size
@@ -127,6 +127,17 @@ def test_weighted_groups_have_the_law_of_groups(group):
     known = [1, 1 / (group - 1), *[group - 1] * 2, *[1 / (group - 3)] * 2]
     found = np.mean(rules, axis=(0, 1))
     np.testing.assert_allclose(found, known, rtol=6e-3)  # three standard errors
+
+
+def test_memory_bounds_the_points_over_batches():
+    bytes_of = [
+        sum(part.nbytes for rule in group_points(9, 2, 4, finer) for part in rule)
+        for finer in (0, 1)
+    ]
+    assert bytes_of[1] == 2 * bytes_of[0]
+    most = bytes_of[0] * 2 ** most_finer(2, 4)
+    assert committee_groups.MOST_BYTES / 2 < most <= committee_groups.MOST_BYTES
+    assert most_finer(200, 400) == 0
 
 
 def test_infinite_batches_are_weight_normalization(monkeypatch):

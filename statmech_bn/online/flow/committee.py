@@ -18,6 +18,7 @@ import numpy as np
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.committee import committee_averages
 from statmech_bn.averages.committee_closed import closed_averages, make_room
+from statmech_bn.averages.committee_groups import most_finer
 from statmech_bn.averages.committee_nested import serves
 from statmech_bn.errors import NoClosedForm, NotConverged
 from statmech_bn.interrupts import Watch, in_threads
@@ -51,9 +52,10 @@ SMOOTH, NESTED, KINKED = (1e-7, 1e-9), (1e-6, 1e-8), (1e-5, 1e-7)
 integrals and by points."""
 BATCH = (1e-4, 1e-6)
 """Tolerances of averages over batches, at the usual points; they fall with the averages' error."""
-MOST_FINER, MOST_FINER_BATCH = 7, 6
-"""Points for averages are at most two to this power times as many as usual."""
-BATCH_ACCURACY, FINER_BATCH = 1e-3, 3
+MOST_FINER = 7
+"""Points for averages are at most two to this power times as many as usual; those over batches are
+bounded by memory."""
+BATCH_ACCURACY, FINER_BATCH = 1e-3, 4
 """Averages over batches are sought to this error by default, with at most two to this power times
 as many points as usual."""
 GAIN = 0.6
@@ -235,9 +237,12 @@ def all_trajectories(
     def one(rates: np.ndarray, watch: Watch) -> Found:
         return accurate(flow_of, lambda flow: integrate(flow, rates, watch), *sought)
 
-    sought = (accuracy, MOST_FINER if setup.group is None else MOST_FINER_BATCH, True)
-    if setup.group is not None and accuracy is None:
-        sought = (BATCH_ACCURACY, FINER_BATCH, False)
+    sought = (accuracy, MOST_FINER, True)
+    if setup.group is not None:
+        most = most_finer(setup.student_units, setup.student_units + setup.teacher_units)
+        sought = (accuracy, most, True)
+        if accuracy is None:
+            sought = (BATCH_ACCURACY, min(FINER_BATCH, most), False)
     second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
     rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
     found = in_threads(one, list(rates), threads)
