@@ -54,7 +54,9 @@ class Estimate(NamedTuple):
 Averages = Callable[[np.ndarray, np.ndarray, np.ndarray], Estimate]
 
 
-def committee_averages(setup: TeacherStudent, largest: float, finer: int = 0) -> Averages:
+def committee_averages(
+    setup: TeacherStudent, largest: float, finer: int = 0, threads: int = 1
+) -> Averages:
     """Return (covariance of x = (h*, h), scales s, ω) ↦ averages that are not closed.
 
     Parameters
@@ -64,6 +66,8 @@ def committee_averages(setup: TeacherStudent, largest: float, finer: int = 0) ->
         Largest standard deviation of g's arguments at the start.
     finer : int
         There are two to this power times as many points as usual.
+    threads : int
+        Averages over batches are computed in so many threads.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def committee_averages(setup: TeacherStudent, largest: float, finer: int = 0) ->
         groups = group_points(group, students, d, finer)
 
         def of_batch(gram: np.ndarray, scales: np.ndarray, readout: np.ndarray) -> Estimate:
-            rules = over_groups(rule, groups, group, gram, scales, readout)
+            rules = over_groups(rule, groups, group, gram, scales, readout, threads)
             return _estimate(rules, gram, setup, group / size)
 
         return of_batch

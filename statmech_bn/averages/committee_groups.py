@@ -51,6 +51,7 @@ import numpy as np
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.committee_group_sums import ROWS, World, fill_tables, group_sums
 from statmech_bn.averages.committee_points import SCRAMBLINGS, SEED, Sums, empty_sums
+from statmech_bn.interrupts import Watch, in_threads
 
 POWER = 14
 """A scrambling has two to this power points."""
@@ -144,6 +145,7 @@ def over_groups(
     gram: np.ndarray,
     scales: np.ndarray,
     readout: np.ndarray,
+    threads: int = 1,
 ) -> list[Sums]:
     """Return the averages of each rule, for a group of G samples.
 
@@ -158,6 +160,8 @@ def over_groups(
         Covariance of x.
     scales, readout : ndarray
         As `group_sums` takes them.
+    threads : int
+        So many rules are added up at once.
 
     Returns
     -------
@@ -170,10 +174,11 @@ def over_groups(
     explained = np.sqrt(np.maximum(np.diag(gram)[:teachers] - widths**2, 0.0))
     reaches, tables = REACH * explained + 1e-3, np.empty((teachers, 2, ROWS))
     fill_tables(rule.value_and_slope, rule.kinks, rule.refinement, reaches, widths, tables)
-    found = []
-    for part in points:
+
+    def one(part: Groups, watch: Watch) -> Sums:
         sums = empty_sums(students, d)
         at = (reaches, tables), scales, readout, sums
         group_sums(rule.value_and_slope, group, part, world, *at)
-        found.append(sums)
-    return found
+        return sums
+
+    return in_threads(one, points, threads)

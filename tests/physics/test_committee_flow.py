@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy as sp
+import xarray as xr
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup, NoClosedForm, NotConverged
@@ -166,6 +167,7 @@ def test_batches_are_known_to_a_thousandth(inputs):
     usual = sbn.macroscopic(**run)
     error = usual["averages_error"].item()
     assert 0 < error < 1e-3
+    xr.testing.assert_identical(usual, sbn.macroscopic(**run, workers=1))
     fine = sbn.macroscopic(**run, accuracy=0.8 * error)
     assert fine["averages_error"].item() < 0.8 * error
     assert 0 < np.abs(usual["student_teacher"] - fine["student_teacher"]).max() < 1e-4

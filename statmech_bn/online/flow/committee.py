@@ -105,14 +105,19 @@ class CommitteeFlow:
         Largest standard deviation of g's arguments at the start.
     finer : int
         Averages that are not closed have two to this power times as many points as usual.
+    threads : int
+        Those over batches are computed in so many threads.
     """
 
-    def __init__(self, setup: TeacherStudent, largest: float, finer: int = 0) -> None:
+    def __init__(
+        self, setup: TeacherStudent, largest: float, finer: int = 0, threads: int = 1
+    ) -> None:
         self.setup, self.learning, self.finer = setup, learning_of(setup), finer
         try:
             self.system: System | None = closed_system(setup)
         except NoClosedForm:
-            self.system, self.average = None, committee_averages(setup, largest, finer)
+            self.system = None
+            self.average = committee_averages(setup, largest, finer, threads)
         d = setup.student_units + setup.teacher_units
         self._gram = np.zeros((d, d))
         self.error = 0.0
@@ -218,7 +223,7 @@ def all_trajectories(
     Parameters
     ----------
     flow_of : callable
-        Power of two by which points are more than usual ↦ flow.
+        Power of two by which points are more than usual, and threads for averages ↦ flow.
     integrate : callable
         Flow, the rates η, η_γ and η_v, and what an interrupt is seen by ↦ trajectory.
     setup : TeacherStudent
@@ -235,7 +240,9 @@ def all_trajectories(
     """
 
     def one(rates: np.ndarray, watch: Watch) -> Found:
-        return accurate(flow_of, lambda flow: integrate(flow, rates, watch), *sought)
+        return accurate(
+            lambda finer: flow_of(finer, each), lambda flow: integrate(flow, rates, watch), *sought
+        )
 
     sought = (accuracy, MOST_FINER, True)
     if setup.group is not None:
@@ -245,6 +252,7 @@ def all_trajectories(
             sought = (BATCH_ACCURACY, min(FINER_BATCH, most), False)
     second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
     rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
+    each = max(1, threads // len(rates))
     found = in_threads(one, list(rates), threads)
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
     return np.moveaxis(states, 1, -1), diverged_at, error

@@ -57,13 +57,20 @@ class BlockFlow:
         Largest standard deviation of g's arguments at the start.
     finer : int
         Averages that are not closed have two to this power times as many points as usual.
+    threads : int
+        Those over batches are computed in so many threads.
     """
 
     def __init__(
-        self, setup: TeacherStudent, spectrum: Spectrum, largest: float, finer: int = 0
+        self,
+        setup: TeacherStudent,
+        spectrum: Spectrum,
+        largest: float,
+        finer: int = 0,
+        threads: int = 1,
     ) -> None:
         self.setup, self.spectrum, self.rule = setup, spectrum, setup.normalizer
-        self.flow = CommitteeFlow(setup, largest, finer)
+        self.flow = CommitteeFlow(setup, largest, finer, threads)
         self.triangle = np.triu_indices(setup.student_units)
         self.shares = spectrum.teacher[:, None, None] * setup.teacher_gram
         rho, q, gamma, v = s.committee_rates()
