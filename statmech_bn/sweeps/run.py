@@ -136,7 +136,7 @@ def sweep(
                 with _writing(path):
                     opened.finish()
         except KeyboardInterrupt as stop:  # the note of a point would say that nothing is kept
-            stop.__notes__ = [_resume(path) if path.exists() else "No point is finished."]
+            stop.__notes__ = [_resume(path)]
             raise
     return open_dataset(path)
 
@@ -251,6 +251,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _resume(path: Path) -> str:
+    if not path.exists():
+        return "No point is finished."
     return (
         f"What is finished is kept in {path}; make the same call again and it goes on from there."
     )

@@ -248,6 +248,21 @@ def test_full_disk(tmp_path, digest, undisturbed, monkeypatch):
     assert digest(store) == digest(undisturbed[0])
 
 
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [("create", "No point is finished"), ("Store.begin", "kept in"), ("Store.finish", "kept in")],
+)
+def test_a_disk_that_is_full_at_a_step(tmp_path, monkeypatch, step, told):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = tmp_path / "run.zarr"
+    monkeypatch.setattr(f"statmech_bn.sweeps.run.{step}", full)
+    with pytest.raises(SweepStopped, match=rf"No space left on device\. .*{told}") as caught:
+        sbn.sweep(studies.nap, {"x": [1]}, store, workers=1)
+    assert (str(store) in str(caught.value)) == store.exists() == (step != "create")
+
+
 FULL_DISK = """
 set -e
 mount -t tmpfs -o size=200k,nr_inodes=10k none {folder}
