@@ -161,7 +161,7 @@ def cut(grid: Grid, template: Template, chunk_points: int | None) -> Chunks:
 
 def block_length(chunk_seconds: float, chunk_bytes: int) -> int:
     """Return how many chunks make a block."""
-    return max(1, int(min(BLOCK_SECONDS / max(chunk_seconds, 1e-9), BLOCK_BYTES / chunk_bytes)))
+    return max(1, int(min(BLOCK_SECONDS / chunk_seconds, BLOCK_BYTES / chunk_bytes)))
 
 
 def result_of(future: Future[Block], resume: str = "") -> Block:

@@ -624,6 +624,12 @@ def test_a_plan_counts_bytes_and_seconds(monkeypatch):
         assert found.bytes_in_flight == found.store_bytes == 48 * len(seconds)
 
 
+def test_a_block_is_of_a_second_or_16_mib():
+    """A chunk that is larger is a block of its own."""
+    chunks = [(9.0, 1), (0.3, 1), (0.3, 2**30), (1e-6, 2**22)]
+    assert [run.block_length(*chunk) for chunk in chunks] == [1, 3, 1, 4]
+
+
 def test_a_plan_in_words():
     found = Plan({"x": 3, "y": 2}, 6, 4, 3 * 1024, 1536, 2, 0.25, 75.0)
     assert str(found).splitlines() == [
