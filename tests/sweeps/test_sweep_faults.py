@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import BrokenExecutor, Future
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from distributed import LocalCluster
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
+from statmech_bn.sweeps.run import result_of
 from statmech_bn.sweeps.store import Store, hold
 
 pytestmark = pytest.mark.thorough
@@ -115,9 +117,21 @@ def test_a_failing_point_is_named_and_the_rest_kept(tmp_path, digest, workers):
 
 def test_a_failing_first_point_leaves_nothing(tmp_path):
     function = partial(studies.fragile, cure=str(tmp_path / "cure"))
-    with pytest.raises(SweepStopped, match=r"failed at \{'x': 7\}"):
+    told = r"^The function failed at \{'x': 7\}: RuntimeError: seven is too many$"
+    with pytest.raises(SweepStopped, match=told):
         sbn.sweep(function, {"x": [7, 8]}, tmp_path / "run.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_that_ends_is_told_from_an_error():
+    for error, told in (
+        (BrokenExecutor("gone"), "^BrokenExecutor: gone A worker process ended.* Go on.$"),
+        (OSError("gone"), "^OSError: gone Go on.$"),
+    ):
+        future = Future()
+        future.set_exception(error)
+        with pytest.raises(SweepStopped, match=told):
+            result_of(future, "Go on.")
 
 
 def damage(kind, file):
