@@ -28,7 +28,7 @@ from statmech_bn import compile_cache
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepStopped
 from statmech_bn.sweeps import Plan, point_seed, run
 from statmech_bn.sweeps.description import canonical, differences, kind
-from statmech_bn.sweeps.grid import Chunks, Grid
+from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid
 from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
@@ -196,11 +196,17 @@ def test_progress_is_quiet_without_a_terminal(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_few_blocks_are_in_flight(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("points", "chunk", "first"),
+    [(50, 1, 6), (50, None, 6), (5, 1, 5), (2 * CHUNKS, None, 1), (50, 2, 1)],
+)
+def test_few_blocks_are_in_flight(tmp_path, monkeypatch, points, chunk, first):
+    """Two for each worker; where points are no chunks, the first tells what one is."""
+
     class Late(Executor):
         """Compute only when a result is asked for."""
 
-        waiting, most = 0, 0
+        waiting, first, most = 0, 0, 0
 
         def submit(self, function, *arguments):
             self.waiting += 1
@@ -209,6 +215,7 @@ def test_few_blocks_are_in_flight(tmp_path, monkeypatch):
             future.set_result(None)
 
             def result():
+                self.first = self.first or self.waiting
                 self.waiting -= 1
                 return function(*arguments)
 
@@ -228,9 +235,10 @@ def test_few_blocks_are_in_flight(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(run, "executor", Opened)
-    found = sbn.sweep(studies.nap, {"x": range(50)}, tmp_path / "run.zarr", chunk_points=1)
-    np.testing.assert_array_equal(found.z, np.arange(50.0))
-    assert 3 <= pool.most <= 6
+    path = tmp_path / "run.zarr"
+    found = sbn.sweep(studies.nap, {"x": range(points)}, path, chunk_points=chunk)
+    np.testing.assert_array_equal(found.z, np.arange(1.0 * points))
+    assert (pool.first, pool.most) == (first, min(6, points))
 
 
 def test_a_finished_sweep_computes_nothing(tmp_path, digest, monkeypatch):
