@@ -638,6 +638,21 @@ def test_a_block_is_of_a_second_or_16_mib():
     assert [run.block_length(*chunk) for chunk in chunks] == [1, 3, 1, 4]
 
 
+@pytest.mark.parametrize(("seconds", "most"), [(0.5, 2**24), (1e-6, 2 * 3 * 48)])
+def test_a_sweep_has_blocks_of_two_chunks(tmp_path, monkeypatch, seconds, most):
+    """Two chunks take a second, or have the bytes of a block; a point has 48."""
+    sizes = []
+
+    def timed(study, template, parts):
+        sizes.append(len(parts))
+        return replace(compute(study, template, parts), seconds=seconds * len(parts))
+
+    monkeypatch.setattr(run, "compute", timed)
+    monkeypatch.setattr(run, "BLOCK_BYTES", most)
+    sbn.sweep(studies.nap, {"x": range(60)}, tmp_path / "run.zarr", workers=1, chunk_points=3)
+    assert sizes == [1, 1, 1, *[2] * 8, 1, 1]
+
+
 def test_a_plan_in_words():
     found = Plan({"x": 3, "y": 2}, 6, 4, 3 * 1024, 1536, 2, 0.25, 75.0)
     assert str(found).splitlines() == [
