@@ -228,9 +228,6 @@ def _run(
     except BrokenExecutor as error:  # a worker died before it was given a block
         told = f"{type(error).__name__}: {error} {GUARD}"
         raise SweepStopped(f"{told} {_resume(store.path)}") from error
-    finally:
-        for future in pending:
-            future.cancel()
 
 
 def _write(store: Store, template: Template, numbers: np.ndarray, block: Block) -> None:

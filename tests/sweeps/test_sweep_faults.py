@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Future
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from distributed import LocalCluster
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
-from statmech_bn.sweeps.run import result_of
+from statmech_bn.sweeps import run
 from statmech_bn.sweeps.store import Store, hold
+from statmech_bn.sweeps.workers import _Here
 
 pytestmark = pytest.mark.thorough
 
@@ -131,7 +133,24 @@ def test_a_worker_that_ends_is_told_from_an_error():
         future = Future()
         future.set_exception(error)
         with pytest.raises(SweepStopped, match=told):
-            result_of(future, "Go on.")
+            run.result_of(future, "Go on.")
+
+
+def test_a_pool_that_breaks_between_blocks_is_told(tmp_path, monkeypatch):
+    class Breaking(_Here):
+        left = 3
+
+        def submit(self, function, /, *arguments):
+            self.left -= 1
+            if self.left < 0:
+                raise BrokenExecutor("gone")
+            return super().submit(function, *arguments)
+
+    store = tmp_path / "run.zarr"
+    monkeypatch.setattr(run, "executor", lambda *_: nullcontext((Breaking(), lambda: 1)))
+    told = f"^BrokenExecutor: gone A worker process ended.* kept in {store}"
+    with pytest.raises(SweepStopped, match=told):
+        sbn.sweep(studies.nap, {"x": range(9)}, store)
 
 
 def damage(kind, file):
