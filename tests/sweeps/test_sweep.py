@@ -7,7 +7,7 @@ import sys
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -563,7 +563,11 @@ def test_canonical_descriptions():
     assert canonical(np.bool_(True), "all") is True
     assert canonical(np.array([1j]), "all") != canonical(np.array([2j]), "all")
     assert canonical(x + 1, "all") == sp.srepr(x + 1)
-    for odd in (object(), lambda: 0, [].append, np.array([{}])):
+    assert canonical(np.longdouble(0.5), "all") == 0.5
+    assert canonical(sbn.OrderParameters, "all").endswith(".OrderParameters")
+    odd_part = make_dataclass("OddPart", ["part"])(object())
+    plain = object(), lambda: 0, [].append, np.array([{}]), np.complex64(1j)
+    for odd in (*plain, [object()], {"a": object()}, odd_part):
         with pytest.raises(InvalidSetup, match=r"^all: expected"):
             canonical(odd, "all")
 
@@ -590,7 +594,7 @@ def test_kinds_are_what_canonical_descriptions_leave_out():
     assert kind(np.float32(1)) == "numpy.float32 float32"
     assert kind(np.array([1.0])) == "numpy.ndarray float64"
     assert kind(np.array(["ab"])) == kind(np.array(["abc"])) == "numpy.ndarray str"
-    assert kind([1, 2]) == ["list", "int"]
+    assert kind([1]) == kind([1, 2]) == ["list", "int"]
     assert kind((1, 2.0, 3)) == ["tuple", "int", "float", "int"]
     assert kind({"a": 1, "b": None}) == ["dict", ["'a'", "int"], ["'b'", "NoneType"]]
     [(name, parts)] = kind(sbn.OrderParameters(0.5)).items()
