@@ -557,6 +557,7 @@ def test_canonical_descriptions():
     assert found["nested"] == [{"a": 0.5}, None, [0, 1]]
     assert found["many"] != canonical(np.arange(2000)[::-1], "many")
     assert found["function"] == "numpy.sort"
+    assert canonical(math.sin, "all") == "math.sin"
     assert canonical(np.arange(1000), "all") == list(range(1000))
     assert canonical(np.arange(1001), "all").keys() == {"dtype", "shape", "sha256"}
     assert canonical(Path("a") / "b", "all") == str(Path("a") / "b")
