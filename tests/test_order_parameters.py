@@ -91,7 +91,7 @@ def test_products_that_no_weights_have_are_refused_with_the_teacher(rho, words):
 def test_a_start_of_one_unit_is_refused_for_several():
     with pytest.raises(InvalidSetup, match=r"start: expected matrices of 2 units.*random"):
         sbn.OrderParameters(0.1).matrices(committee())
-    with pytest.raises(InvalidSetup, match="^start: expected matrices"):  # before inputs are drawn
+    with pytest.raises(InvalidSetup, match=r"^start: expected matrices"):  # before inputs are drawn
         sbn.microscopic(committee(), 1.0, [1.0], sbn.OrderParameters(), 8, inputs=pytest.fail)
 
 
