@@ -119,6 +119,12 @@ def test_what_knows_one_unit_refuses_committees(name, more):
         BY_SETUP[name](setup) if name in BY_SETUP else ONE_UNIT[name](setup, start)
 
 
+@pytest.mark.parametrize("name", BY_SETUP)
+def test_what_knows_one_unit_refuses_what_is_no_setup(name):
+    with pytest.raises(InvalidSetup, match=r"^setup: expected TeacherStudent"):
+        BY_SETUP[name]("relu")
+
+
 @pytest.mark.parametrize("name", ONE_UNIT)
 def test_what_knows_one_unit_refuses_matrices(name):
     start = sbn.OrderParameters(student_teacher=[[0.1]], student_student=[[1.0]])
