@@ -82,7 +82,8 @@ def test_the_memory_that_is_checked_is_that_of_the_result(monkeypatch):
     """The result is held twice, and little else."""
     asked = []
     monkeypatch.setattr("statmech_bn.online.arguments.check_work", lambda *a: asked.append(a[3]))
-    run = sbn.mesoscopic(SETUP, [0.1, 0.2], np.linspace(0, 1, 40), START, 30, replicas=50)
+    time = np.linspace(0, 1, 40)
+    run = sbn.mesoscopic(SETUP, [0.1, 0.2], time, START, 30, replicas=50, workers=1)
     assert 8 * asked[0] == pytest.approx(2 * run.nbytes, rel=0.1)
 
 
