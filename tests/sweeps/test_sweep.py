@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import multiprocessing
 import sys
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -702,6 +703,14 @@ def test_functions_that_processes_cannot_import_are_refused(tmp_path, monkeypatc
     with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
         make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", processes=True)
     make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", workers=1)
+
+
+@pytest.mark.parametrize("make", [sbn.sweep, planned])
+def test_a_process_that_imports_the_script_begins_no_sweep(tmp_path, monkeypatch, make):
+    """A process that is being spawned has this mark; its own sweep would spawn others."""
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(InvalidSetup, match=r"^processes: expected a script that calls sweep under"):
+        make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", processes=True)
 
 
 @given(
