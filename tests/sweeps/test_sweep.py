@@ -700,8 +700,9 @@ def test_functions_that_processes_cannot_import_are_refused(tmp_path, monkeypatc
     """Threads take them: they share the memory that holds the function."""
     monkeypatch.setattr(studies.nap, "__module__", "__main__")
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "typed"), raising=False)
-    with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
-        make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", processes=True)
+    for function in (studies.nap, partial(studies.nap)):
+        with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
+            make(function, {"x": [1]}, tmp_path / "run.zarr", processes=True)
     make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", workers=1)
 
 
