@@ -33,7 +33,7 @@ from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid
 from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
-from statmech_bn.sweeps.workers import _interrupt
+from statmech_bn.sweeps.workers import _interrupt, check_main
 
 GRID = studies.GRID
 
@@ -704,6 +704,16 @@ def test_functions_that_processes_cannot_import_are_refused(tmp_path, monkeypatc
         with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
             make(function, {"x": [1]}, tmp_path / "run.zarr", processes=True)
     make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", workers=1)
+
+
+def test_a_function_of_a_script_is_imported_from_its_file(monkeypatch):
+    main = ModuleType("__main__")
+    monkeypatch.setattr(studies.nap, "__module__", "__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
+        check_main(studies.nap, True)
+    main.__file__ = __file__
+    check_main(studies.nap, True)
 
 
 @pytest.mark.parametrize("make", [sbn.sweep, planned])
