@@ -686,6 +686,12 @@ def test_workers_are_those_that_are_asked_for(tmp_path, monkeypatch, make):
         assert caught.value.args[0] == asked
 
 
+def test_a_scheduler_needs_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InvalidSetup, match=r"^scheduler: expected None without.*\[cluster\]"):
+        sbn.sweep(studies.nap, {"x": [1]}, tmp_path / "run.zarr", scheduler="tcp://127.0.0.1:1")
+
+
 def test_an_interrupt_ends_the_processes_of_a_pool():
     ended, pool = [], object.__new__(ProcessPoolExecutor)
     pool._processes = {n: SimpleNamespace(terminate=partial(ended.append, n)) for n in (3, 5)}
