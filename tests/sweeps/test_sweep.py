@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import sys
+import threading
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -33,7 +34,7 @@ from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid
 from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
-from statmech_bn.sweeps.workers import _interrupt, check_main
+from statmech_bn.sweeps.workers import _interrupt, check_main, executor
 
 GRID = studies.GRID
 
@@ -684,6 +685,24 @@ def test_workers_are_those_that_are_asked_for(tmp_path, monkeypatch, make):
         with pytest.raises(RuntimeError) as caught:
             make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", **more)
         assert caught.value.args[0] == asked
+
+
+def test_one_thread_is_the_calling_one():
+    for workers in (1, 2):
+        with executor(workers, False, None) as (pool, capacity):
+            thread = pool.submit(threading.get_ident).result()
+        assert (thread == threading.get_ident()) == (workers == 1)
+        assert capacity() == workers
+
+
+def test_an_executor_that_is_left_waits_for_no_thread_and_begins_nothing():
+    gate = threading.Event()
+    with executor(2, False, None) as (pool, _):
+        running = [pool.submit(gate.wait, 5) for _ in range(2)]
+        waiting = pool.submit(gate.set)
+    assert waiting.cancelled()
+    assert not any(future.done() for future in running)
+    gate.set()
 
 
 def test_a_scheduler_needs_its_extra(tmp_path, monkeypatch):
