@@ -711,11 +711,13 @@ def test_a_scheduler_needs_its_extra(tmp_path, monkeypatch):
         sbn.sweep(studies.nap, {"x": [1]}, tmp_path / "run.zarr", scheduler="tcp://127.0.0.1:1")
 
 
-def test_an_interrupt_ends_the_processes_of_a_pool():
+def test_an_interrupt_ends_the_processes_of_a_pool_and_all_threads(monkeypatch):
+    """A handler of the user's may have raised it, which stops no thread."""
     ended, pool = [], object.__new__(ProcessPoolExecutor)
     pool._processes = {n: SimpleNamespace(terminate=partial(ended.append, n)) for n in (3, 5)}
+    monkeypatch.setattr("statmech_bn.sweeps.workers.stop_all", partial(ended.append, "threads"))
     _interrupt(pool)
-    assert ended == [3, 5]
+    assert ended == [3, 5, "threads"]
     pool._processes = None  # as it is after a shutdown
     _interrupt(pool)
 
