@@ -91,6 +91,8 @@ def test_products_that_no_weights_have_are_refused_with_the_teacher(rho, words):
 def test_a_start_of_one_unit_is_refused_for_several():
     with pytest.raises(InvalidSetup, match=r"start: expected matrices of 2 units.*random"):
         sbn.OrderParameters(0.1).matrices(committee())
+    with pytest.raises(InvalidSetup, match=r"^start: expected matrices"):  # before inputs are drawn
+        sbn.microscopic(committee(), 1.0, [1.0], sbn.OrderParameters(), 8, inputs=pytest.fail)
 
 
 ONE_UNIT = {
@@ -115,6 +117,12 @@ def test_what_knows_one_unit_refuses_committees(name, more):
     start = sbn.OrderParameters.random(setup, 100, seed=0)
     with pytest.raises(InvalidSetup, match="setup: expected one unit on each side"):
         BY_SETUP[name](setup) if name in BY_SETUP else ONE_UNIT[name](setup, start)
+
+
+@pytest.mark.parametrize("name", BY_SETUP)
+def test_what_knows_one_unit_refuses_what_is_no_setup(name):
+    with pytest.raises(InvalidSetup, match=r"^setup: expected TeacherStudent"):
+        BY_SETUP[name]("relu")
 
 
 @pytest.mark.parametrize("name", ONE_UNIT)

@@ -85,11 +85,13 @@ class Quadrature:
         self, overlap: np.ndarray, gamma: np.ndarray, bias: np.ndarray | float = 0.0
     ) -> np.ndarray:
         """Integrate ε_g = ½E[(g(h*) − g(γu + β))²] for arrays of states of one dimension."""
-        self._check(np.abs(gamma).max(initial=0.0))
+        self._check(gamma)
         return self._pairs(overlap, gamma, bias, 1.0)[1]
 
     def products(self, correlation: Any, first: Any, second: Any) -> np.ndarray:
         """Integrate E[g(a u) g(b v)] for u, v of a correlation, a ≥ 0 and b ≥ 0."""
+        self._check(first)
+        self._check(second)
         return self._pairs(correlation, first, 0.0, second)[0]
 
     def moments(self, centres: np.ndarray, width: float) -> np.ndarray:
@@ -107,11 +109,12 @@ class Quadrature:
         products, differences = found.reshape(2, *arrays[0].shape)
         return products, differences
 
-    def _check(self, gamma: float) -> None:
-        """Refuse a scale at which the rules in u miss what the activation does."""
-        if not abs(gamma) <= self.largest:
+    def _check(self, scale: Any) -> None:
+        """Refuse scales at which the rules in u miss what the activation does."""
+        size = float(np.abs(scale).max(initial=0.0))
+        if not size <= self.largest:
             raise NotConverged(
-                f"Averages at the scale {gamma:g} are out of reach: the activation does not settle "
+                f"Averages at the scale {size:g} are out of reach: the activation does not settle "
                 "away from zero (it oscillates, or grows exponentially), and its quadrature holds "
                 f"up to {self.largest:g}. Start at a smaller scale, or bound the activation."
             )

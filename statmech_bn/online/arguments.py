@@ -118,7 +118,7 @@ def is_committee(setup: Any, start: Any) -> bool:
     return bool(setup.is_committee or start.is_committee)
 
 
-def one_unit(setup: Any, start: Any = None) -> None:
+def one_unit(setup: Any, start: OrderParameters | None = None) -> None:
     """Refuse committees, where one unit only is known.
 
     Raises
@@ -128,8 +128,6 @@ def one_unit(setup: Any, start: Any = None) -> None:
         length, or the start is given by matrices.
     """
     instance("setup", setup, TeacherStudent)
-    if start is not None:
-        instance("start", start, OrderParameters, "sbn.OrderParameters(overlap=0.05)")
     if setup.is_committee or (start is not None and start.is_committee):
         raise invalid(
             "setup" if setup.is_committee else "start",

@@ -136,7 +136,7 @@ def sweep(
                 with _writing(path):
                     opened.finish()
         except KeyboardInterrupt as stop:  # the note of a point would say that nothing is kept
-            stop.__notes__ = [_resume(path) if path.exists() else "No point is finished."]
+            stop.__notes__ = [_resume(path)]
             raise
     return open_dataset(path)
 
@@ -161,7 +161,7 @@ def cut(grid: Grid, template: Template, chunk_points: int | None) -> Chunks:
 
 def block_length(chunk_seconds: float, chunk_bytes: int) -> int:
     """Return how many chunks make a block."""
-    return max(1, int(min(BLOCK_SECONDS / max(chunk_seconds, 1e-9), BLOCK_BYTES / chunk_bytes)))
+    return max(1, int(min(BLOCK_SECONDS / chunk_seconds, BLOCK_BYTES / chunk_bytes)))
 
 
 def result_of(future: Future[Block], resume: str = "") -> Block:
@@ -228,9 +228,6 @@ def _run(
     except BrokenExecutor as error:  # a worker died before it was given a block
         told = f"{type(error).__name__}: {error} {GUARD}"
         raise SweepStopped(f"{told} {_resume(store.path)}") from error
-    finally:
-        for future in pending:
-            future.cancel()
 
 
 def _write(store: Store, template: Template, numbers: np.ndarray, block: Block) -> None:
@@ -251,6 +248,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _resume(path: Path) -> str:
+    if not path.exists():
+        return "No point is finished."
     return (
         f"What is finished is kept in {path}; make the same call again and it goes on from there."
     )

@@ -119,7 +119,7 @@ def test_best_batch_size_approaches_its_leading_order():
 
 
 def test_best_batch_size_at_the_ends():
-    assert best_batch_size(2.0, 0.0) == np.inf
+    assert best_batch_size(2.0, 0.0) == best_batch_size(1.0, 0.0) == np.inf
     assert best_batch_size(0.5, 0.5) == 3
     assert best_batch_size(1.0, 0.5) == 3
 

@@ -69,6 +69,24 @@ def test_refuses(arguments, name):
         sbn.mesoscopic(**good | arguments)
 
 
+def test_the_fewest_dimensions_are_room_for_units_and_others():
+    """Weights need K + K* dimensions, and the chain needs min(K, M) = 2 more."""
+    for level, dimension in ((sbn.mesoscopic, 7), (sbn.microscopic, 5)):
+        run = level(SETUP, 0.1, [0.0, 1.0], START, dimension)
+        assert np.isfinite(run["student_student"]).all()
+        with pytest.raises(InvalidSetup, match=r"^dimension: expected an integer"):
+            level(SETUP, 0.1, [0.0, 1.0], START, dimension - 1)
+
+
+def test_the_memory_that_is_checked_is_that_of_the_result(monkeypatch):
+    """The result is held twice, and little else."""
+    asked = []
+    monkeypatch.setattr("statmech_bn.online.arguments.check_work", lambda *a: asked.append(a[3]))
+    time = np.linspace(0, 1, 40)
+    run = sbn.mesoscopic(SETUP, [0.1, 0.2], time, START, 30, replicas=50, workers=1)
+    assert 8 * asked[0] == pytest.approx(2 * run.nbytes, rel=0.1)
+
+
 def test_a_fixed_second_layer_has_no_learning_rate():
     setup = sbn.TeacherStudent("erf", "batch", 5, **UNITS)
     with pytest.raises(InvalidSetup, match="readout_learning_rate: expected None"):

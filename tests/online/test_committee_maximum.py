@@ -25,10 +25,21 @@ def test_one_unit_is_a_committee_of_one(normalization, batch_size, tolerance):
     assert sbn.rates.maximum(setup, run).item() == pytest.approx(one, rel=tolerance)
 
 
-def near_the_teacher(setup, distance):
+@pytest.mark.parametrize(("normalization", "length", "gamma"), [("none", 4, 1), ("weight", 0.1, 4)])
+def test_a_steep_unit_is_a_committee_of_one(normalization, length, gamma):
+    """Points for fields of the teacher's spread miss 10⁻³ at a spread of 4."""
+    setup = sbn.TeacherStudent("tanh", normalization, 4, 0.3, weight_decay=0.1)
+    one = sbn.rates.maximum(setup, sbn.OrderParameters(0.6, length, gamma))
+    matrices = sbn.OrderParameters(
+        student_teacher=[[0.6 * length]], student_student=[[length**2]], gamma=gamma
+    )
+    assert sbn.rates.maximum(setup, matrices) == pytest.approx(one, rel=1e-6)
+
+
+def near_the_teacher(setup, distance, gamma=1.0):
     """Units of the teacher, turned a little towards each other's."""
     turn = np.array([[np.cos(distance), np.sin(distance)], [np.sin(distance), np.cos(distance)]])
-    return sbn.OrderParameters(student_teacher=turn, student_student=turn @ turn.T)
+    return sbn.OrderParameters(student_teacher=turn, student_student=turn @ turn.T, gamma=gamma)
 
 
 @pytest.mark.parametrize("normalization", ["none", "weight"])
@@ -80,6 +91,17 @@ def test_results_and_what_diverged():
 def test_an_exact_student_of_noisy_labels_only_gets_worse():
     setup = sbn.TeacherStudent("erf", "none", 1, 0.1, student_units=2, teacher_units=2)
     assert sbn.rates.maximum(setup, near_the_teacher(setup, 0.0)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("normalization", "distance", "gamma"), [("none", 0.0, 1.0), ("weight", 0.3, 0.0)]
+)
+def test_where_no_rate_improves_it_is_zero(normalization, distance, gamma):
+    """Decay shortens an exact student, and no gradient turns one of γ = 0."""
+    setup = sbn.TeacherStudent(
+        "erf", normalization, 1, 0.1, weight_decay=0.1, student_units=2, teacher_units=2
+    )
+    assert sbn.rates.maximum(setup, near_the_teacher(setup, distance, gamma)) == 0
 
 
 @pytest.mark.parametrize("normalization", ["weight", "population"])

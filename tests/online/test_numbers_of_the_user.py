@@ -7,6 +7,7 @@ import pytest
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup
+from statmech_bn.online.arguments import check_work
 
 N = 6
 SETUP = sbn.TeacherStudent("erf", "batch", 4)
@@ -243,6 +244,18 @@ def test_runs_beyond_time_or_memory_are_refused_at_once(level, message, argument
     with pytest.raises(InvalidSetup, match=message):
         LEVELS[level](**arguments)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("runs", "cores", "device"), [(1, 1, "cpu"), (2, 2, "cpu"), (3, 2, "cpu"), (1, 1e4, "cuda")]
+)
+def test_a_run_takes_at_most_a_year(monkeypatch, runs, cores, device):
+    """A core makes 10⁹ numbers a second; there are two, and a GPU is as fast as 10⁴."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    steps = 365.25 * 86400 * 1e9 * cores / runs / 2.0
+    check_work(runs, 0.99 * steps, 2.0, 0.0, device)
+    with pytest.raises(InvalidSetup, match="a run of at most a year"):
+        check_work(runs, 1.01 * steps, 2.0, 0.0, device)
 
 
 def test_a_chain_of_many_dimensions_runs():

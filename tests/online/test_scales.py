@@ -89,5 +89,16 @@ def test_every_level_records_scales_above_2(normalization, unit):
 def test_where_an_activation_does_not_settle_the_reach_is_said():
     rule = Quadrature.for_activation(sbn.activation(sp.sin(x)))
     np.testing.assert_allclose(rule.averages(0.3, 5.0)[3], (1 + np.exp(-50)) / 2, rtol=1e-9)
-    with pytest.raises(NotConverged, match="settle"):
-        rule.averages(0.3, 1e3)
+    products = rule.products(0.9, 5.0, [4.0, 6.0])
+    a, b = 5.0, np.array([4.0, 6.0])
+    np.testing.assert_allclose(
+        products, np.exp(-(a**2 + b**2) / 2) * np.sinh(0.9 * a * b), rtol=1e-9
+    )
+    for beyond in (
+        lambda: rule.averages(0.3, 1e3),
+        lambda: rule.errors(np.array([0.3]), np.array([1.0, -1e3])),
+        lambda: rule.products(0.3, [1.0, 1e3], 1.0),
+        lambda: rule.products(0.3, 1.0, [1.0, 1e3]),
+    ):
+        with pytest.raises(NotConverged, match=r"scale 1000 are out of reach.*settle"):
+            beyond()

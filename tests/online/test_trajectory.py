@@ -150,6 +150,15 @@ def test_compiled_and_integrated_flows_agree(normalization, activation):
         np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("normalization", ["weight", "batch"])
+def test_averages_go_on_where_their_series_ends(normalization):
+    """From γ = 2 on they are integrated, for the same statistics."""
+    averages = field_average_function(sbn.TeacherStudent("tanh", normalization, 8), 1.0)
+    below, above = averages(0.3, 2.0), averages(0.3, 2.0 + 1e-8)
+    np.testing.assert_allclose(below, above, rtol=1e-6)
+    assert tuple(below) != tuple(above)
+
+
 @numba.njit
 def call(callback, x, out):
     """Call a C callback, which Python itself cannot."""

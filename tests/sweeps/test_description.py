@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from functools import partial
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import studies
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore
+from statmech_bn.sweeps.description import describe_sweep
+from statmech_bn.sweeps.grid import Grid
 
 TEXT = (
     "{head}\n\ndef f(a, b, c=None):\n    {line}\n    return xr.Dataset({{'y': 10.0 * g(a) + b}})\n"
@@ -23,6 +26,30 @@ def made(head="", line="", inner="1.0 * a * K", constant="2"):
     exec(f"import xarray as xr\nK = {constant}\ndef g(a):\n    return {inner}\n", names)
     exec(TEXT.format(head=head, line=line or "pass"), names)
     return names["f"]
+
+
+def counted(x, text, scale, seed=0, workers=None, progress=None):
+    """Take what counts, and what by convention does not."""
+
+
+def test_a_description_in_full():
+    grid = Grid.of({"x": [1, 2], "text": ["a", "bc"]})
+    function = partial(counted, scale=np.float32(2), workers=3, progress=True)
+    found = describe_sweep(function, grid, 5, None)
+    assert "counted()" in found.pop("code")
+    assert found == {
+        "function": f"{__name__}.counted",
+        "arguments": {"scale": 2.0},
+        "grid": {"x": [1, 2], "text": ["a", "bc"]},
+        "seed": 5,
+        "chunk_points": None,
+        "versions": {name: version(name) for name in ("statmech_bn", "numpy", "scipy", "numba")},
+        "kinds": {
+            "grid": {"x": "int64", "text": "str"},
+            "arguments": {"scale": "numpy.float32 float32"},
+        },
+        "python": "{}.{}".format(*sys.version_info),
+    }
 
 
 GRID = {"a": [1, 2, 3], "b": [4, 5, 6]}

@@ -3,11 +3,13 @@
 import itertools
 import json
 import math
+import multiprocessing
 import sys
+import threading
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -28,11 +30,11 @@ from statmech_bn import compile_cache
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, SweepStopped
 from statmech_bn.sweeps import Plan, point_seed, run
 from statmech_bn.sweeps.description import canonical, differences, kind
-from statmech_bn.sweeps.grid import Chunks, Grid
+from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid
 from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
-from statmech_bn.sweeps.workers import _interrupt
+from statmech_bn.sweeps.workers import _interrupt, check_main, executor
 
 GRID = studies.GRID
 
@@ -196,11 +198,17 @@ def test_progress_is_quiet_without_a_terminal(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_few_blocks_are_in_flight(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("points", "chunk", "first"),
+    [(50, 1, 6), (50, None, 6), (5, 1, 5), (2 * CHUNKS, None, 1), (50, 2, 1)],
+)
+def test_few_blocks_are_in_flight(tmp_path, monkeypatch, points, chunk, first):
+    """Two for each worker; where points are no chunks, the first tells what one is."""
+
     class Late(Executor):
         """Compute only when a result is asked for."""
 
-        waiting, most = 0, 0
+        waiting, first, most = 0, 0, 0
 
         def submit(self, function, *arguments):
             self.waiting += 1
@@ -209,6 +217,7 @@ def test_few_blocks_are_in_flight(tmp_path, monkeypatch):
             future.set_result(None)
 
             def result():
+                self.first = self.first or self.waiting
                 self.waiting -= 1
                 return function(*arguments)
 
@@ -228,9 +237,10 @@ def test_few_blocks_are_in_flight(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(run, "executor", Opened)
-    found = sbn.sweep(studies.nap, {"x": range(50)}, tmp_path / "run.zarr", chunk_points=1)
-    np.testing.assert_array_equal(found.z, np.arange(50.0))
-    assert 3 <= pool.most <= 6
+    path = tmp_path / "run.zarr"
+    found = sbn.sweep(studies.nap, {"x": range(points)}, path, chunk_points=chunk)
+    np.testing.assert_array_equal(found.z, np.arange(1.0 * points))
+    assert (pool.first, pool.most) == (first, min(6, points))
 
 
 def test_a_finished_sweep_computes_nothing(tmp_path, digest, monkeypatch):
@@ -300,7 +310,7 @@ def test_other_things_at_the_path_are_left_alone(tmp_path):
 def test_a_store_that_cannot_be_made_is_refused(tmp_path, place):
     """In /proc a folder can be asked for again and again."""
     (tmp_path / "file").touch()
-    with pytest.raises(StatmechError, match=r"cannot be made|store: expected"):
+    with pytest.raises(StatmechError, match=r"cannot be made|^store: expected"):
         sbn.sweep(studies.nap, {"x": [1, 2]}, tmp_path / place, workers=1)
     assert [path.name for path in tmp_path.rglob("*")] == ["file"]
 
@@ -469,9 +479,11 @@ def test_each_point_is_computed_once(tmp_path):
     function = partial(studies.fragile, cure=str(tmp_path / "cure"), called=str(called))
     sbn.sweep(function, {"x": range(12)}, tmp_path / "run", workers=2)
     assert sorted(map(int, called.read_text().split())) == list(range(12))
-    called.unlink()
-    sbn.sweep(function, {"x": range(520)}, tmp_path / "chunks", workers=2)
-    assert sorted(map(int, called.read_text().split())) == [0, *range(520)]
+    for points, chunk in ((520, None), (12, 4)):
+        called.unlink()
+        path = tmp_path / f"chunks of {chunk}"
+        sbn.sweep(function, {"x": range(points)}, path, workers=2, chunk_points=chunk)
+        assert sorted(map(int, called.read_text().split())) == [0, *range(points)]
 
 
 def test_progress_counts_points_from_where_a_sweep_stopped(tmp_path, monkeypatch):
@@ -504,7 +516,7 @@ def test_a_worker_with_other_versions_is_refused():
 
 
 def test_seeds_reach_functions_that_take_any_argument(tmp_path):
-    sbn.sweep(studies.takes_all, {"a": [1]}, tmp_path / "run", seed=1, workers=1)
+    sbn.sweep(studies.takes_all, {"a": [1]}, tmp_path / "run", seed=0, workers=1)
     with pytest.raises(InvalidSetup, match=r"^function: expected one with a signature"):
         sbn.sweep(dict, {"a": [1]}, tmp_path / "other", workers=1)
 
@@ -547,13 +559,18 @@ def test_canonical_descriptions():
     assert found["nested"] == [{"a": 0.5}, None, [0, 1]]
     assert found["many"] != canonical(np.arange(2000)[::-1], "many")
     assert found["function"] == "numpy.sort"
+    assert canonical(math.sin, "all") == "math.sin"
     assert canonical(np.arange(1000), "all") == list(range(1000))
     assert canonical(np.arange(1001), "all").keys() == {"dtype", "shape", "sha256"}
     assert canonical(Path("a") / "b", "all") == str(Path("a") / "b")
     assert canonical(np.bool_(True), "all") is True
     assert canonical(np.array([1j]), "all") != canonical(np.array([2j]), "all")
     assert canonical(x + 1, "all") == sp.srepr(x + 1)
-    for odd in (object(), lambda: 0, [].append, np.array([{}])):
+    assert canonical(np.longdouble(0.5), "all") == 0.5
+    assert canonical(sbn.OrderParameters, "all").endswith(".OrderParameters")
+    odd_part = make_dataclass("OddPart", ["part"])(object())
+    plain = object(), lambda: 0, [].append, np.array([{}]), np.complex64(1j)
+    for odd in (*plain, [object()], {"a": object()}, odd_part):
         with pytest.raises(InvalidSetup, match=r"^all: expected"):
             canonical(odd, "all")
 
@@ -580,7 +597,7 @@ def test_kinds_are_what_canonical_descriptions_leave_out():
     assert kind(np.float32(1)) == "numpy.float32 float32"
     assert kind(np.array([1.0])) == "numpy.ndarray float64"
     assert kind(np.array(["ab"])) == kind(np.array(["abc"])) == "numpy.ndarray str"
-    assert kind([1, 2]) == ["list", "int"]
+    assert kind([1]) == kind([1, 2]) == ["list", "int"]
     assert kind((1, 2.0, 3)) == ["tuple", "int", "float", "int"]
     assert kind({"a": 1, "b": None}) == ["dict", ["'a'", "int"], ["'b'", "NoneType"]]
     [(name, parts)] = kind(sbn.OrderParameters(0.5)).items()
@@ -622,6 +639,27 @@ def test_a_plan_counts_bytes_and_seconds(monkeypatch):
         assert found.bytes_in_flight == found.store_bytes == 48 * len(seconds)
 
 
+def test_a_block_is_of_a_second_or_16_mib():
+    """A chunk that is larger is a block of its own."""
+    chunks = [(9.0, 1), (0.3, 1), (0.3, 2**30), (1e-6, 2**22)]
+    assert [run.block_length(*chunk) for chunk in chunks] == [1, 3, 1, 4]
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.5, 2**24), (1e-6, 2 * 3 * 48)])
+def test_a_sweep_has_blocks_of_two_chunks(tmp_path, monkeypatch, seconds, most):
+    """Two chunks take a second, or have the bytes of a block; a point has 48."""
+    sizes = []
+
+    def timed(study, template, parts):
+        sizes.append(len(parts))
+        return replace(compute(study, template, parts), seconds=seconds * len(parts))
+
+    monkeypatch.setattr(run, "compute", timed)
+    monkeypatch.setattr(run, "BLOCK_BYTES", most)
+    sbn.sweep(studies.nap, {"x": range(60)}, tmp_path / "run.zarr", workers=1, chunk_points=3)
+    assert sizes == [1, 1, 1, *[2] * 8, 1, 1]
+
+
 def test_a_plan_in_words():
     found = Plan({"x": 3, "y": 2}, 6, 4, 3 * 1024, 1536, 2, 0.25, 75.0)
     assert str(found).splitlines() == [
@@ -649,11 +687,37 @@ def test_workers_are_those_that_are_asked_for(tmp_path, monkeypatch, make):
         assert caught.value.args[0] == asked
 
 
-def test_an_interrupt_ends_the_processes_of_a_pool():
+def test_one_thread_is_the_calling_one():
+    for workers in (1, 2):
+        with executor(workers, False, None) as (pool, capacity):
+            thread = pool.submit(threading.get_ident).result()
+        assert (thread == threading.get_ident()) == (workers == 1)
+        assert capacity() == workers
+
+
+def test_an_executor_that_is_left_waits_for_no_thread_and_begins_nothing():
+    gate = threading.Event()
+    with executor(2, False, None) as (pool, _):
+        running = [pool.submit(gate.wait, 5) for _ in range(2)]
+        waiting = pool.submit(gate.set)
+    assert waiting.cancelled()
+    assert not any(future.done() for future in running)
+    gate.set()
+
+
+def test_a_scheduler_needs_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InvalidSetup, match=r"^scheduler: expected None without.*\[cluster\]"):
+        sbn.sweep(studies.nap, {"x": [1]}, tmp_path / "run.zarr", scheduler="tcp://127.0.0.1:1")
+
+
+def test_an_interrupt_ends_the_processes_of_a_pool_and_all_threads(monkeypatch):
+    """A handler of the user's may have raised it, which stops no thread."""
     ended, pool = [], object.__new__(ProcessPoolExecutor)
     pool._processes = {n: SimpleNamespace(terminate=partial(ended.append, n)) for n in (3, 5)}
+    monkeypatch.setattr("statmech_bn.sweeps.workers.stop_all", partial(ended.append, "threads"))
     _interrupt(pool)
-    assert ended == [3, 5]
+    assert ended == [3, 5, "threads"]
     pool._processes = None  # as it is after a shutdown
     _interrupt(pool)
 
@@ -663,9 +727,28 @@ def test_functions_that_processes_cannot_import_are_refused(tmp_path, monkeypatc
     """Threads take them: they share the memory that holds the function."""
     monkeypatch.setattr(studies.nap, "__module__", "__main__")
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "typed"), raising=False)
-    with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
-        make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", processes=True)
+    for function in (studies.nap, partial(studies.nap)):
+        with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
+            make(function, {"x": [1]}, tmp_path / "run.zarr", processes=True)
     make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", workers=1)
+
+
+def test_a_function_of_a_script_is_imported_from_its_file(monkeypatch):
+    main = ModuleType("__main__")
+    monkeypatch.setattr(studies.nap, "__module__", "__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with pytest.raises(InvalidSetup, match=r"^function: expected.* Put it into a file"):
+        check_main(studies.nap, True)
+    main.__file__ = __file__
+    check_main(studies.nap, True)
+
+
+@pytest.mark.parametrize("make", [sbn.sweep, planned])
+def test_a_process_that_imports_the_script_begins_no_sweep(tmp_path, monkeypatch, make):
+    """A process that is being spawned has this mark; its own sweep would spawn others."""
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(InvalidSetup, match=r"^processes: expected a script that calls sweep under"):
+        make(studies.nap, {"x": [1]}, tmp_path / "run.zarr", processes=True)
 
 
 @given(

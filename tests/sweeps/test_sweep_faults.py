@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +24,9 @@ from distributed import LocalCluster
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
+from statmech_bn.sweeps import run
 from statmech_bn.sweeps.store import Store, hold
+from statmech_bn.sweeps.workers import _Here
 
 pytestmark = pytest.mark.thorough
 
@@ -115,9 +119,38 @@ def test_a_failing_point_is_named_and_the_rest_kept(tmp_path, digest, workers):
 
 def test_a_failing_first_point_leaves_nothing(tmp_path):
     function = partial(studies.fragile, cure=str(tmp_path / "cure"))
-    with pytest.raises(SweepStopped, match=r"failed at \{'x': 7\}"):
+    told = r"^The function failed at \{'x': 7\}: RuntimeError: seven is too many$"
+    with pytest.raises(SweepStopped, match=told):
         sbn.sweep(function, {"x": [7, 8]}, tmp_path / "run.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_that_ends_is_told_from_an_error():
+    for error, told in (
+        (BrokenExecutor("gone"), "^BrokenExecutor: gone A worker process ended.* Go on.$"),
+        (OSError("gone"), "^OSError: gone Go on.$"),
+    ):
+        future = Future()
+        future.set_exception(error)
+        with pytest.raises(SweepStopped, match=told):
+            run.result_of(future, "Go on.")
+
+
+def test_a_pool_that_breaks_between_blocks_is_told(tmp_path, monkeypatch):
+    class Breaking(_Here):
+        left = 3
+
+        def submit(self, function, /, *arguments):
+            self.left -= 1
+            if self.left < 0:
+                raise BrokenExecutor("gone")
+            return super().submit(function, *arguments)
+
+    store = tmp_path / "run.zarr"
+    monkeypatch.setattr(run, "executor", lambda *_: nullcontext((Breaking(), lambda: 1)))
+    told = f"^BrokenExecutor: gone A worker process ended.* kept in {store}"
+    with pytest.raises(SweepStopped, match=told):
+        sbn.sweep(studies.nap, {"x": range(9)}, store)
 
 
 def damage(kind, file):
@@ -246,6 +279,21 @@ def test_full_disk(tmp_path, digest, undisturbed, monkeypatch):
     assert not list(store.rglob("*.unfinished"))
     studies.drive(store, studies.Silent(), points=POINTS)
     assert digest(store) == digest(undisturbed[0])
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [("create", "No point is finished"), ("Store.begin", "kept in"), ("Store.finish", "kept in")],
+)
+def test_a_disk_that_is_full_at_a_step(tmp_path, monkeypatch, step, told):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = tmp_path / "run.zarr"
+    monkeypatch.setattr(f"statmech_bn.sweeps.run.{step}", full)
+    with pytest.raises(SweepStopped, match=rf"No space left on device\. .*{told}") as caught:
+        sbn.sweep(studies.nap, {"x": [1]}, store, workers=1)
+    assert (str(store) in str(caught.value)) == store.exists() == (step != "create")
 
 
 FULL_DISK = """
