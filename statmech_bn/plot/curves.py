@@ -28,6 +28,7 @@ from statmech_bn.plot.style import (
     palette,
     paper_style,
     result_level,
+    three_digits,
 )
 from statmech_bn.plot.together import some_of
 
@@ -46,7 +47,7 @@ MARKERS = "osDvp"
 MOST_WHOLE = 20
 """A linear axis over whole numbers within such a span has ticks at whole numbers alone."""
 FEW, APART = 8, 3.5
-"""Curves of at most so many points are drawn so many typographic points apart, side by side."""
+"""Curves of at most so many points stand so many typographic points apart, where no line is."""
 NARROW, RADIUS = 120.0, 5.0
 """A panel is at least so many typographic points wide, and a marker has this radius."""
 
@@ -145,7 +146,9 @@ def curves(
                 axis.tick_params(labelbottom=True)
         solved = {result_level(result) == "macroscopic" for result in results}
         handles = [
-            legend_handle(label=v if isinstance(v, str) else f"{v:.3g}", **_entry(style, solved))
+            legend_handle(
+                label=v if isinstance(v, str) else three_digits(v), **_entry(style, solved)
+            )
             for v, style in drawn.items()
         ]
         extra = [legend_handle(linestyle="", label=""), *level_handles(results)]
@@ -177,10 +180,10 @@ def _draw(
     styles: dict[Any, dict[str, Any]],
     points: int,
 ) -> None:
-    """Draw every curve of one result; few points side by side, since they may coincide."""
+    """Draw every curve of one result."""
     from matplotlib.transforms import ScaledTranslation
 
-    level = result_level(result)
+    level, aside = result_level(result), _are_aside(result, panel, colour)
     for k, value in enumerate(result[colour].values.tolist()):
         curve, style = result.isel({colour: k}), styles[value]
         (x, x_error), (y, y_error) = (
@@ -191,7 +194,7 @@ def _draw(
             axis.plot(x, y, **_line(style))
             continue
         shown = slice(None, None, max(1, x.size // points))
-        place = k - (result.sizes[colour] - 1) / 2 if x.size <= FEW else 0.0
+        place = k - (result.sizes[colour] - 1) / 2 if aside else 0.0
         bars: dict[str, Any] = {"xerr": x_error[shown], "yerr": y_error[shown]}
         marker = level_marker(level, style["marker"])
         beside = ScaledTranslation(APART * place / 72, 0, axis.figure.dpi_scale_trans)
@@ -204,15 +207,16 @@ def _draw(
         axis.autoscale_view()
 
 
+def _are_aside(result: xr.Dataset, panel: Panel, colour: str) -> bool:
+    """Say whether points stand side by side: few may coincide, and no line says where they are."""
+    sizes = result[panel.x].sizes
+    few = math.prod(n for dim, n in sizes.items() if dim not in {"replica", colour}) <= FEW
+    return few and all(result_level(other) != "macroscopic" for other in panel.results)
+
+
 def _make_room(axis: Axes, panel: Panel, colour: str) -> None:
     """Widen the margins where points stand aside, which axes do not count."""
-    along = {"replica", colour}
-    together = [
-        result.sizes[colour]
-        for result in panel.results
-        if result_level(result) != "macroscopic"
-        and math.prod(n for dim, n in result[panel.x].sizes.items() if dim not in along) <= FEW
-    ]
+    together = [r.sizes[colour] for r in panel.results if _are_aside(r, panel, colour)]
     if together:
         aside = APART * (max(together) - 1) / 2 + RADIUS
         axis.set_xmargin(max(axis.get_xmargin(), aside / (NARROW - 2 * aside)))

@@ -17,6 +17,7 @@ from statmech_bn.plot.style import (
     palette,
     paper_style,
     student_styles,
+    three_digits,
     ticks_at,
 )
 
@@ -145,7 +146,7 @@ def step_moments(panels: Mapping[str, xr.Dataset]) -> Figure:
             axes[k].set_title(title)
             axes[k + len(panels)].set_xlabel(axis_label(found["layer"]))
         handles = [
-            legend_handle(colour, label=f"{rate:.3g}", marker=markers[j % 6], markersize=3)
+            legend_handle(colour, label=three_digits(rate), marker=markers[j % 6], markersize=3)
             for j, (rate, colour) in enumerate(zip(rates.values, colours, strict=True))
         ]
         figure.legend(handles=handles, loc="outside right center", title=axis_label(rates))

@@ -134,6 +134,13 @@ def palette(number: int) -> list[Any]:
     return sns.color_palette("rocket_r", number + 1)[1:]
 
 
+def three_digits(value: float) -> str:
+    """Write a number for a legend, with powers of ten as axes have them."""
+    digits, _, power = f"{value:.3g}".partition("e")
+    factor = "" if digits == "1" else rf"{digits}\times "
+    return rf"${factor}10^{{{int(power)}}}$" if power else digits
+
+
 def student_styles(number: int) -> list[dict[str, Any]]:
     """Return a colour, a line style and a marker for each student."""
     dashes = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]

@@ -32,6 +32,7 @@ from statmech_bn.plot.style import (
     paper_style,
     result_level,
     student_styles,
+    three_digits,
 )
 from statmech_bn.plot.together import some_of, warn_of_differences
 
@@ -114,7 +115,8 @@ def trajectories(
                 _draw_curves(axis, result, variable, styles, points, place / len(results))
             _finish_time_panel(axis, results, variable)
         lines = [
-            legend_handle(color=colour, label=f"{rate:.3g}") for rate, colour in colours.items()
+            legend_handle(color=colour, label=three_digits(rate))
+            for rate, colour in colours.items()
         ]
         space = legend_handle(linestyle="", label="")
         figure.legend(

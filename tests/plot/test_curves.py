@@ -92,6 +92,12 @@ def test_points_alone_lie_within_their_axes_and_apart(levels):
     places = [mark.get_transform().transform((4.0, 6.0)) for mark in marks]
     assert places[1][0] - places[0][0] > 3
     assert places[1][1] == places[0][1]
+    theory = run.isel(replica=0, drop=True).assign_attrs(levels[0].attrs)
+    (axis,) = curves([Panel("units", "y", [theory, run], logarithmic="")], "kind").axes
+    axis.figure.canvas.draw()
+    for bar in axis.containers:  # beside a line, each point is where it is
+        seen = bar.lines[0].get_transform().transform((4.0, 6.0))
+        np.testing.assert_allclose(seen, axis.transData.transform((4.0, 6.0)))
     ticks = [tick for tick in axis.get_xticks() if 2 <= tick <= 6]
     assert all(tick == int(tick) for tick in ticks)
 

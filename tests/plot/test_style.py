@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup, StatmechError
-from statmech_bn.plot.style import make_panels, palette
+from statmech_bn.plot.style import make_panels, palette, three_digits
 
 DEUTERANOPIA = [
     [0.367322, 0.860646, -0.227968],
@@ -83,6 +83,13 @@ def test_long_labels_are_broken_between_words():
     first, second = fitted.axes[0].get_ylabel().split("\n")
     assert first.startswith("share of the fields")
     assert second.endswith(r"common $\mu^2/h^2$")
+
+
+def test_numbers_of_a_legend_have_powers_of_ten():
+    numbers = [0.0, 0.09527, 98.13, 990.4, 999.7, 1e4, -2.34e-7, np.inf]
+    written = ["0", "0.0953", "98.1", "990", r"$10^{3}$", r"$10^{4}$"]
+    written += [r"$-2.34\times 10^{-7}$", "inf"]
+    assert [three_digits(number) for number in numbers] == written
 
 
 def test_units_are_not_broken():
