@@ -71,7 +71,8 @@ def maximum(setup: TeacherStudent, state: State, inputs: Spectrum | None = None)
         η_max ≥ 0 of each state: dR/dt changes sign there, for "none" dε_g/dt, and for committees
         dε_g/dt at the state's γ and v. It is inf where every learning rate improves (R ≤ 0 with a
         scale; without one, where noise improves too), and 0 where none does. For a state that has
-        diverged, or is longer than 10⁵⁰ without a scale, it is the η at which length explodes.
+        diverged, or is longer than 10⁵⁰ without a scale, it is the η at which length explodes, and
+        for a committee 0.
 
     Raises
     ------
