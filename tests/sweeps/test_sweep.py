@@ -660,6 +660,21 @@ def test_a_sweep_has_blocks_of_two_chunks(tmp_path, monkeypatch, seconds, most):
     assert sizes == [1, 1, 1, *[2] * 8, 1, 1]
 
 
+def test_a_plan_takes_as_many_points_at_once_as_the_sweep(monkeypatch):
+    """Python takes turns, so that two workers need as long as one: points meet in pairs here."""
+    meeting, seen = threading.Barrier(2), []
+
+    def meets(x):
+        seen.append(x)
+        if len(seen) > 1:  # the first point is alone
+            meeting.wait(20)
+        return xr.Dataset({"y": 1.0 * x})
+
+    monkeypatch.setattr(sys.modules["statmech_bn.sweeps.plan"], "checked", _unchecked)
+    found = sbn.sweeps.plan(meets, {"x": range(50)}, workers=2)
+    assert (len(seen), found.workers) == (9, 2)
+
+
 def test_a_plan_in_words():
     found = Plan({"x": 3, "y": 2}, 6, 4, 3 * 1024, 1536, 2, 0.25, 75.0)
     assert str(found).splitlines() == [
