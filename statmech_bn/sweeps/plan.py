@@ -39,8 +39,8 @@ class Plan:
     workers: int
     """Threads, or processes, that compute points at the same time."""
     seconds_per_point: float
-    """Mean time of the calls that were made, as many at once as in the sweep, without what they
-    compiled or the first imported."""
+    """Mean time of the calls that were made, as many at once as there are threads, without what
+    they compiled or the first imported."""
     seconds: float
     """Estimated time of the whole sweep, without what is compiled."""
 
@@ -68,8 +68,8 @@ def plan(
     """Say what a sweep will need, from a few of its points; nothing is stored.
 
     The first point tells the size of a result, and the time without what was compiled. More points,
-    spread over the grid, are taken, as many at once as in the sweep, until five seconds after the
-    first, which also imports and compiles; a first one of more than 20 seconds is the only one.
+    spread over the grid, are taken, as many at once as there are threads, until five seconds after
+    the first, which also imports and compiles; a first one of more than 20 seconds is the only one.
 
     Parameters
     ----------
@@ -90,9 +90,11 @@ def plan(
     axes, study, _ = checked(function, grid, seed, chunk_points)
     with executor(workers, processes, scheduler) as (pool, capacity):
         numbers, width = spread(axes.shape, min(MOST, axes.size)), capacity()
-        waves = [numbers[:1], *(numbers[k : k + width] for k in range(1, len(numbers), width))]
+        # threads take turns in Python; another process would import once more, unlike most points
+        step = 1 if processes or scheduler is not None else width
+        waves = [numbers[:1], *(numbers[k : k + step] for k in range(1, len(numbers), step))]
         blocks: list[Any] = []
-        for wave in waves:  # as many at once as in the sweep: Python takes turns
+        for wave in waves:
             begun = [pool.submit(compute, study, None, [axes.point(number)]) for number in wave]
             blocks += [result_of(future) for future in begun]
             if len(blocks) == 1:

@@ -675,6 +675,29 @@ def test_a_plan_takes_as_many_points_at_once_as_the_sweep(monkeypatch):
     assert (len(seen), found.workers) == (9, 2)
 
 
+def test_a_plan_by_processes_takes_one_point_after_the_other(monkeypatch):
+    """Each process imports before its first point, which a plan would take for all of them."""
+    module, begun, seen = sys.modules["statmech_bn.sweeps.plan"], [], []
+
+    class Here(Executor):
+        def submit(self, function, /, *arguments, **more):
+            begun.append(arguments)
+            return function(*arguments, **more)
+
+    @contextmanager
+    def pool(*arguments):
+        yield Here(), lambda: 3
+
+    monkeypatch.setattr(module, "executor", pool)
+    monkeypatch.setattr(module, "result_of", lambda block: seen.append(len(begun)) or block)
+    sbn.sweeps.plan(studies.nap, {"x": range(50)}, processes=True)
+    assert seen == list(range(1, 10))
+    begun.clear()
+    seen.clear()
+    sbn.sweeps.plan(studies.nap, {"x": range(50)})
+    assert seen == [1, 4, 4, 4, 7, 7, 7, 9, 9]
+
+
 def test_a_plan_in_words():
     found = Plan({"x": 3, "y": 2}, 6, 4, 3 * 1024, 1536, 2, 0.25, 75.0)
     assert str(found).splitlines() == [
