@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from statmech_bn.sweeps.points import compute
+from statmech_bn.sweeps.points import Block, compute
 from statmech_bn.sweeps.run import block_length, checked, cut, result_of
 from statmech_bn.sweeps.workers import check_main, executor
 
 MOST = 9
-"""At most so many points are taken."""
+"""At most so many points are taken, or two for each thread after the first."""
 ENOUGH, LONG = 5.0, 20.0
-"""No more points are taken so many seconds after the first one, or if that took so long itself."""
+"""No point is begun so many seconds after the first one, or if that took so long itself."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def plan(
     """Say what a sweep will need, from a few of its points; nothing is stored.
 
     The first point tells the size of a result, and the time without what was compiled. More points,
-    spread over the grid, are taken, as many at once as there are threads, until five seconds after
+    spread over the grid, are begun, as many at once as there are threads, until five seconds after
     the first, which also imports and compiles; a first one of more than 20 seconds is the only one.
 
     Parameters
@@ -89,24 +91,28 @@ def plan(
     check_main(function, processes)
     axes, study, _ = checked(function, grid, seed, chunk_points)
     with executor(workers, processes, scheduler) as (pool, capacity):
-        numbers, width = spread(axes.shape, min(MOST, axes.size)), capacity()
+        width = capacity()
         # threads take turns in Python; another process would import once more, unlike most points
-        step = 1 if processes or scheduler is not None else width
-        waves = [numbers[:1], *(numbers[k : k + step] for k in range(1, len(numbers), step))]
-        blocks: list[Any] = []
-        for wave in waves:
-            begun = [pool.submit(compute, study, None, [axes.point(number)]) for number in wave]
-            blocks += [result_of(future) for future in begun]
-            if len(blocks) == 1:
-                begin = time.monotonic()
-            if blocks[0].seconds > LONG or time.monotonic() - begin > ENOUGH:
-                break
-    template = blocks[0].template
+        together = 1 if processes or scheduler is not None else width
+
+        def begin(number: int) -> Future[Block]:
+            return pool.submit(compute, study, None, [axes.point(number)])
+
+        number, *rest = spread(axes.shape, min(max(MOST, 1 + 2 * together), axes.size))
+        first, others = result_of(begin(number)), []
+        left = iter(rest if first.seconds <= LONG else ())
+        began = time.monotonic()
+        pending = {begin(number) for number in islice(left, together)}
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            others += [result_of(future) for future in done]
+            if time.monotonic() - began < ENOUGH:
+                pending |= {begin(number) for number in islice(left, len(done))}
+    template = first.template
     chunks = cut(axes, template, chunk_points)
-    first, *others = [block.seconds for block in blocks]
     measured = others if len(others) > 1 else [first, *others]
-    seconds = math.fsum(measured) / len(measured)
-    once = max(0.0, first - seconds)  # imports and derivations, which the sweep will also make
+    seconds = math.fsum(block.seconds for block in measured) / len(measured)
+    once = max(0.0, first.seconds - seconds)  # the sweep imports and derives as well
     points, size = math.prod(chunks.shape), axes.size * template.point_bytes
     chunk_bytes = points * template.point_bytes
     block_bytes = chunk_bytes * block_length(seconds * points, chunk_bytes)

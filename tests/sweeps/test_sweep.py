@@ -7,7 +7,7 @@ import multiprocessing
 import sys
 import threading
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import make_dataclass, replace
 from functools import partial
@@ -34,7 +34,7 @@ from statmech_bn.sweeps.grid import CHUNKS, Chunks, Grid
 from statmech_bn.sweeps.plan import spread
 from statmech_bn.sweeps.points import Study, compute
 from statmech_bn.sweeps.store import Store
-from statmech_bn.sweeps.workers import _interrupt, check_main, executor
+from statmech_bn.sweeps.workers import _Here, _interrupt, check_main, executor
 
 GRID = studies.GRID
 
@@ -677,25 +677,40 @@ def test_a_plan_takes_as_many_points_at_once_as_the_sweep(monkeypatch):
 
 def test_a_plan_by_processes_takes_one_point_after_the_other(monkeypatch):
     """Each process imports before its first point, which a plan would take for all of them."""
-    module, begun, seen = sys.modules["statmech_bn.sweeps.plan"], [], []
+    module, sizes = sys.modules["statmech_bn.sweeps.plan"], []
 
-    class Here(Executor):
-        def submit(self, function, /, *arguments, **more):
-            begun.append(arguments)
-            return function(*arguments, **more)
+    def waited(pending, **more):
+        sizes.append(len(pending))
+        return wait(pending, **more)
 
     @contextmanager
     def pool(*arguments):
-        yield Here(), lambda: 3
+        yield _Here(), lambda: 3  # points are computed when they are submitted
 
     monkeypatch.setattr(module, "executor", pool)
-    monkeypatch.setattr(module, "result_of", lambda block: seen.append(len(begun)) or block)
+    monkeypatch.setattr(module, "wait", waited)
     sbn.sweeps.plan(studies.nap, {"x": range(50)}, processes=True)
-    assert seen == list(range(1, 10))
-    begun.clear()
-    seen.clear()
+    assert sizes == [1] * 8
+    sizes.clear()
     sbn.sweeps.plan(studies.nap, {"x": range(50)})
-    assert seen == [1, 4, 4, 4, 7, 7, 7, 9, 9]
+    assert sizes == [3, 3, 2]
+
+
+def test_a_plan_keeps_every_thread_busy(monkeypatch):
+    """A short point is followed at once by the next one, while a long one goes on."""
+    others, calls = threading.Event(), itertools.count(1)
+
+    def waits(x):
+        call = next(calls)
+        if call == 2 and not others.wait(20):
+            raise TimeoutError("The others wait for this point.")
+        if call == 9:
+            others.set()
+        return xr.Dataset({"y": 1.0 * x})
+
+    monkeypatch.setattr(sys.modules["statmech_bn.sweeps.plan"], "checked", _unchecked)
+    sbn.sweeps.plan(waits, {"x": range(50)}, workers=2)
+    assert next(calls) == 10
 
 
 def test_a_plan_in_words():
