@@ -15,13 +15,13 @@ import math
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from statmech_bn import __version__
 from statmech_bn.descriptions import DESCRIPTIONS
 from statmech_bn.errors import InvalidSetup, InvalidStore, StatmechError, invalid
 from statmech_bn.files import replacing, settled, user_path
@@ -84,7 +84,7 @@ def order_parameter_dataset(
     }
     if replicated:
         coordinates["replica"] = np.arange(variables["overlap"].shape[1])
-    attributes = {**attributes, "version": version("statmech_bn")}
+    attributes = {**attributes, "version": __version__}
     if spectrum is not None:
         coordinates.update(spectrum.coordinates())
         attributes.update(spectrum.to_attrs())

@@ -32,13 +32,13 @@ without normalization; with it this project's, after Yang et al. 2019, arXiv:190
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
+from statmech_bn import __version__
 from statmech_bn.checks import array, integer, integers
 from statmech_bn.dataset import describe
 from statmech_bn.depth.kernel import kernel
@@ -122,7 +122,7 @@ def convolution_signals(
         "positions": [float(np.prod(layer.fields.shape[1:3])) for layer in layers],
     }
     attributes = {"level": "macroscopic", "normalization": normalization, "samples": len(x)}
-    attributes |= {"seed": seed, "version": version("statmech_bn")}
+    attributes |= {"seed": seed, "version": __version__}
     coordinates = {"layer": np.arange(1, len(layers) + 1)}
     variables = {name: ("layer", np.asarray(values)) for name, values in data.items()}
     return describe(xr.Dataset(variables, coordinates, attributes))

@@ -24,13 +24,13 @@ R. Balestriero, R. G. Baraniuk 2022, arXiv:2209.14778, for the jitter; the rates
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, poch
 
+from statmech_bn import __version__
 from statmech_bn.checks import array, choice, count, integer, integers, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -128,7 +128,7 @@ def boundary_jitter(
         )
         data[f"predicted_{sample}"] = ("batch_size", rate)
     coordinates = {"batch_size": sizes, "replica": np.arange(copies)}
-    attributes = {"shift": move, "batches": number, "seed": seed, "version": version("statmech_bn")}
+    attributes = {"shift": move, "batches": number, "seed": seed, "version": __version__}
     return describe(xr.Dataset(data, coordinates, attributes))
 
 

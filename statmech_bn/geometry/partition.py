@@ -8,13 +8,13 @@ rectangle and cutting layer by layer, unit by unit, gives all cells, and all bou
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statmech_bn import __version__
 from statmech_bn.checks import array, instance, integers
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -100,7 +100,7 @@ def partition(network: ReluNetwork, bounds: ArrayLike) -> xr.Dataset:
         "segment_unit": ("boundary", units),
         "bounds": (("coordinate", "end"), box),
     }
-    attributes = {"units": list(network.units), "version": version("statmech_bn")}
+    attributes = {"units": list(network.units), "version": __version__}
     return describe(xr.Dataset(data, attrs=attributes))
 
 

@@ -17,14 +17,13 @@ G'_i − G_i = −η Σ_{j<i} H_ij G_j, with the blocks H_ij of the Hessian.
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from statmech_bn import __version__
 from statmech_bn.checks import count, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -88,7 +87,7 @@ def unit_quantiles(model: nn.Module, inputs: Tensor, number: int = 21) -> xr.Dat
         "channel": np.arange(widest),
         "probability": probabilities,
     }
-    attributes = {"samples": len(inputs), "version": version("statmech_bn")}
+    attributes = {"samples": len(inputs), "version": __version__}
     return describe(xr.Dataset(data, coordinates, attributes))
 
 
@@ -153,6 +152,6 @@ def gradient_shift(
     names = ("gradient_shift", "gradient_cosine")
     data = {name: ("weight", values) for name, values in zip(names, table, strict=True)}
     attributes = {"loss": loss, "learning_rate": eta, "samples": len(inputs)}
-    attributes["version"] = version("statmech_bn")
+    attributes["version"] = __version__
     coordinates = {"weight": np.arange(1, len(rows) + 1)}
     return describe(xr.Dataset(data, coordinates, attributes))

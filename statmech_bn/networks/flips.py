@@ -14,13 +14,13 @@ as u − μ_B has the variance 1 − 1/M, the covariance (1 − 1/M)² with its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from statmech_bn import __version__
 from statmech_bn.checks import choice, count, integer
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -95,7 +95,7 @@ def flip_rate(
     coordinates = {"replica": np.arange(copies), "layer": np.arange(1, len(rates[0]) + 1)}
     data = {"flip_rate": (("replica", "layer"), np.array(rates))}
     attributes = {"batch_size": size, "reference": reference, "seed": seed}
-    attributes |= {"samples": len(inputs), "version": version("statmech_bn")}
+    attributes |= {"samples": len(inputs), "version": __version__}
     return describe(xr.Dataset(data, coordinates, attributes))
 
 

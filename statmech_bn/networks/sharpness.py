@@ -12,7 +12,6 @@ It acts by three passes, u ↦ J'u, its derivative along v, which is Jv, and J'A
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ import xarray as xr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 
+from statmech_bn import __version__
 from statmech_bn.checks import integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import NotConverged, invalid
@@ -199,6 +199,6 @@ def _finite(values: Tensor) -> Tensor:
 
 
 def _dataset(name: str, values: np.ndarray, loss: str, inputs: Tensor) -> xr.Dataset:
-    attributes = {"loss": loss, "samples": len(inputs), "version": version("statmech_bn")}
+    attributes = {"loss": loss, "samples": len(inputs), "version": __version__}
     coordinates = {"rank": np.arange(1, len(values) + 1)}
     return describe(xr.Dataset({name: ("rank", values)}, coordinates, attributes))

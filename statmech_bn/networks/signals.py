@@ -12,7 +12,6 @@ normalization makes Σ g zero for the fields that it normalizes.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
+from statmech_bn import __version__
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
 from statmech_bn.networks.arguments import check_inputs, check_labels, fitting
@@ -88,7 +88,7 @@ def signals(
         for name in found[0]
     }
     coordinates = {dim: np.arange(1, len(found) + 1) for dim, found in tables.items()}
-    attributes = {"loss": value.item(), "samples": len(inputs), "version": version("statmech_bn")}
+    attributes = {"loss": value.item(), "samples": len(inputs), "version": __version__}
     return describe(xr.Dataset(data, coordinates, attributes))
 
 

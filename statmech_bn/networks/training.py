@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn import functional
 
+from statmech_bn import __version__
 from statmech_bn.checks import count, flag, function, instance, integer, real
 from statmech_bn.dataset import describe
 from statmech_bn.errors import invalid
@@ -260,7 +260,7 @@ class _Training:
             data |= {name: (("epoch", "layer"), values) for name, values in tables.items()}
             coordinates["layer"] = np.arange(1, count + 1)
         data["diverged_at"] = diverged_at
-        attributes = {**vars(run), "dataset": self.images.name, "version": version("statmech_bn")}
+        attributes = {**vars(run), "dataset": self.images.name, "version": __version__}
         attributes["array_library"] = f"torch {torch.__version__}"
         result = describe(xr.Dataset(data, coordinates, attributes))
         result["diverged_at"].attrs["units"] = "epochs"

@@ -34,7 +34,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -42,6 +41,7 @@ import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statmech_bn import __version__
 from statmech_bn.activations import Activation, z
 from statmech_bn.averages.choice import Quadrature
 from statmech_bn.averages.generalization import generalization_error
@@ -199,7 +199,7 @@ def replica_symmetric(
         **(inputs.to_attrs() if structured else {}),
         "level": "replica symmetric",
         "ridge": penalty,
-        "version": version("statmech_bn"),
+        "version": __version__,
     }
     if not all(variables["converged"]):
         failed = loads[~np.array(variables["converged"])]

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from statmech_bn import __version__
 from statmech_bn.activations import z
 from statmech_bn.arrays import library, namespace, to_numpy
 from statmech_bn.checks import count, function, integer, integers, real, thread_count
@@ -230,7 +230,7 @@ def train(
         labels="teacher" if plan.source.labels is None else "given",
         dtype=dtype,
         array_library=library(xp),
-        version=version("statmech_bn"),
+        version=__version__,
     )
     diverged_at = data.pop("diverged_at")
     found = xr.Dataset(data, coordinates, attributes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from statmech_bn import __version__
 from statmech_bn.averages.pairs import committee_error
 from statmech_bn.dataset import describe
 from statmech_bn.online.arguments import Run
@@ -82,7 +82,7 @@ def committee_dataset(
         "generalization_error": (times, error),
         "diverged_at": (times[:-1], diverged_at),
     }
-    attributes = {**attributes, "version": version("statmech_bn")}
+    attributes = {**attributes, "version": __version__}
     if spectrum is not None:
         for name, values in blocks.items():
             units = variables[name][0][-2:]

@@ -129,7 +129,7 @@ class Problem(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Arrays of one trajectory."""
+    """Arrays of one trajectory; functions take them out once, since each time costs a count."""
 
     state: np.ndarray  # (entries,), at the beginning of the step
     found: np.ndarray  # (entries,), at its end
@@ -182,16 +182,16 @@ def largest_of(numbers):
 @merged
 def linearize(equations, parameters, work, factor):
     """Fill the derivatives of a state and ∂(derivatives)/∂(state), by differences."""
-    equations.derivatives(parameters, work.state, factor, work.slope)
-    probe = work.found
+    state, probe, slope, _, moved, _, jacobian, _, _, _, _ = work
+    equations.derivatives(parameters, state, factor, slope)
     for i in range(probe.size):
-        n, sign = equations.variation(work.state, i)
-        assign(probe, work.state)
-        probe[n] += sign * (DIFFERENCE * (abs(work.state[n]) + 1e-3))
-        change = probe[n] - work.state[n]
-        equations.derivatives(parameters, probe, factor, work.moved)
+        n, sign = equations.variation(state, i)
+        assign(probe, state)
+        probe[n] += sign * (DIFFERENCE * (abs(state[n]) + 1e-3))
+        change = probe[n] - state[n]
+        equations.derivatives(parameters, probe, factor, moved)
         for j in range(probe.size):
-            work.jacobian[j, n] = (work.moved[j] - work.slope[j]) / change
+            jacobian[j, n] = (moved[j] - slope[j]) / change
 
 
 @merged
@@ -210,26 +210,24 @@ def differentiate_in_time(equations, parameters, work, problem, piece, now):
 @merged
 def attempt(equations, parameters, work, problem, piece, now, size, varies):
     """Fill the state at the end of a step; returns e², its squared error by the tolerances."""
-    factorize(work.jacobian, 1.0 / (size * DIAGONAL), work.lower_upper, work.order)
+    state, found, slope, drift, moved, right, jacobian, lower_upper, order, increments, _ = work
+    factorize(jacobian, 1.0 / (size * DIAGONAL), lower_upper, order)
     factor = value_on(problem.edges, problem.factors, piece, now)
     for stage in range(STAGES):
-        stage_state(work.state, work.increments, stage, work.found)
+        stage_state(state, increments, stage, found)
         if stage == 0:
-            assign(work.moved, work.slope)
+            assign(moved, slope)
         else:
             if varies:
                 at = now + NODES[stage] * size
                 factor = value_on(problem.edges, problem.factors, piece, at)
-            equations.derivatives(parameters, work.found, factor, work.moved)
-        solve_stage(
-            work.lower_upper, work.order, work.increments, stage, size, work.moved, work.drift,
-            work.right,
-        )  # fmt: skip
+            equations.derivatives(parameters, found, factor, moved)
+        solve_stage(lower_upper, order, increments, stage, size, moved, drift, right)
     error = 0.0
-    last = work.increments[STAGES - 1]
+    last = increments[STAGES - 1]
     for n in range(last.size):
-        work.found[n] += last[n]
-        scale = equations.tolerance(parameters, work.state, work.found, n)
+        found[n] += last[n]
+        scale = equations.tolerance(parameters, state, found, n)
         error += (last[n] / scale) ** 2 / last.size
     return error
 

@@ -121,7 +121,10 @@ DENSE = np.array(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def factorize(jacobian, shift, factors, order):
-    """Fill the LU factors of shift − J, and the order of its rows by partial pivoting."""
+    """Fill the LU factors of shift − J, and the order of its rows by partial pivoting.
+
+    Reciprocals of U's diagonal stand in its place: a product takes less time than a quotient.
+    """
     size = order.size
     for i in range(size):
         order[i] = i
@@ -137,8 +140,9 @@ def factorize(jacobian, shift, factors, order):
             order[k], order[largest] = order[largest], order[k]
             for j in range(size):
                 factors[k, j], factors[largest, j] = factors[largest, j], factors[k, j]
+        factors[k, k] = 1.0 / factors[k, k]
         for i in range(k + 1, size):
-            factors[i, k] /= factors[k, k]
+            factors[i, k] *= factors[k, k]
             for j in range(k + 1, size):
                 factors[i, j] -= factors[i, k] * factors[k, j]
 
@@ -156,7 +160,7 @@ def solve(factors, order, right, found):
         total = found[i]
         for j in range(i + 1, size):
             total -= factors[i, j] * found[j]
-        found[i] = total / factors[i, i]
+        found[i] = total * factors[i, i]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -173,9 +177,10 @@ def stage_state(state, increments, stage, found):
 def solve_stage(factors, order, increments, stage, size, rate, drift, right):
     """Fill u of one stage from f and ∂f/∂t there; `right` is room for a right-hand side."""
     for n in range(order.size):
-        right[n] = size * SLOPES[stage] * drift[n] + rate[n]
+        total = 0.0
         for j in range(stage):
-            right[n] += C[stage, j] * increments[j, n] / size
+            total += C[stage, j] * increments[j, n]
+        right[n] = size * SLOPES[stage] * drift[n] + rate[n] + total / size
     solve(factors, order, right, increments[stage])
 
 

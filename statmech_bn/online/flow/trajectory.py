@@ -22,8 +22,9 @@ NEAREST = 1e-30
 """The |γ| that stands for the limit γ → 0±."""
 AVERAGES = 9
 """Where (D, A₂, B, B_Δ) stand in a point: after (R, log L, γ), (η, η_γ) and (M, Δ, ζ, λ)."""
-SIDE, RESTS = 0, 1
-"""Where a trajectory's side of γ = 0 stands, 0 without one, and 1.0 once it rests at γ = 0."""
+SIDE, RESTS, RATE, GAMMA_RATE, OVERLAP, SCALE, OWN = range(7)
+"""Where a trajectory's own numbers stand: its side of γ = 0 (or 0), 1.0 once it rests there, its η
+and η_γ, and the R and scale that the averages in the point belong to."""
 
 
 class CompiledFlow(NamedTuple):
@@ -57,11 +58,8 @@ class Student(NamedTuple):
     """What the derivatives of one trajectory are computed with."""
 
     flow: CompiledFlow
-    rates: np.ndarray  # η and η_γ
     point: np.ndarray  # arguments of the flow
-    known: np.ndarray  # the (R, scale) that the averages in the point are of
-    sums: np.ndarray  # room for the series
-    crossing: np.ndarray  # SIDE and RESTS
+    own: np.ndarray  # its own numbers, then room for sums of the series
 
 
 class Records(NamedTuple):
@@ -79,28 +77,26 @@ def on_side(side, gamma):
 
 
 @inlined
-def scale_of(student, state):
+def scale_of(of_length, side, state):
     """Return what the averages depend on besides R."""
-    if student.flow.of_length:
-        return np.exp(state[1])
-    return on_side(student.crossing[SIDE], state[2])
+    return np.exp(state[1]) if of_length else on_side(side, state[2])
 
 
 @merged
 def derivatives(student, state, factor, found):
     """Fill the derivatives of a state."""
-    flow, point, known = student.flow, student.point, student.known
-    point[0], point[1], point[2] = state[0], state[1], on_side(student.crossing[SIDE], state[2])
-    point[3], point[4] = student.rates[0] * factor, student.rates[1] * factor
-    if flow.table.size > 0:
-        scale = scale_of(student, state)
-        if known[0] != state[0] or known[1] != scale:
-            known[0], known[1] = state[0], scale
+    flow, point, own = student
+    move, of_length, _, _, table, lengths, lower, upper = flow
+    point[0], point[1], point[2] = state[0], state[1], on_side(own[SIDE], state[2])
+    point[3], point[4] = own[RATE] * factor, own[GAMMA_RATE] * factor
+    if table.size > 0:
+        scale = scale_of(of_length, own[SIDE], state)
+        if own[OVERLAP] != state[0] or own[SCALE] != scale:
+            own[OVERLAP], own[SCALE] = state[0], scale
             four_averages(
-                flow.table, flow.lengths, flow.lower, flow.upper, state[0], scale, student.sums,
-                point[AVERAGES:],
+                table, lengths, lower, upper, state[0], scale, own[OWN:], point[AVERAGES:],
             )  # fmt: skip
-    flow.derivatives(point, found)
+    move(point, found)
 
 
 @inlined
@@ -145,7 +141,7 @@ def beyond(crossing, gamma):
 @inlined
 def jump(student, state, found):
     """Find where γ passes zero, on the secant, or that it rests there."""
-    crossing = student.crossing
+    crossing = student.own
     side = crossing[SIDE]
     if not beyond(crossing, found[2]):
         return 1.0
@@ -162,16 +158,17 @@ def jump(student, state, found):
 @inlined
 def enter(student, state):
     """Change sides where γ has passed zero; the series must hold."""
-    crossing, flow = student.crossing, student.flow
+    crossing, flow = student.own, student.flow
     if beyond(crossing, state[2]):
         crossing[SIDE] = -crossing[SIDE]
-    return flow.table.size == 0 or flow.lower <= scale_of(student, state) <= flow.upper
+    scale = scale_of(flow.of_length, crossing[SIDE], state)
+    return flow.table.size == 0 or flow.lower <= scale <= flow.upper
 
 
 @inlined
 def observe(student, column):
     """Record γ = 0 of a trajectory that rests."""
-    if student.crossing[RESTS] != 0.0 and student.crossing[SIDE] * column[2] < 0.0:
+    if student.own[RESTS] != 0.0 and student.own[SIDE] * column[2] < 0.0:
         column[2] = 0.0
 
 
@@ -184,11 +181,12 @@ def integrate(flow, rates, problem, records, watch):
     point = np.zeros(5 + flow.tail.size)
     for i in range(flow.tail.size):
         point[5 + i] = flow.tail[i]
-    side = np.copysign(1.0, problem.start[2]) if flow.kinked else 0.0
-    sums = np.empty(flow.table.shape[1])
+    own = np.empty(OWN + flow.table.shape[1])
     for k in range(rates.shape[0]):
-        crossing = np.array([side, 0.0])
-        student = Student(flow, rates[k], point, np.full(2, np.nan), sums, crossing)
-        end = trajectory(STUDENT, student, problem, records.states[k], watch.stop)
+        own[SIDE] = np.copysign(1.0, problem.start[2]) if flow.kinked else 0.0
+        own[RESTS] = 0.0
+        own[RATE], own[GAMMA_RATE] = rates[k]
+        own[OVERLAP] = own[SCALE] = np.nan
+        end = trajectory(STUDENT, Student(flow, point, own), problem, records.states[k], watch.stop)
         records.ended[k], records.reached[k] = end
         watch.done[0] += 1.0
