@@ -140,10 +140,9 @@ def curves(
             )
             short_ticks(axis, panel.logarithmic)
             whole_ticks(axis, panel)
-            if aligned:
-                axis.label_outer(remove_inner_ticks=False)
-                axis.xaxis.label.set_visible(True)
-                axis.tick_params(labelbottom=True)
+            if aligned and not axis.get_subplotspec().is_first_col():
+                axis.set_ylabel("")
+                axis.tick_params(which="both", labelleft=False)
         solved = {result_level(result) == "macroscopic" for result in results}
         handles = [
             legend_handle(

@@ -52,6 +52,20 @@ def test_panels_of_one_row_share_their_axis(levels):
     axes = curves(panels, "learning_rate", columns=2).axes
     assert axes[0].get_ylim() == axes[1].get_ylim() != axes[2].get_ylim()
     assert axes[1].get_ylabel() == ""
+    assert not any(label.get_visible() for label in axes[1].get_yticklabels(which="both"))
+
+
+def test_every_row_says_its_own_horizontal_axis(levels):
+    """Panels of one column may be drawn over different things."""
+    short = [level.isel(time=slice(10, 15)) for level in levels]
+    panels = [Panel("time", "length", short, logarithmic="x"), Panel("overlap", "length", levels)]
+    figure = curves(panels, "learning_rate", columns=1)
+    figure.canvas.draw()
+    upper, lower = figure.axes
+    assert (upper.get_xlabel()[:4], lower.get_xlabel()) == ("time", "overlap $R$")
+    shown = [label for label in upper.get_xticklabels(which="minor") if label.get_text()]
+    assert shown
+    assert all(label.get_visible() for label in shown)
 
 
 def test_short_logarithmic_axes_have_plain_numbers(levels):
