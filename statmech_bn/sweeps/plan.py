@@ -20,7 +20,7 @@ from statmech_bn.sweeps.workers import check_main, executor
 
 MOST = 9
 """At most so many points are taken, or two for each thread after the first."""
-ENOUGH, LONG = 5.0, 20.0
+ENOUGH, LONG = 2.0, 20.0
 """No point is begun so many seconds after the first one, or if that took so long itself."""
 
 
@@ -70,7 +70,7 @@ def plan(
     """Say what a sweep will need, from a few of its points; nothing is stored.
 
     The first point tells the size of a result, and the time without what was compiled. More points,
-    spread over the grid, are begun, as many at once as there are threads, until five seconds after
+    spread over the grid, are begun, as many at once as there are threads, until two seconds after
     the first, which also imports and compiles; a first one of more than 20 seconds is the only one.
 
     Parameters
