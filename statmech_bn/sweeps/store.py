@@ -268,7 +268,7 @@ def hold(path: Path) -> Iterator[Path]:
             ) from None
         finally:
             if held and _is_at(hidden, descriptor):
-                shutil.rmtree(hidden)
+                shutil.rmtree(hidden, ignore_errors=True)  # what stays, `create` removes
             os.close(descriptor)
 
 

@@ -21,6 +21,7 @@ import pytest
 import studies
 import sympy as sp
 import xarray as xr
+import zarr
 from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +94,9 @@ def test_plain_xarray_reads_a_finished_sweep(tmp_path):
         assert plain.sel(shape="edgy", side="left").noisy.shape == (5, 3, 5)
         xr.testing.assert_equal(plain.load(), found)
     assert sum(file.is_file() for file in path.rglob("*")) == 1 + 2 * len(found.variables)
+    for name, array in zarr.open_group(path, mode="r").arrays():
+        ours = json.loads((path / name / "zarr.json").read_text())
+        assert ours == json.loads(json.dumps(array.metadata.to_dict()))  # as Zarr writes them
 
 
 def test_many_chunks_are_one_file(tmp_path):
@@ -110,10 +114,19 @@ def test_many_chunks_are_one_file(tmp_path):
     np.testing.assert_array_equal(plain.y[7], studies.nap(7).y)
 
 
-def test_a_store_that_is_begun_again_is_read_as_before(tmp_path):
+@pytest.mark.parametrize("points", [1, 3])
+def test_a_finished_sweep_is_on_disk(tmp_path, cut_power, points):
+    path = tmp_path / "run.zarr"
+    found = sbn.sweep(studies.nap, {"x": range(points)}, path, workers=1).load()
+    cut_power(path)
+    xr.testing.assert_identical(sbn.open(path).load(), found)
+
+
+def test_a_store_that_is_begun_again_is_read_as_before(tmp_path, cut_power):
     path, grid = tmp_path / "run.zarr", {"x": range(40)}
     found = sbn.sweep(studies.nap, grid, path, workers=1).load()
     Store(path, Grid.of(grid)).begin()
+    cut_power(path)
     assert not list(path.rglob("c.*"))
     again = sbn.open(path).load()
     assert again.attrs.pop("sweep_complete") == 0

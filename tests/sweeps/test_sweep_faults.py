@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from distributed import LocalCluster
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
+from statmech_bn.files import synchronize
 from statmech_bn.sweeps import run
 from statmech_bn.sweeps.store import Store, hold
 from statmech_bn.sweeps.workers import _Here
@@ -171,15 +172,20 @@ def damage(kind, file):
 
 
 @pytest.mark.parametrize(
-    "kind", ["removed", "empty", "truncated", "zeros", "one bit", "short zeros"]
+    "kind", ["removed", "empty", "truncated", "zeros", "one bit", "short zeros", "power cut"]
 )
-def test_damaged_chunks_are_found_and_computed_again(tmp_path, digest, undisturbed, kind):
+def test_damaged_chunks_are_found_and_computed_again(
+    tmp_path, digest, undisturbed, cut_power, kind
+):
     store = tmp_path / "run.zarr"
     stop_at_the_end(store)
     files = sorted(path for path in store.rglob("c/**/*") if path.is_file())
     assert len(files) > POINTS
-    for file in random.Random(1).sample(files, 5):
-        damage(kind, file)
+    if kind == "power cut":
+        cut_power(store)
+    else:
+        for file in random.Random(1).sample(files, 5):
+            damage(kind, file)
     if kind in ("truncated", "one bit"):
         with pytest.raises(ValueError, match=r"checksum|bytes, a chunk"):
             sbn.open(store).load()  # any reader notices
@@ -214,8 +220,11 @@ def test_damaged_shards_are_found_and_computed_again(tmp_path, digest, undisturb
     assert digest(store) == digest(undisturbed[0])
 
 
-def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed):
-    """An interrupt at every file that is opened, replaced or removed from the last chunk on."""
+def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed, cut_power):
+    """An interrupt at every file that is opened, replaced or removed from the last chunk on.
+
+    Whenever the power is cut then, values that are on disk can be read.
+    """
     store, moment, finished = tmp_path / "run.zarr", 0, False
     stop_at_the_end(tmp_path / "chunks.zarr")
     sys.addaudithook(interrupt)
@@ -223,6 +232,7 @@ def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed):
         moment += 9 + moment // 3
         shutil.rmtree(store, ignore_errors=True)
         shutil.copytree(tmp_path / "chunks.zarr", store)
+        synchronize(store)
         LEFT["count"] = moment
         try:
             studies.drive(store, studies.Silent(), points=POINTS)
@@ -231,6 +241,7 @@ def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed):
             pass
         finally:
             LEFT["count"] = None
+        cut_power(store)
         np.testing.assert_array_equal(sbn.open(store).z, np.arange(1.0 * POINTS))
         studies.drive(store, studies.Silent(), points=POINTS)
         assert digest(store) == digest(undisturbed[0])
@@ -279,6 +290,26 @@ def test_full_disk(tmp_path, digest, undisturbed, monkeypatch):
     assert not list(store.rglob("*.unfinished"))
     studies.drive(store, studies.Silent(), points=POINTS)
     assert digest(store) == digest(undisturbed[0])
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_writes_that_fail_at_every_moment(tmp_path, digest, failing_files, is_begun):
+    """Folders, renames, removals and fsync fail, of a new sweep or one whose index is damaged."""
+    store, other, moment, failed = tmp_path / "try" / "run.zarr", tmp_path / "other.zarr", 0, [0]
+    drive = partial(sbn.sweep, studies.nap, {"x": range(4)}, workers=1)
+    drive(other)
+    while failed:
+        moment += 1 + moment // 8
+        shutil.rmtree(store.parent, ignore_errors=True)
+        if is_begun:
+            shutil.copytree(other, store)
+            damage("truncated", store / "z" / "c.0")
+        changes = ("mkdir", "rename", "replace", "unlink", "fsync")
+        with failing_files(moment, changes) as failed, suppress(SweepStopped, InvalidStore):
+            drive(store)
+        drive(store)
+        assert digest(store.parent) == {f"run.zarr/{n}": d for n, d in digest(other).items()}
+    assert moment > 60
 
 
 @pytest.mark.parametrize(
