@@ -109,7 +109,7 @@ class Store:
             },
             {name: values_of(np.asarray(a[:]), dict(a.attrs)) for name, a in own.items()},
             {},
-            {key: value for key, value in self.attributes.items() if key not in OURS},
+            self.attributes,
             (),
         )
 
