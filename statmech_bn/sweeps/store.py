@@ -57,7 +57,7 @@ from statmech_bn.untrusted import check_store, from_json
 
 try:
     import fcntl
-except ImportError:  # no POSIX locks: a second driver is not noticed
+except ImportError:  # no POSIX locks: there a folder cannot be opened either
     fcntl = None  # type: ignore[assignment]
 
 OURS = ("sweep", "sweep_complete", "coordinates")
@@ -256,8 +256,7 @@ def hold(path: Path) -> Iterator[Path]:
                 continue
             raise InvalidStore(f"{path} cannot be made: {error}.") from error
         try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held = _is_at(folder, descriptor)
             if held and folder == place():
                 yield folder

@@ -116,7 +116,7 @@ def test_many_chunks_are_one_file(tmp_path):
 
 @pytest.mark.parametrize("points", [1, 3])
 def test_a_finished_sweep_is_on_disk(tmp_path, cut_power, points):
-    path = tmp_path / "run.zarr"
+    path = tmp_path / "new" / "folder" / "run.zarr"
     found = sbn.sweep(studies.nap, {"x": range(points)}, path, workers=1).load()
     cut_power(path)
     xr.testing.assert_identical(sbn.open(path).load(), found)
@@ -266,6 +266,8 @@ def test_a_finished_sweep_computes_nothing(tmp_path, digest, monkeypatch):
     found = sbn.sweep(studies.nap, {"x": range(9)}, path)
     np.testing.assert_array_equal(found.z, np.arange(9.0))
     assert before == (digest(path), [f.stat().st_mtime_ns for f in sorted(path.rglob("*"))])
+    path.rename(tmp_path / ".run.zarr.replaced")  # as a save does that is killed
+    xr.testing.assert_identical(sbn.sweep(studies.nap, {"x": range(9)}, path), found)
 
 
 CHANGES = {

@@ -406,10 +406,27 @@ def test_one_of_several_drivers_goes_on(tmp_path, digest, processes, undisturbed
 
 def test_the_lock_ends_with_its_holder(tmp_path):
     store = tmp_path / "run.zarr"
-    with hold(store), pytest.raises(InvalidStore, match="Another process"), hold(store):
-        pass
+    with hold(store) as folder:
+        with pytest.raises(InvalidStore, match="Another process"), hold(store):
+            pass
+        assert folder.exists()
     with hold(store):
         pass
+
+
+def test_a_folder_that_another_process_removes_is_made_again(tmp_path, monkeypatch):
+    removed, opened = [], os.open
+
+    def open_removed(path, flags):
+        if not removed:
+            removed.append(path)
+            os.rmdir(path)
+        return opened(path, flags)
+
+    monkeypatch.setattr(os, "open", open_removed)
+    with hold(tmp_path / "run.zarr") as folder:
+        assert [folder] == removed
+        assert folder.exists()
 
 
 def test_a_store_is_held_from_first_point_to_last(tmp_path):
