@@ -414,19 +414,27 @@ def test_the_lock_ends_with_its_holder(tmp_path):
         pass
 
 
-def test_a_folder_that_another_process_removes_is_made_again(tmp_path, monkeypatch):
-    removed, opened = [], os.open
+@pytest.mark.parametrize("is_opened", [False, True])
+def test_a_folder_that_another_process_removes_is_made_again(tmp_path, monkeypatch, is_opened):
+    """What is held is what stands there, also where another process has made it again."""
+    removed, opened, store = [], os.open, tmp_path / "run.zarr"
 
     def open_removed(path, flags):
+        descriptor = opened(path, flags)
         if not removed:
             removed.append(path)
             os.rmdir(path)
-        return opened(path, flags)
+            if not is_opened:
+                os.close(descriptor)
+                return opened(path, flags)
+            os.mkdir(path)
+        return descriptor
 
     monkeypatch.setattr(os, "open", open_removed)
-    with hold(tmp_path / "run.zarr") as folder:
+    with hold(store) as folder:
         assert [folder] == removed
-        assert folder.exists()
+        with pytest.raises(InvalidStore, match="Another process"), hold(store):
+            pass
 
 
 def test_a_store_is_held_from_first_point_to_last(tmp_path):
