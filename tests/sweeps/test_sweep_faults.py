@@ -417,20 +417,22 @@ def test_the_lock_ends_with_its_holder(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("is_opened", [False, True])
-def test_a_folder_that_another_process_removes_is_made_again(tmp_path, monkeypatch, is_opened):
-    """What is held is what stands there, also where another process has made it again."""
+@pytest.mark.parametrize("moment", ["before it is opened", "after", "after, and made again"])
+def test_a_folder_that_another_process_removes_is_made_again(tmp_path, monkeypatch, moment):
+    """What is held is what stands there."""
     removed, opened, store = [], os.open, tmp_path / "run.zarr"
 
     def open_removed(path, flags):
+        if removed:
+            return opened(path, flags)
+        removed.append(path)
         descriptor = opened(path, flags)
-        if not removed:
-            removed.append(path)
-            os.rmdir(path)
-            if not is_opened:
-                os.close(descriptor)
-                return opened(path, flags)
+        os.rmdir(path)
+        if moment == "after, and made again":
             os.mkdir(path)
+        if moment == "before it is opened":
+            os.close(descriptor)
+            return opened(path, flags)
         return descriptor
 
     monkeypatch.setattr(os, "open", open_removed)
