@@ -452,7 +452,7 @@ def refused(x, what):
     return {
         "an array": np.ones(3),
         "no variables": xr.Dataset(),
-        "a variable of the axis' name": xr.Dataset({"x": ("time", [1.0])}),
+        "a variable of the axis' name": xr.Dataset({"x": ("time", [1.0]), "y": 1.0}),
         "several values of the axis": xr.Dataset({"y": ("x", [1.0, 2.0])}),
         "nothing along a dim": xr.Dataset({"y": ("time", [])}),
         "objects": xr.Dataset({"y": ("time", np.array([{}]))}),
