@@ -331,30 +331,15 @@ def test_processes_save_to_one_path(tmp_path):
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["run.zarr", "run.nc"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_writes_that_fail_at_every_moment(tmp_path, monkeypatch, name, number):
+def test_writes_that_fail_at_every_moment(tmp_path, failing_files, name, number):
     """Creating files, folders, fsync and renames fail one after the other, once or from then on."""
-    path, moment, finished, told = tmp_path / "deep" / name, 0, False, []
+    path, moment, failed, told = tmp_path / "deep" / name, 0, [0], []
     sbn.save(of(0), path)
-    left = {"count": 0}
-
-    def failing(function):
-        def call(*arguments, **more):
-            left["count"] -= 1
-            if left["count"] == 0 or (left["count"] < 0 and moment % 2):
-                raise OSError(number, os.strerror(number))
-            return function(*arguments, **more)
-
-        return call
-
-    while not finished:
+    while failed:
         moment += 1
-        left["count"] = moment
-        with monkeypatch.context() as patch:
-            for function in ("mkdir", "rename", "replace", "fsync"):
-                patch.setattr(os, function, failing(getattr(os, function)))
+        with failing_files(moment, ("mkdir", "rename", "replace", "fsync"), number) as failed:
             try:
                 sbn.save(of(moment), path)
-                finished = left["count"] > 0
             except InvalidStore as error:
                 told.append(str(error))
         assert value_at(path) in (0, moment)

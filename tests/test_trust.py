@@ -134,6 +134,16 @@ def points(x, k=2):
     return xr.Dataset({"y": ("k", [x, 2 * x][:k])})
 
 
+def test_a_sweep_has_the_arrays_that_are_in_its_store(tmp_path):
+    """Consolidated metadata may name others, which would be joined to the folder's path."""
+    path = tmp_path / "s.zarr"
+    expected = sbn.sweep(points, {"x": [1.0, 2.0]}, path, workers=1).load()
+    array = json.loads((path / "y" / "zarr.json").read_text())
+    edit(path, "", lambda m: m["consolidated_metadata"]["metadata"].update({"../y": array}))
+    (path / "y" / "c.0.0").write_bytes(b"")
+    xr.testing.assert_equal(sbn.sweep(points, {"x": [1.0, 2.0]}, path, workers=1), expected)
+
+
 def test_a_sweep_writes_nothing_out_of_its_store(tmp_path):
     sbn.sweep(points, {"x": [1.0, 2.0]}, tmp_path / "s.zarr", workers=1)
     shard, outside = tmp_path / "s.zarr" / "y" / "c.0.0", tmp_path / "outside"

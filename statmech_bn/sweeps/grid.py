@@ -193,10 +193,8 @@ def _axis(name: str, values: Sequence[Any]) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise invalid(f"grid[{name!r}]", kind, values) from error
     kept = all(map(is_text, listed)) if axis.dtype.kind == "U" else axis.dtype.itemsize <= 8
-    kept = kept and axis.ndim == 1 and axis.dtype.kind in "biufU"
-    if not kept or axis.tolist() != listed:  # no float holds a large integer
-        raise invalid(f"grid[{name!r}]", kind, values)
-    unknown = axis.dtype.kind == "f" and np.isnan(axis).any()
-    if unknown or axis.size == 0 or np.unique(axis).size != axis.size:
+    kept = kept and axis.ndim == 1 and axis.size > 0 and axis.dtype.kind in "biufU"
+    # no float holds a large integer, and NaN equals nothing
+    if not kept or axis.tolist() != listed or np.unique(axis).size != axis.size:
         raise invalid(f"grid[{name!r}]", kind, values)
     return axis

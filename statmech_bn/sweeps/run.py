@@ -129,8 +129,9 @@ def sweep(
                         create(folder, path, axes, template, chunks, description)
                     if len(chunks) < axes.size:  # points are not chunks
                         pending = {}
-                opened = Store(path, axes)
-                missing = opened.missing()
+                with _writing(path):
+                    opened = Store(path, axes)
+                    missing = opened.missing()
                 if missing.size:
                     _run(pool, capacity, study, opened, missing, pending)
                 with _writing(path):
@@ -244,7 +245,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SweepStopped(f"Writing failed: {error}. {_resume(path)}") from error
+        raise SweepStopped(f"Reading or writing failed: {error}. {_resume(path)}") from error
 
 
 def _resume(path: Path) -> str:

@@ -57,7 +57,7 @@ from statmech_bn.untrusted import check_store, from_json
 
 try:
     import fcntl
-except ImportError:  # no POSIX locks: a second driver is not noticed
+except ImportError:  # no POSIX locks: there a folder cannot be opened either
     fcntl = None  # type: ignore[assignment]
 
 OURS = ("sweep", "sweep_complete", "coordinates")
@@ -109,7 +109,7 @@ class Store:
             },
             {name: values_of(np.asarray(a[:]), dict(a.attrs)) for name, a in own.items()},
             {},
-            {key: value for key, value in self.attributes.items() if key not in OURS},
+            self.attributes,
             (),
         )
 
@@ -256,8 +256,7 @@ def hold(path: Path) -> Iterator[Path]:
                 continue
             raise InvalidStore(f"{path} cannot be made: {error}.") from error
         try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held = _is_at(folder, descriptor)
             if held and folder == place():
                 yield folder
@@ -268,7 +267,7 @@ def hold(path: Path) -> Iterator[Path]:
             ) from None
         finally:
             if held and _is_at(hidden, descriptor):
-                shutil.rmtree(hidden)
+                shutil.rmtree(hidden, ignore_errors=True)  # what stays, `create` removes
             os.close(descriptor)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.sweeps import point_seed
-from statmech_bn.sweeps.grid import CHUNK_BYTES, Chunks, Grid, points_of
+from statmech_bn.sweeps.grid import Chunks, Grid, points_of
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_the_last_axes_lie_whole_in_a_chunk_and_one_is_cut_evenly():
 def test_chunks_are_many_and_small():
     """At least 256 of at most 1 MiB, unless there are fewer points or a point is larger."""
     assert Chunks.by_default((2560,), 8).shape == (10,)
-    assert Chunks.by_default((255,), 8).shape == (1,)
-    assert Chunks.by_default((256 * 100,), CHUNK_BYTES // 4).shape == (4,)
-    assert Chunks.by_default((256 * 100,), 3 * CHUNK_BYTES).shape == (1,)
+    assert Chunks.by_default((255,), 8).shape == Chunks.by_default((511,), 8).shape == (1,)
+    for point_bytes, points in ((2**18, 4), (2**19 + 1, 1), (3 * 2**20, 1)):
+        assert Chunks.by_default((256 * 100,), point_bytes).shape == (points,)
 
 
 def test_whatever_differs_has_a_seed_of_its_own():
@@ -55,7 +55,7 @@ def test_whatever_differs_has_a_seed_of_its_own():
     for value in (math.nan, None, [1, 2]):
         with pytest.raises(InvalidSetup, match=r"^point\['x'\]: expected"):
             point_seed(0, {"x": value})
-    for seed, point, named in ((-1, {}, "seed"), (0, [1], "point"), (0, {1: 1}, "point")):
+    for seed, point, named in ((-1, {}, "seed"), (0, ["x"], "point"), (0, {1: 1}, "point")):
         with pytest.raises(InvalidSetup, match=f"^{named}: expected"):
             point_seed(seed, point)
 

@@ -21,6 +21,7 @@ import pytest
 import studies
 import sympy as sp
 import xarray as xr
+import zarr
 from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +94,11 @@ def test_plain_xarray_reads_a_finished_sweep(tmp_path):
         assert plain.sel(shape="edgy", side="left").noisy.shape == (5, 3, 5)
         xr.testing.assert_equal(plain.load(), found)
     assert sum(file.is_file() for file in path.rglob("*")) == 1 + 2 * len(found.variables)
+    group = zarr.open_group(path, mode="r", use_consolidated=False)
+    for name, part in (("", group), *group.arrays()):
+        ours = json.loads((path / name / "zarr.json").read_text())
+        ours.pop("consolidated_metadata", None)
+        assert ours == json.loads(json.dumps(part.metadata.to_dict()))  # as Zarr writes them
 
 
 def test_many_chunks_are_one_file(tmp_path):
@@ -110,14 +116,25 @@ def test_many_chunks_are_one_file(tmp_path):
     np.testing.assert_array_equal(plain.y[7], studies.nap(7).y)
 
 
-def test_a_store_that_is_begun_again_is_read_as_before(tmp_path):
+@pytest.mark.parametrize("points", [1, 3])
+def test_a_finished_sweep_is_on_disk(tmp_path, cut_power, points):
+    path = tmp_path / "new" / "folder" / "run.zarr"
+    found = sbn.sweep(studies.nap, {"x": range(points)}, path, workers=1).load()
+    cut_power(path)
+    xr.testing.assert_identical(sbn.open(path).load(), found)
+
+
+def test_a_store_that_is_begun_again_is_read_as_before(tmp_path, cut_power):
     path, grid = tmp_path / "run.zarr", {"x": range(40)}
     found = sbn.sweep(studies.nap, grid, path, workers=1).load()
     Store(path, Grid.of(grid)).begin()
+    cut_power(path)
     assert not list(path.rglob("c.*"))
     again = sbn.open(path).load()
     assert again.attrs.pop("sweep_complete") == 0
-    for readers in (again, xr.open_zarr(path, consolidated=False)):
+    with pytest.warns(RuntimeWarning, match="consolidated metadata"):  # which would be the old ones
+        other = xr.open_zarr(path)
+    for readers in (again, other):
         xr.testing.assert_equal(readers, found)
 
 
@@ -251,6 +268,8 @@ def test_a_finished_sweep_computes_nothing(tmp_path, digest, monkeypatch):
     found = sbn.sweep(studies.nap, {"x": range(9)}, path)
     np.testing.assert_array_equal(found.z, np.arange(9.0))
     assert before == (digest(path), [f.stat().st_mtime_ns for f in sorted(path.rglob("*"))])
+    path.rename(tmp_path / ".run.zarr.replaced")  # as a save does that is killed
+    xr.testing.assert_identical(sbn.sweep(studies.nap, {"x": range(9)}, path), found)
 
 
 CHANGES = {
@@ -433,7 +452,7 @@ def refused(x, what):
     return {
         "an array": np.ones(3),
         "no variables": xr.Dataset(),
-        "a variable of the axis' name": xr.Dataset({"x": ("time", [1.0])}),
+        "a variable of the axis' name": xr.Dataset({"x": ("time", [1.0]), "y": 1.0}),
         "several values of the axis": xr.Dataset({"y": ("x", [1.0, 2.0])}),
         "nothing along a dim": xr.Dataset({"y": ("time", [])}),
         "objects": xr.Dataset({"y": ("time", np.array([{}]))}),

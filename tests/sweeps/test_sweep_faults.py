@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from distributed import LocalCluster
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidStore, SweepStopped
+from statmech_bn.files import synchronize
 from statmech_bn.sweeps import run
 from statmech_bn.sweeps.store import Store, hold
 from statmech_bn.sweeps.workers import _Here
@@ -171,15 +172,20 @@ def damage(kind, file):
 
 
 @pytest.mark.parametrize(
-    "kind", ["removed", "empty", "truncated", "zeros", "one bit", "short zeros"]
+    "kind", ["removed", "empty", "truncated", "zeros", "one bit", "short zeros", "power cut"]
 )
-def test_damaged_chunks_are_found_and_computed_again(tmp_path, digest, undisturbed, kind):
+def test_damaged_chunks_are_found_and_computed_again(
+    tmp_path, digest, undisturbed, cut_power, kind
+):
     store = tmp_path / "run.zarr"
     stop_at_the_end(store)
     files = sorted(path for path in store.rglob("c/**/*") if path.is_file())
     assert len(files) > POINTS
-    for file in random.Random(1).sample(files, 5):
-        damage(kind, file)
+    if kind == "power cut":
+        cut_power(store)
+    else:
+        for file in random.Random(1).sample(files, 5):
+            damage(kind, file)
     if kind in ("truncated", "one bit"):
         with pytest.raises(ValueError, match=r"checksum|bytes, a chunk"):
             sbn.open(store).load()  # any reader notices
@@ -214,8 +220,11 @@ def test_damaged_shards_are_found_and_computed_again(tmp_path, digest, undisturb
     assert digest(store) == digest(undisturbed[0])
 
 
-def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed):
-    """An interrupt at every file that is opened, replaced or removed from the last chunk on."""
+def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed, cut_power):
+    """An interrupt at every file that is opened, replaced or removed from the last chunk on.
+
+    Whenever the power is cut then, values that are on disk can be read.
+    """
     store, moment, finished = tmp_path / "run.zarr", 0, False
     stop_at_the_end(tmp_path / "chunks.zarr")
     sys.addaudithook(interrupt)
@@ -223,6 +232,7 @@ def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed):
         moment += 9 + moment // 3
         shutil.rmtree(store, ignore_errors=True)
         shutil.copytree(tmp_path / "chunks.zarr", store)
+        synchronize(store)
         LEFT["count"] = moment
         try:
             studies.drive(store, studies.Silent(), points=POINTS)
@@ -231,6 +241,7 @@ def test_interrupts_while_chunks_are_merged(tmp_path, digest, undisturbed):
             pass
         finally:
             LEFT["count"] = None
+        cut_power(store)
         np.testing.assert_array_equal(sbn.open(store).z, np.arange(1.0 * POINTS))
         studies.drive(store, studies.Silent(), points=POINTS)
         assert digest(store) == digest(undisturbed[0])
@@ -279,6 +290,29 @@ def test_full_disk(tmp_path, digest, undisturbed, monkeypatch):
     assert not list(store.rglob("*.unfinished"))
     studies.drive(store, studies.Silent(), points=POINTS)
     assert digest(store) == digest(undisturbed[0])
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_writes_that_fail_at_every_moment(tmp_path, digest, failing_files, is_begun):
+    """Folders, renames, removals and fsync fail, of a new sweep or one whose index is damaged."""
+    store, other, moment, failed = tmp_path / "try" / "run.zarr", tmp_path / "other.zarr", 0, [0]
+    drive = partial(sbn.sweep, studies.nap, {"x": range(4)}, workers=1)
+    drive(other)
+    expected = {f"run.zarr/{name}": value for name, value in digest(other).items()}
+    while failed:
+        moment += 1 + moment // 8
+        shutil.rmtree(store.parent, ignore_errors=True)
+        if is_begun:
+            shutil.copytree(other, store)
+            damage("truncated", store / "z" / "c.0")
+        changes = ("mkdir", "rename", "replace", "unlink", "fsync")
+        with failing_files(moment, changes) as failed, suppress(SweepStopped, InvalidStore):
+            drive(store)
+            assert digest(store.parent) == expected
+        assert moment % 2 or not list(store.rglob("c*.unfinished"))  # the space may be needed
+        drive(store)
+        assert digest(store.parent) == expected
+    assert moment > 60
 
 
 @pytest.mark.parametrize(
@@ -375,10 +409,37 @@ def test_one_of_several_drivers_goes_on(tmp_path, digest, processes, undisturbed
 
 def test_the_lock_ends_with_its_holder(tmp_path):
     store = tmp_path / "run.zarr"
-    with hold(store), pytest.raises(InvalidStore, match="Another process"), hold(store):
-        pass
+    with hold(store) as folder:
+        with pytest.raises(InvalidStore, match="Another process"), hold(store):
+            pass
+        assert folder.exists()
     with hold(store):
         pass
+
+
+@pytest.mark.parametrize("moment", ["before it is opened", "after", "after, and made again"])
+def test_a_folder_that_another_process_removes_is_made_again(tmp_path, monkeypatch, moment):
+    """What is held is what stands there."""
+    removed, opened, store = [], os.open, tmp_path / "run.zarr"
+
+    def open_removed(path, flags):
+        if removed:
+            return opened(path, flags)
+        removed.append(path)
+        descriptor = opened(path, flags)
+        os.rmdir(path)
+        if moment == "after, and made again":
+            os.mkdir(path)
+        if moment == "before it is opened":
+            os.close(descriptor)
+            return opened(path, flags)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_removed)
+    with hold(store) as folder:
+        assert [folder] == removed
+        with pytest.raises(InvalidStore, match="Another process"), hold(store):
+            pass
 
 
 def test_a_store_is_held_from_first_point_to_last(tmp_path):
