@@ -49,6 +49,10 @@ class Watch(NamedTuple):
     stop: np.ndarray
     done: np.ndarray
 
+    def reach(self, part: float) -> None:
+        """Say which part of a task is done that counts as one."""
+        self.done[0] = part
+
 
 _working: dict[int, np.ndarray] = {}
 """Each thread that computes has the flag here that it is stopped by."""

@@ -12,6 +12,8 @@ import statmech_bn as sbn
 
 SETUP = sbn.TeacherStudent("linear", "batch", batch_size=8, label_noise=0.3)
 START = sbn.OrderParameters(overlap=0.1)
+MATRICES = sbn.OrderParameters(student_teacher=[[0.1]], student_student=[[1.0]])
+SPECTRUM = sbn.Spectrum([2, 0.5], fractions=[0.5, 0.5])
 LONG = 1e5
 
 
@@ -41,9 +43,17 @@ def macroscopic(time):
     sbn.macroscopic(SETUP, rates, [1.0], START)
 
 
+def flow(activation, normalization, start, inputs, time):
+    """Integrate with averages of each state, or on inputs with a covariance."""
+    setup = sbn.TeacherStudent(activation, normalization, 8)
+    accuracy = 1.0 if start is MATRICES else None
+    rates = np.full(int(1 + 3 * time), 1.0)
+    sbn.macroscopic(setup, rates, [0.2], start, inputs=inputs, accuracy=accuracy)
+
+
 def blocks(time):
     """Simulate inputs with a covariance."""
-    finite(sbn.mesoscopic, time, inputs=sbn.Spectrum([2, 0.5], fractions=[0.5, 0.5]))
+    finite(sbn.mesoscopic, time, inputs=SPECTRUM)
 
 
 def train(time):
@@ -63,6 +73,10 @@ def averages(time):
 
 CASES = {
     "macroscopic": macroscopic,
+    "no_series": partial(flow, "hard_tanh", "weight", START, None),
+    "flow_of_blocks": partial(flow, "linear", "weight", START, SPECTRUM),
+    "committee": partial(flow, "erf", "batch", MATRICES, None),
+    "committee_of_blocks": partial(flow, "tanh", "weight", MATRICES, SPECTRUM),
     "mesoscopic": partial(finite, sbn.mesoscopic),
     "blocks": blocks,
     "microscopic": partial(finite, sbn.microscopic),

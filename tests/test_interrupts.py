@@ -1,3 +1,5 @@
+"""Ctrl-C ends computations, and bars say how far they are."""
+
 import io
 import os
 import signal
@@ -5,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import statmech_bn as sbn
+from statmech_bn import interrupts
 from statmech_bn.errors import InvalidSetup
 from statmech_bn.interrupts import bar, in_threads, stop_all, working
 
@@ -132,9 +137,47 @@ def test_a_bar_is_for_terminals(monkeypatch, terminal, progress):
 
 def test_results_are_those_of_a_run_without_a_bar():
     runs = [
-        interrupted.sbn.mesoscopic(
+        sbn.mesoscopic(
             interrupted.SETUP, 1.0, [0, 1], interrupted.START, 50, replicas=3, progress=progress
         )
         for progress in (True, False)
     ]
     assert np.array_equal(runs[0].overlap, runs[1].overlap)
+
+
+@pytest.mark.parametrize(
+    ("level", "activation", "start", "inputs"),
+    [
+        (level, activation, start, inputs)
+        for level in ("macroscopic", "mesoscopic")
+        for activation, start, inputs in [
+            ("linear", interrupted.START, None),
+            ("hard_tanh", interrupted.START, None),  # whose averages have no series
+            ("linear", interrupted.START, interrupted.SPECTRUM),
+            ("erf", interrupted.MATRICES, None),
+            ("tanh", interrupted.MATRICES, None),  # whose averages are not closed
+            ("erf", interrupted.MATRICES, interrupted.SPECTRUM),
+        ]
+        if level == "macroscopic" or activation in ("linear", "erf")
+    ],
+)
+def test_every_flow_and_chain_says_how_far_it_is(monkeypatch, level, activation, start, inputs):
+    totals, parts = [], []
+
+    @contextmanager
+    def counted(total, label, unit, progress, done=0.0):
+        totals.append(total if progress else 0.0)
+        yield lambda done: None
+
+    def watched(stop, done):
+        parts.append(done)
+        return watch(stop, done)
+
+    watch = interrupts.Watch
+    monkeypatch.setattr(interrupts, "bar", counted)
+    monkeypatch.setattr(interrupts, "Watch", watched)
+    setup = sbn.TeacherStudent(activation, "weight", 4)
+    size = {} if level == "macroscopic" else {"dimension": 50, "replicas": 2}
+    getattr(sbn, level)(setup, [0.3, 1.0], [0, 1], start, inputs=inputs, progress=True, **size)
+    assert sum(totals) > 0.0
+    assert np.sum(parts) == pytest.approx(sum(totals))

@@ -144,15 +144,17 @@ def macroscopic(
         accuracy = real("accuracy", accuracy, SMALLEST_ACCURACY)
     if several:
         if inputs is None:
-            records, error = integrate_committee(setup, start, run, factors, threads, accuracy)
+            records, error = integrate_committee(
+                setup, start, run, factors, threads, accuracy, progress
+            )
         else:
             records, error = integrate_committee_blocks(
-                setup, inputs, start, run, factors, threads, accuracy
+                setup, inputs, start, run, factors, threads, accuracy, progress
             )
         result = committee_dataset(setup, run, *records, attributes, spectrum=inputs)
         return describe(result.assign(averages_error=(("learning_rate", "time"), error)))
     if inputs is not None:
-        found = integrate_blocks(setup, inputs, start, run, factors)
+        found = integrate_blocks(setup, inputs, start, run, factors, progress)
         return structured_dataset(setup, inputs, run, *found, attributes=attributes)
     states, diverged_at = _integrate(setup, start, run, factors, threads, progress)
     overlap, log_length, gamma = np.moveaxis(states, 1, 0)
@@ -199,10 +201,16 @@ def _integrate(
 
         begins = range(0, len(rates), CHUNK)
         in_threads(one_chunk, begins, threads, float(len(rates)), progress, "macroscopic", "rates")
-    for k in np.flatnonzero(ended == UNCOVERED).tolist():
-        slow = flow_function(setup, scale)
-        found = lsoda.integrate(slow, rates[k], first, schedule, run.time, jumps_at_zero(setup))
-        states[k], ended[k], reached[k] = found
+    left = np.flatnonzero(ended == UNCOVERED).tolist()
+    if left:
+        slow, kinked = flow_function(setup, scale), jumps_at_zero(setup)
+
+        def one(k: int, watch: Watch) -> None:
+            found = lsoda.integrate(slow, rates[k], first, schedule, run.time, kinked, watch.reach)
+            states[k], ended[k], reached[k] = found
+            watch.reach(1.0)
+
+        in_threads(one, left, 1, float(len(left)), progress, "macroscopic", "rates")
     states[:, :, run.time == 0] = given[:, None]
     if (ended == STOPPED).any():
         k = int(np.argmax(ended == STOPPED))

@@ -125,7 +125,7 @@ def curves(
         aligned = all(len({panel.y for panel in row}) == 1 for row in rows)
         shared = {"sharey": "row"} if aligned else {}
         figure, axes = make_panels(len(panels), columns, (3.2, 2.6), **shared)
-        for axis, panel in zip(axes, panels, strict=True):
+        for k, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
             for result in panel.results:
                 _draw(axis, result, panel, colour, drawn, points)
             _make_room(axis, panel, colour)
@@ -140,7 +140,7 @@ def curves(
             )
             short_ticks(axis, panel.logarithmic)
             whole_ticks(axis, panel)
-            if aligned and not axis.get_subplotspec().is_first_col():
+            if aligned and k % columns > 0:
                 axis.set_ylabel("")
                 axis.tick_params(which="both", labelleft=False)
         solved = {result_level(result) == "macroscopic" for result in results}

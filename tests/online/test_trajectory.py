@@ -1,5 +1,8 @@
 """The compiled solver: its order, its interpolation, and what its results do not depend on."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 import pytest
@@ -216,3 +219,22 @@ def test_the_kernel_reports_how_a_trajectory_ended():
     assert 0 < reached[1] < 5.0
     assert np.isfinite(states[0]).all()
     assert np.isposinf(states[1]).all()
+
+
+def test_lsoda_may_run_in_several_threads():
+    """Threads take turns within a step, where a solver with global numbers would mix them."""
+
+    def relax(rate):
+        return lsoda.integrate_piece(
+            lambda y, t: [rotor(t, y)[0] - rate * y[0], *rotor(t, y)[1:]],
+            np.ones(3), np.linspace(0, 20, 41),
+        )[0]  # fmt: skip
+
+    rates, interval = np.linspace(0.3, 100, 16), sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1e-6)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(relax, rates))
+    finally:
+        sys.setswitchinterval(interval)
+    np.testing.assert_array_equal(found, [relax(rate) for rate in rates])

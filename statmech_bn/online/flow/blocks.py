@@ -20,6 +20,7 @@ from statmech_bn.averages.field_terms import field_terms_of, moments_of
 from statmech_bn.averages.structured import scale_of
 from statmech_bn.codegen import numba_inline_function
 from statmech_bn.compile_cache import numba
+from statmech_bn.interrupts import Watch, in_threads
 from statmech_bn.normalization import Normalization
 from statmech_bn.online.arguments import Run
 from statmech_bn.online.flow.lsoda import integrate_state
@@ -34,7 +35,12 @@ BAND = 1
 
 
 def integrate_blocks(
-    setup: TeacherStudent, spectrum: Spectrum, start: OrderParameters, run: Run, schedule: Pieces
+    setup: TeacherStudent,
+    spectrum: Spectrum,
+    start: OrderParameters,
+    run: Run,
+    schedule: Pieces,
+    progress: bool | None = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Integrate all trajectories.
 
@@ -55,17 +61,22 @@ def integrate_blocks(
     flow = _flow(setup, spectrum, start)
     rho, q = start.blocks(spectrum)
     first = np.append(np.stack([rho, q], axis=1).ravel(), start.gamma)
-    learners = zip(run.learning_rate, run.gamma_learning_rate, strict=True)
+    learners = np.stack([run.learning_rate, run.gamma_learning_rate], axis=1)
     weights = np.stack([np.ones(rho.size), spectrum.eigenvalues / spectrum.teacher_variance])
 
     def length(states: np.ndarray) -> np.ndarray:
         """Return the larger of L and σ_h/σ_* of states along the first axis."""
         return np.sqrt(np.maximum((weights @ states[1:-1:2]).max(axis=0), 0.0))
 
-    found = [
-        integrate_state(flow, np.array(rates), first, run.time, schedule, length, BAND)
-        for rates in learners
-    ]
+    def one(rates: np.ndarray, watch: Watch) -> tuple[np.ndarray, float]:
+        found = integrate_state(
+            flow, rates, first, run.time, schedule, length, BAND, advance=watch.reach
+        )
+        watch.reach(1.0)
+        return found
+
+    total = float(len(learners))  # in one thread: Python's lock is held
+    found = in_threads(one, list(learners), 1, total, progress, "macroscopic", "rates")
     states, diverged_at = (np.array(part) for part in zip(*found, strict=True))
     states = np.moveaxis(states, 1, -1)
     return states[..., :-1:2], states[..., 1::2], states[..., -1], diverged_at

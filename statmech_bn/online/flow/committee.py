@@ -217,6 +217,7 @@ def all_trajectories(
     run: Run,
     threads: int,
     accuracy: float | None,
+    progress: bool | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Integrate the trajectory of each learning rate, as accurately as is asked for.
 
@@ -231,6 +232,8 @@ def all_trajectories(
     threads : int
     accuracy : float or None
         Largest error of the averages that is asked for.
+    progress : bool or None
+        Whether to show a bar.
 
     Returns
     -------
@@ -240,9 +243,11 @@ def all_trajectories(
     """
 
     def one(rates: np.ndarray, watch: Watch) -> Found:
-        return accurate(
+        found = accurate(
             lambda finer: flow_of(finer, each), lambda flow: integrate(flow, rates, watch), *sought
         )
+        watch.reach(1.0)
+        return found
 
     sought = (accuracy, MOST_FINER, True)
     if setup.group is not None:
@@ -253,7 +258,9 @@ def all_trajectories(
     second = run.readout_learning_rate if setup.readout == "learned" else 0 * run.learning_rate
     rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
     each = max(1, threads // len(rates))
-    found = in_threads(one, list(rates), threads)
+    found = in_threads(
+        one, list(rates), threads, float(len(rates)), progress, "macroscopic", "rates"
+    )
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
     return np.moveaxis(states, 1, -1), diverged_at, error
 
@@ -265,6 +272,7 @@ def integrate_committee(
     schedule: Pieces,
     threads: int,
     accuracy: float | None = None,
+    progress: bool | None = False,
 ) -> tuple[Records, np.ndarray]:
     """Integrate all trajectories.
 
@@ -291,13 +299,13 @@ def integrate_committee(
 
     def trajectory(flow: CommitteeFlow, rates: np.ndarray, watch: Watch) -> Found:
         if flow.system is None:
-            return _sampled(flow, rates, first, run.time, schedule)
+            return _sampled(flow, rates, first, run.time, schedule, watch)
         problem = Problem(first, *schedule, run.time, LARGEST_LOG_LENGTH)
         states, diverged_at = _compiled(Learner(flow.system, rates), problem, watch.stop)
         return states, diverged_at, np.zeros(run.time.size)
 
     flow_of = partial(CommitteeFlow, setup, largest)
-    found = all_trajectories(flow_of, trajectory, setup, run, threads, accuracy)
+    found = all_trajectories(flow_of, trajectory, setup, run, threads, accuracy, progress)
     states, diverged_at, error = found
     rho, q, gamma, readout = unpack(states, setup.student_units, setup.teacher_units)
     return (rho, q, gamma, readout, diverged_at), error
@@ -330,7 +338,12 @@ def tolerances_of(flow: CommitteeFlow) -> tuple[float, float]:
 
 
 def _sampled(
-    flow: CommitteeFlow, rates: np.ndarray, first: np.ndarray, time: np.ndarray, schedule: Pieces
+    flow: CommitteeFlow,
+    rates: np.ndarray,
+    first: np.ndarray,
+    time: np.ndarray,
+    schedule: Pieces,
+    watch: Watch,
 ) -> Found:
     """Integrate averages over points; returns also their errors at the times."""
     units, teachers = flow.setup.student_units, flow.setup.teacher_units
@@ -340,7 +353,9 @@ def _sampled(
         return np.sqrt(np.abs(states[squares]).max(axis=0))
 
     tolerances = tolerances_of(flow)
-    found = integrate_state(flow, rates, first, time, schedule, length, tolerances=tolerances)
+    found = integrate_state(
+        flow, rates, first, time, schedule, length, tolerances=tolerances, advance=watch.reach
+    )
     errors = np.full(time.size, np.inf)
     for i in np.flatnonzero(np.isfinite(found[0]).all(axis=0)):
         flow(found[0][:, i], rates)

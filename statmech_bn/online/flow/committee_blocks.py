@@ -156,6 +156,7 @@ def integrate_committee_blocks(
     schedule: Pieces,
     threads: int,
     accuracy: float | None = None,
+    progress: bool | None = False,
 ) -> tuple[Records, np.ndarray]:
     """Integrate all trajectories.
 
@@ -183,14 +184,20 @@ def integrate_committee_blocks(
     flow_of = partial(BlockFlow, setup, spectrum, max(own, teacher))
 
     def integrate(flow: BlockFlow, rates: np.ndarray, watch: Watch) -> Found:
-        return _trajectory(flow, rates, start, run, schedule)
+        return _trajectory(flow, rates, start, run, schedule, watch)
 
-    states, diverged_at, error = all_trajectories(flow_of, integrate, setup, run, threads, accuracy)
+    found = all_trajectories(flow_of, integrate, setup, run, threads, accuracy, progress)
+    states, diverged_at, error = found
     return (*flow_of().unpack(states), diverged_at), error
 
 
 def _trajectory(
-    flow: BlockFlow, rates: np.ndarray, start: OrderParameters, run: Run, schedule: Pieces
+    flow: BlockFlow,
+    rates: np.ndarray,
+    start: OrderParameters,
+    run: Run,
+    schedule: Pieces,
+    watch: Watch,
 ) -> Found:
     """Integrate one trajectory; errors of averages that are closed are 0."""
     first, closed = flow.start(start), flow.flow.system is not None
@@ -203,6 +210,7 @@ def _trajectory(
     states, diverged_at = integrate_state(
         flow, rates, first, run.time, schedule, length, band=band,
         tolerances=(RELATIVE, ABSOLUTE) if closed else tolerances_of(flow.flow),
+        advance=watch.reach,
     )  # fmt: skip
     errors = np.where(np.isfinite(states).all(axis=0), 0.0, np.inf)
     for i in () if closed else np.flatnonzero(errors == 0.0):

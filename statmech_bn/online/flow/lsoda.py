@@ -44,6 +44,8 @@ class Spent(Exception):
 
 
 Change = Callable[[np.ndarray, float], Any]
+Advance = Callable[[float], Any]
+"""Is told the part of a trajectory's time that has passed."""
 
 
 def integrate(
@@ -53,6 +55,7 @@ def integrate(
     schedule: Pieces,
     time: np.ndarray,
     kinked: bool = False,
+    advance: Advance = float,
 ) -> tuple[np.ndarray, int, float]:
     """Integrate one trajectory.
 
@@ -69,6 +72,7 @@ def integrate(
     time : ndarray
     kinked : bool
         Whether the flow jumps at γ = 0.
+    advance : callable, optional
 
     Returns
     -------
@@ -89,6 +93,7 @@ def integrate(
         evaluations, seen = evaluations + 1, now
         if evaluations > most:
             raise Spent
+        advance(now / edges[-1])
         now_rates = rates * value_on(edges, factors, piece, now)
         return flow(state[0], state[1], on_side(side, state[2]), *now_rates)
 
@@ -209,6 +214,7 @@ def integrate_state(
     length: Callable[[np.ndarray], np.ndarray],
     band: int | None = None,
     tolerances: tuple[float, float] = (RELATIVE, ABSOLUTE),
+    advance: Advance = float,
 ) -> tuple[np.ndarray, float]:
     """Integrate one trajectory of a state of any size.
 
@@ -231,6 +237,7 @@ def integrate_state(
         numbers; by default all.
     tolerances : tuple of float, optional
         Relative and absolute, of a step.
+    advance : callable, optional
 
     Returns
     -------
@@ -256,6 +263,7 @@ def integrate_state(
             evaluations += 1
             if evaluations > MOST_OF_A_STATE:
                 raise Spent
+            advance(now / edges[-1])
             return flow(state, rates * value_on(edges, factors, piece, now))
 
         left, right = edges[piece], edges[piece + 1]
