@@ -30,6 +30,7 @@ from statmech_bn.plot.style import (
     result_level,
     three_digits,
 )
+from statmech_bn.plot.ticks import short_ticks, whole_ticks
 from statmech_bn.plot.together import some_of
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ REFERENCE: dict[str, Any] = {
 }
 DASHES: list[Any] = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 MARKERS = "osDvp"
-MOST_WHOLE = 20
-"""A linear axis over whole numbers within such a span has ticks at whole numbers alone."""
 FEW, APART = 8, 3.5
 """Curves of at most so many points stand so many typographic points apart, where no line is."""
 NARROW, RADIUS = 120.0, 5.0
@@ -139,7 +138,7 @@ def curves(
                 ylabel=axis_label(panel.results[0][panel.y]),
             )
             short_ticks(axis, panel.logarithmic)
-            whole_ticks(axis, panel)
+            whole_ticks(axis, np.concatenate([np.ravel(r[panel.x]) for r in panel.results]))
             if aligned and k % columns > 0:
                 axis.set_ylabel("")
                 axis.tick_params(which="both", labelleft=False)
@@ -220,33 +219,6 @@ def _make_room(axis: Axes, panel: Panel, colour: str) -> None:
         aside = APART * (max(together) - 1) / 2 + RADIUS
         axis.set_xmargin(max(axis.get_xmargin(), aside / (NARROW - 2 * aside)))
         axis.autoscale_view()
-
-
-def whole_ticks(axis: Axes, panel: Panel) -> None:
-    """Write 2, 3, 4 rather than 2.0, 2.5 on a linear axis of a few whole numbers."""
-    from matplotlib.ticker import MaxNLocator
-
-    values = np.concatenate([np.ravel(result[panel.x].values) for result in panel.results])
-    if "x" not in panel.logarithmic and values.dtype.kind == "i" and np.ptp(values) < MOST_WHOLE:
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def short_ticks(axis: Axes, logarithmic: str) -> None:
-    """Write 0.2 rather than 2 × 10⁻¹ on logarithmic axes of less than two decades."""
-    from matplotlib.ticker import FuncFormatter, LogFormatter
-
-    for name in logarithmic:
-        side = {"x": axis.xaxis, "y": axis.yaxis}[name]
-        low, high = side.get_view_interval()
-        if high >= 100 * low:
-            continue
-        thinned = LogFormatter()  # decides which ticks have a label
-        thinned.set_axis(side)
-        side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        side.set_minor_formatter(
-            FuncFormatter(lambda value, _, keep=thinned: f"{value:g}" if keep(value) else "")
-        )
-        thinned.set_locs(side.get_minorticklocs())
 
 
 def _curve_styles(number: int) -> list[dict[str, Any]]:

@@ -18,8 +18,8 @@ from statmech_bn.plot.style import (
     paper_style,
     student_styles,
     three_digits,
-    ticks_at,
 )
+from statmech_bn.plot.ticks import ticks_at
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

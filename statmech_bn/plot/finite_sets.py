@@ -23,6 +23,7 @@ from statmech_bn.plot.style import (
     paper_style,
     student_styles,
 )
+from statmech_bn.plot.ticks import plain_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,13 +142,12 @@ def _cut(axis: Axes, highest: float) -> None:
 
 def _number_ticks(axis: Axes) -> None:
     """Write 0.2, 0.5, 1 rather than powers of ten, and no more."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
+    from matplotlib.ticker import LogLocator
 
     for which in (axis.xaxis, axis.yaxis):
         low, high = which.get_view_interval()
         steps: tuple[float, ...] = (2.0, 5.0) if high < 1000 * low else (1.0,)
         if high < 4 * low:
             steps = tuple(float(k) for k in range(2, 10))
-        which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         which.set_minor_locator(LogLocator(subs=steps))
-        which.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        plain_numbers(which, every=True)

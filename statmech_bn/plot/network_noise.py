@@ -22,8 +22,8 @@ from statmech_bn.plot.style import (
     make_panels,
     paper_style,
     student_styles,
-    ticks_at,
 )
+from statmech_bn.plot.ticks import ticks_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from statmech_bn.plot.curves import short_ticks
 from statmech_bn.plot.nesting import check_nesting
 from statmech_bn.plot.replicas import log_points, points
 from statmech_bn.plot.style import (
@@ -16,8 +15,8 @@ from statmech_bn.plot.style import (
     make_panels,
     paper_style,
     student_styles,
-    ticks_at,
 )
+from statmech_bn.plot.ticks import short_ticks, ticks_at
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,8 +21,8 @@ from statmech_bn.plot.style import (
     paper_style,
     student_styles,
     text_of,
-    ticks_at,
 )
+from statmech_bn.plot.ticks import ticks_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

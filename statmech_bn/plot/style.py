@@ -206,16 +206,6 @@ def _unpickled() -> Figure:
     return _figure_class()()
 
 
-def ticks_at(axis: Axes, values: Any) -> None:
-    """Label a logarithmic axis at these values only, within its limits."""
-    from matplotlib.ticker import NullLocator
-
-    low, high = axis.get_xlim()
-    inside = [value for value in values if low <= value <= high]
-    axis.set_xticks(inside, [f"{value:g}" for value in inside])
-    axis.xaxis.set_minor_locator(NullLocator())
-
-
 def paper_style() -> Any:
     """Return the context in which figures are drawn."""
     import matplotlib as mpl
