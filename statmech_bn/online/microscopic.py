@@ -267,12 +267,12 @@ def microscopic(
     )
     plan = Plan(setup, start, run, world, factors, seed, dtype)
     if several:
-        of_units = learn_committees(xp, plan, replicas)
+        of_units = learn_committees(xp, plan, replicas, progress)
         return committee_dataset(setup, run, attributes=attributes, **of_units, spectrum=spectrum)
     if device == "cpu":
         states, diverged_at = learn_in_threads(plan, replicas, threads, progress)
     else:
-        states, diverged_at = learn_stacks(xp, plan, replicas)
+        states, diverged_at = learn_stacks(xp, plan, replicas, progress)
     overlap, length, gamma = states[:3]
     variables = {
         "overlap": overlap,

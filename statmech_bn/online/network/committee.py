@@ -10,7 +10,7 @@ A learner has diverged when one of its units has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,7 +23,7 @@ from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import array_function, stable
 from statmech_bn.online.network.arrays import Array, Rule, Students
-from statmech_bn.online.network.stacks import STACK_SIZE, labelled_samples
+from statmech_bn.online.network.stacks import STACK_SIZE, labelled_samples, steps_bar
 from statmech_bn.online.network.world import Plan
 from statmech_bn.online.schedules.pieces import value_at
 from statmech_bn.random.streams import stream
@@ -93,7 +93,9 @@ class CommitteeRule(Rule):
         return Committees(**vars(moved), readout=readout + rate * more[0])
 
 
-def learn_committees(xp: Any, plan: Plan, replicas: int) -> dict[str, np.ndarray]:
+def learn_committees(
+    xp: Any, plan: Plan, replicas: int, progress: bool | None = False
+) -> dict[str, np.ndarray]:
     """Run all replicas where `xp` computes, as many at a time as `STACK_SIZE` says.
 
     Returns
@@ -105,15 +107,18 @@ def learn_committees(xp: Any, plan: Plan, replicas: int) -> dict[str, np.ndarray
     units, teachers = plan.setup.student_units, plan.setup.teacher_units
     columns = plan.run.learning_rate.size * units + teachers
     depth = max(1, STACK_SIZE // (plan.world.dimension * (columns + plan.setup.batch_size)))
-    stacks = [
-        _learn_stack(xp, plan, range(first, min(first + depth, replicas)))
-        for first in range(0, replicas, depth)
-    ]
+    with steps_bar(plan, replicas, progress) as show:
+        stacks = [
+            _learn_stack(xp, plan, range(first, min(first + depth, replicas)), show)
+            for first in range(0, replicas, depth)
+        ]
     found = [np.concatenate(parts, axis=1) for parts in zip(*stacks, strict=True)]
     return dict(zip(NAMES, found, strict=False))
 
 
-def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarray, ...]:
+def _learn_stack(
+    xp: Any, plan: Plan, replicas: Sequence[int], show: Callable[[float], None]
+) -> tuple[np.ndarray, ...]:
     """Run the learners of some replicas; returns them in the order of `NAMES`."""
     setup, start, run, world = plan.setup, plan.start, plan.run, plan.world
     kind, units, learners = getattr(xp, plan.dtype), setup.student_units, run.learning_rate.size
@@ -132,7 +137,7 @@ def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarr
     students: Any = Committees(**vars(stacked), readout=xp.asarray(second))
     steps = run.record_steps(world.dimension)
     teacher = xp.asarray(teachers.swapaxes(1, 2).copy())
-    samples = labelled_samples(xp, plan, replicas, teacher, int(steps[-1]))
+    samples = labelled_samples(xp, plan, replicas, teacher, int(steps[-1]), show)
     rates = [np.repeat(r, units) for r in (run.learning_rate, run.gamma_learning_rate)]
     records: list[tuple[np.ndarray, ...]] = []
     done, factor = 0, np.nan

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,7 @@ from array_api_compat import array_namespace, is_cupy_namespace
 from statmech_bn.activations import z
 from statmech_bn.arrays import to_numpy
 from statmech_bn.codegen import array_function
+from statmech_bn.interrupts import bar
 from statmech_bn.online.network.arrays import Array, Rule, Students
 from statmech_bn.online.network.world import Plan, World, eigenvalues
 from statmech_bn.online.schedules.pieces import value_at
@@ -31,7 +33,9 @@ STACK_SIZE = 2**26
 """Weights and samples of a step of the replicas that are stacked."""
 
 
-def learn_stacks(xp: Any, plan: Plan, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+def learn_stacks(
+    xp: Any, plan: Plan, replicas: int, progress: bool | None = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Run all replicas where `xp` computes, as many at a time as `STACK_SIZE` says.
 
     Returns
@@ -42,15 +46,26 @@ def learn_stacks(xp: Any, plan: Plan, replicas: int) -> tuple[np.ndarray, np.nda
     """
     size = plan.world.dimension * (plan.run.learning_rate.size + plan.setup.batch_size)
     depth = max(1, STACK_SIZE // size)
-    stacks = [
-        _learn_stack(xp, plan, range(first, min(first + depth, replicas)))
-        for first in range(0, replicas, depth)
-    ]
+    with steps_bar(plan, replicas, progress) as show:
+        stacks = [
+            _learn_stack(xp, plan, range(first, min(first + depth, replicas)), show)
+            for first in range(0, replicas, depth)
+        ]
     states, diverged_at = zip(*stacks, strict=True)
     return np.concatenate(states, axis=2), np.concatenate(diverged_at, axis=1)
 
 
-def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def steps_bar(
+    plan: Plan, replicas: int, progress: bool | None
+) -> AbstractContextManager[Callable[[float], None]]:
+    """Show a bar of the steps of all replicas."""
+    total = float(replicas) * float(plan.run.record_steps(plan.world.dimension)[-1])
+    return bar(total, "microscopic", "steps", progress)
+
+
+def _learn_stack(
+    xp: Any, plan: Plan, replicas: Sequence[int], show: Callable[[float], None]
+) -> tuple[np.ndarray, np.ndarray]:
     """Run the learners of some replicas; returns as `learn_stacks`."""
     setup, start, run, world = plan.setup, plan.start, plan.run, plan.world
     kind, dimension = getattr(xp, plan.dtype), world.dimension
@@ -67,7 +82,7 @@ def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarr
     )
     teacher = xp.asarray(teachers)
     steps = run.record_steps(dimension)
-    samples = labelled_samples(xp, plan, replicas, teacher, int(steps[-1]))
+    samples = labelled_samples(xp, plan, replicas, teacher, int(steps[-1]), show)
     records, errors = [], []
     done, factor = 0, np.nan
     with np.errstate(all="ignore"):  # runs that diverge
@@ -92,11 +107,16 @@ def _learn_stack(xp: Any, plan: Plan, replicas: Sequence[int]) -> tuple[np.ndarr
 
 
 def labelled_samples(
-    xp: Any, plan: Plan, replicas: Sequence[int], teacher: Array, steps: int
+    xp: Any,
+    plan: Plan,
+    replicas: Sequence[int],
+    teacher: Array,
+    steps: int,
+    show: Callable[[float], None],
 ) -> Iterator[tuple[Array, Array]]:
     """Draw x (R, M, N) and y (R, M, 1) for one step after the other, in blocks of many steps.
 
-    The teachers are (R, N, K*).
+    The teachers are (R, N, K*). `show` is told the steps of all replicas up to these.
     """
     setup, world = plan.setup, plan.world
     label = _labelling(xp, setup, float(world.dimension))
@@ -121,6 +141,7 @@ def labelled_samples(
         if mean is not None:
             x = x - mean
         for step in range(block):
+            show(float(replicas[0]) * steps + float(len(replicas)) * (first + step + 1))
             yield x[step, ...], labels[step, ...]
 
 
