@@ -21,7 +21,7 @@ __all__ = [
     "SweepStopped",
 ]
 
-LONGEST = 1000
+LONGEST = 240
 """A message shows at most so many characters of a value."""
 
 
@@ -97,18 +97,25 @@ def invalid(argument: str, expected: str, got: Any, fix: str = "") -> InvalidSet
 
 
 def shown(value: Any) -> str:
-    """Write a value as Python does, but at most some lines of it."""
+    """Write a value as Python does, or what it is if that is long."""
     try:
         text = repr(value)
     except Exception:  # an integer of thousands of digits, or any class of the user's
         return f"a {type(value).__name__} that cannot be written"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    if len(text) <= LONGEST:
+        return text
+    kind, shape = type(value).__name__, getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{kind} of shape {shape}"
+    return f"{kind} {' '.join(text[:LONGEST].split())} …"
 
 
 def closest(written: Any, names: Iterable[str]) -> str:
     """Return the fix for a name that is not among some, if it is one of them misspelled."""
     text = written.lower()[:LONGEST] if isinstance(written, str) else ""
-    found = get_close_matches(text, list(names), n=1, cutoff=0.76)
+    known = list(names)
+    found = [name for name in known if text and sorted(name) == sorted(text)]  # letters swapped
+    found = found or get_close_matches(text, known, n=1, cutoff=0.76)
     return f"Did you mean {found[0]!r}?" if found else ""
 
 

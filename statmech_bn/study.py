@@ -29,10 +29,11 @@ import zarr
 
 from statmech_bn.checks import choice, function, instance
 from statmech_bn.dataset import open_dataset
-from statmech_bn.errors import InvalidStore, invalid
+from statmech_bn.errors import InvalidStore, StatmechError, invalid
 from statmech_bn.files import recover, remove, user_path
 from statmech_bn.store_metadata import consolidate, is_complete
 from statmech_bn.sweeps import plan, sweep
+from statmech_bn.sweeps.run import folder_of
 from statmech_bn.verdicts import decide, distances, judge, limit, mean_and_error
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def simulate(parts: Mapping[str, Part], options: Options) -> xr.DataTree:
     """
     _check_parts(parts)
     instance("options", options, Options)
-    root = recover(user_path(options.store, "store"))
+    root = recover(folder_of(options.store))
     if not options.resume and root.exists():
         if not (root / "zarr.json").exists():
             raise InvalidStore(f"{root} is not a Zarr store; it is left alone.")
@@ -217,6 +218,8 @@ def main(
     try:
         if run(parts(asked), figures, asked, tables) is not None:
             print(_what_next(name, asked))
+    except StatmechError as error:
+        raise SystemExit(f"{name}: {type(error).__name__}: {error}") from None
     except KeyboardInterrupt as stop:
         print("\nStopped.", *getattr(stop, "__notes__", ()), file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None

@@ -69,7 +69,7 @@ def test_a_second_name_is_the_same_function(name):
     [("Relu", "relu"), ("gellu", "gelu"), ("tan", "tanh"),
      ("siluu", "silu"), ("lienar", "linear"), ("Swish", "swish"),
      ("leakyrelu", "leaky_relu"), ("hard_tahn", "hard_tanh"),
-     ("sigmod", "sigmoid")],
+     ("sigmod", "sigmoid"), ("rleu", "relu")],
 )  # fmt: skip
 def test_a_misspelled_name_has_a_suggestion(written, meant):
     with pytest.raises(InvalidSetup, match=f"Did you mean '{meant}'"):

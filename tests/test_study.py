@@ -101,6 +101,20 @@ def test_a_dry_run_stores_nothing(options, capsys):
     assert "deep/cubes" in printed
 
 
+@pytest.mark.parametrize("name", ["study.csv", "study.nc"])
+def test_a_store_is_not_called_like_a_file_of_another_format(options, name):
+    asked = Options(**{**vars(options), "store": options.store.with_name(name)})
+    with pytest.raises(InvalidSetup, match="a name for a folder"):
+        sbn.study.simulate(parts(asked), asked)
+    assert not asked.store.exists()
+
+
+def test_a_script_says_what_is_wrong_without_a_traceback(options, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["study.py", "--store", str(options.store), "--workers", "0"])
+    with pytest.raises(SystemExit, match=r"^study.py: InvalidSetup: workers: expected.*got 0"):
+        sbn.study.main("Powers.", Options, parts, figures)
+
+
 def test_other_folders_are_left_alone(options):
     options.store.mkdir()
     (options.store / "thesis.txt").write_text("important")

@@ -125,11 +125,14 @@ class Inputs:
         rows = np.asarray(self.source)
         return self._of_shape(rows, (len(rows), count("dimension", dimension)), place)
 
-    @staticmethod
     def _of_shape(
-        block: np.ndarray, shape: tuple[int, int], place: str, fix: str = ""
+        self, block: np.ndarray, shape: tuple[int, int], place: str, fix: str = ""
     ) -> np.ndarray:
         """Return a block unless it has another shape."""
+        if block.shape != shape and not callable(self.source):
+            expected = f"rows of {shape[1]} numbers, which is the dimension"
+            columns = block.shape[1]
+            raise invalid("inputs", expected, f"{columns} a row", f"Set dimension={columns}.")
         if block.shape != shape:
             raise invalid(f"inputs, for {place}", f"a block of shape {shape}", block.shape, fix)
         return block

@@ -220,8 +220,10 @@ def microscopic(
     if labels is not None:
         if teacher is not None or device != "cpu" or setup.activation.expression != z or several:
             raise invalid(
-                "labels", "None, unless a linear student learns on the processor without a teacher",
-                (setup.activation.name, device, teacher), "Labels make the teacher.",
+                "labels", "None for a student that is not linear, has several units, learns on a "
+                "GPU or has a teacher", "labels",
+                "Least squares of the labels are a linear teacher: set activation='linear'; or "
+                "leave labels out and give w* as teacher.",
             )  # fmt: skip
         teacher, residuals = _best_linear_teacher(given, labels, dimension)
     xp = namespace(device)

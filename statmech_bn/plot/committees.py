@@ -54,8 +54,9 @@ def unit_trajectories(
 ) -> Figure:
     """Draw the matrices of committees against time, one panel for each variable."""
     results = [_of_one_rate(d, "results") for d in results]
+    dims = {dim for d in results for name in variables for dim in d[name].dims}
     units = max(d.sizes[STUDENT] for d in results)
-    pairs = max(d.sizes[dim] for d in results for dim in OTHERS if dim in d.dims)
+    pairs = max((d.sizes[dim] for d in results for dim in dims & {*OTHERS}), default=1)
     columns = len(variables) if len(variables) <= 3 else 2
     with paper_style():
         colours = palette(units)
@@ -82,11 +83,13 @@ def unit_trajectories(
             )
             for n, style in enumerate(styles)
         ]
+        groups = [by_unit if STUDENT in dims else [], by_pair if dims & {*OTHERS} else []]
         space = legend_handle(linestyle="", label="")
+        handles = [handle for group in groups if group for handle in (*group, space)]
         figure.legend(
-            handles=[*by_unit, space, *by_pair, space, *level_handles(results)],
+            handles=[*handles, *level_handles(results)],
             loc="outside right center",
-            title="hidden units",
+            title="hidden units" if handles else None,
             alignment="left",
         )
     return figure

@@ -82,8 +82,10 @@ def _check_level(argument: str, value: Any, kind: type) -> None:
             raise invalid(argument, "pairs of theory and simulation", value, HINT)
         return
     right = isinstance(value, (Mapping, Sequence)) and isinstance(value, kind)
-    if not right or isinstance(value, (str, bytes)) or not len(value):
-        name = "a mapping" if kind is Mapping else "a list"
+    name = "a mapping" if kind is Mapping else "a list"
+    if not right or isinstance(value, (str, bytes)):
+        raise invalid(argument, name, value, HINT)
+    if not len(value):
         raise invalid(argument, f"{name} of at least one entry", value, HINT)
     if isinstance(value, xr.Dataset):  # which is a Mapping, too
         raise invalid(argument, f"{kind.__name__.lower()}s of Datasets", value, HINT)

@@ -82,6 +82,8 @@ def fit(
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     instance("figure", figure, AnyFigure)
+    if not figure.axes:
+        raise invalid("figure", "a figure with panels", figure)
     width = real("width", width, 3, 8.5, "Sizes are in inches: 3.4 is a column, 7 the page.")
     columns = COLUMNS * (width < NARROW) if legend is None else integer("legend", legend, 0)
     old_width, old_height = figure.get_size_inches()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ from statmech_bn.files import user_path
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+
+OTHER_FORMATS = (".jpg", ".jpeg", ".svg", ".eps", ".ps", ".tif", ".tiff", ".webp", ".gif", ".pgf")
+"""Suffixes of formats that figures are not written in."""
 
 LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
     "macroscopic": ("theory", {}),
@@ -48,7 +53,7 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     ----------
     figure : matplotlib.figure.Figure
     stem : path-like
-        Path without the suffix; missing folders are made.
+        Path without the suffix, which is left out if it is given; missing folders are made.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     Raises
     ------
     InvalidSetup
-        The path is no path of a file.
+        The path is no path of a file, or has the suffix of another format.
     InvalidStore
         The files cannot be written.
 
@@ -77,6 +82,10 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     whole = user_path(stem, "stem")
     if not whole.name:
         raise invalid("stem", "a path that ends in a name", stem)
+    if whole.suffix.lower() in OTHER_FORMATS:
+        raise invalid("stem", "a path without a suffix", stem, "PNG and PDF are written.")
+    if whole.suffix.lower() in (".png", ".pdf"):
+        whole = whole.with_suffix("")
     png, pdf = Path(f"{whole}.png"), Path(f"{whole}.pdf")
     try:
         png.parent.mkdir(parents=True, exist_ok=True)
@@ -182,6 +191,16 @@ def _figure_class() -> type[Figure]:
             with paper_style():
                 super().draw(renderer)
 
+        def legend(self, *arguments: Any, **more: Any) -> Legend:
+            """Add a legend; one that is too high is broken into columns, and gets the room."""
+            found = super().legend(*arguments, **more)
+            columns = math.ceil(found.get_window_extent().height / self.bbox.height)
+            if columns == 1 or "right" not in str(more.get("loc")) or "ncols" in more:
+                return found
+            found.remove()
+            self.set_figwidth(self.get_figwidth() + (columns - 1) * LEGEND_WIDTH)
+            return super().legend(*arguments, **more, ncols=columns)
+
         def __reduce__(self) -> Any:  # a class within a function is not found by pickle
             return (_unpickled, (), self.__getstate__())
 
@@ -222,7 +241,7 @@ def check_results(results: Sequence[xr.Dataset], variables: Sequence[str]) -> No
         raise invalid("variables", "a list of names", variables)
     for result in results:
         if not isinstance(result, xr.Dataset):
-            fix = "The docstring says how they are nested."
+            fix = "Give results one after the other, those of a list as *results."
             if isinstance(result, xr.DataTree):
                 fix = "A node of a tree is one by node.to_dataset()."
             raise invalid("results", "Datasets", result, fix)

@@ -34,6 +34,7 @@ from statmech_bn.plot.style import (
     student_styles,
     three_digits,
 )
+from statmech_bn.plot.ticks import short_ticks
 from statmech_bn.plot.together import some_of, warn_of_differences
 
 if TYPE_CHECKING:  # matplotlib and seaborn take longer to import than the rest of the package
@@ -91,6 +92,10 @@ def trajectories(
     """
     results = [d for d in (theory, chain, network) if d is not None]
     several = any(map(is_committee, results))
+    if several and not all(map(is_committee, results)):
+        fix = "Draw two figures, or start the one unit by matrices."
+        kinds = ["a committee" if is_committee(d) else "one unit" for d in results]
+        raise invalid("results", "committees alone or students of one unit alone", kinds, fix)
     if variables is None:
         variables = COMMITTEE if several else VARIABLES
     check_results(results, variables)
@@ -295,17 +300,14 @@ def _draw_final(axis: Axes, result: xr.Dataset, variable: str, style: Mapping[st
 
 
 def _finish_time_panel(axis: Axes, results: Sequence[xr.Dataset], variable: str) -> None:
-    from matplotlib.ticker import LogFormatter
-
     times = results[0]["time"]
     if times[0] > 0 and times[-1] >= 100 * times[0]:
         axis.set_xscale("log")
     if variable in LOGARITHMIC:
         axis.set_yscale("log")
-    if variable == "length":  # 2 rather than 2 × 10⁰
-        axis.yaxis.set_major_formatter(LogFormatter())
-        axis.yaxis.set_minor_formatter(LogFormatter())
     _limit(axis, [_mean_and_error(d[variable])[0] for d in results])
+    if variable == "length":
+        short_ticks(axis, "y")
     axis.set_xlabel(axis_label(times))
     axis.set_ylabel(axis_label(results[0][variable]))
 

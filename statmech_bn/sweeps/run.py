@@ -112,9 +112,7 @@ def sweep(
     """
     check_main(function, processes)
     axes, study, description = checked(function, grid, seed, chunk_points)
-    path = Path(os.path.realpath(user_path(store, "store")))  # the place of a link, not the link
-    if path.suffix in (*OTHERS, ".nc"):
-        raise invalid("store", "a name for a folder, such as run.zarr", str(store))
+    path = Path(os.path.realpath(folder_of(store)))  # the place of a link, not the link
     with hold(path) as folder:
         if folder == path:
             check(path, description)
@@ -140,6 +138,14 @@ def sweep(
             stop.__notes__ = [_resume(path)]
             raise
     return open_dataset(path)
+
+
+def folder_of(store: str | os.PathLike[str]) -> Path:
+    """Return the folder of a store; its name is not that of another format's file."""
+    path = user_path(store, "store")
+    if path.suffix in (*OTHERS, ".nc"):
+        raise invalid("store", "a name for a folder, such as run.zarr", str(store))
+    return path
 
 
 def checked(

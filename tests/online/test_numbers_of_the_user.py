@@ -271,6 +271,18 @@ def test_extreme_learning_rates_end_in_numbers(level, rate):
         assert not np.isnan(found[name]).any()
 
 
+def test_data_of_another_dimension_say_which():
+    with pytest.raises(InvalidSetup, match=f"inputs: expected rows.*Set dimension={N - 1}"):
+        simulate(inputs=np.ones((12, N - 1)))
+
+
+def test_labels_are_for_linear_students():
+    rows = np.random.default_rng(0).standard_normal((12, N))
+    setup = sbn.TeacherStudent("relu", "weight", 2)
+    with pytest.raises(InvalidSetup, match=r"labels: expected None for.*activation='linear'"):
+        sbn.microscopic(setup, 1.0, [1.0], sbn.OrderParameters(), N, inputs=rows, labels=rows[:, 0])
+
+
 def test_the_error_says_what_it_is_measured_on():
     """Rows that are held out give another error, and the labels of the error say which it is."""
     rows = np.random.default_rng(0).standard_normal((12, N))

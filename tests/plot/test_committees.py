@@ -78,6 +78,17 @@ def test_overlaps_refuses(chain, change, message):
         sbn.plot.overlaps(*change(chain))
 
 
+@pytest.mark.parametrize(
+    ("variable", "entries"),
+    [("generalization_error", 0), ("gamma", 3), ("student_teacher", 5), ("student_student", 6)],
+)
+def test_a_legend_names_units_and_pairs_that_are_drawn(chain, variable, entries):
+    [legend] = sbn.plot.trajectories(chain, variables=[variable]).legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert sum("=" in text and "N" not in text for text in texts) == entries
+    assert bool(legend.get_title().get_text()) == (entries > 0)
+
+
 def test_one_learning_rate_at_a_time(chain):
     two = sbn.mesoscopic(SETUP, [0.5, 1.0], [0, 1], START, 200)
     for figure in (sbn.plot.overlaps, sbn.plot.trajectories):
@@ -85,5 +96,5 @@ def test_one_learning_rate_at_a_time(chain):
             figure(two)
     assert len(sbn.plot.trajectories(two.isel(learning_rate=1)).axes) == 4
     one = sbn.macroscopic(sbn.TeacherStudent("linear"), 1.0, [0, 1], sbn.OrderParameters())
-    with pytest.raises(InvalidSetup, match="only results of committees"):
+    with pytest.raises(InvalidSetup, match="committees alone or"):
         sbn.plot.trajectories(one, two.isel(learning_rate=1), variables=["gamma"])

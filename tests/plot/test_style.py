@@ -4,10 +4,11 @@ import matplotlib.text
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import statmech_bn as sbn
 from statmech_bn.errors import InvalidSetup, StatmechError
-from statmech_bn.plot.style import make_panels, palette, three_digits
+from statmech_bn.plot.style import legend_handle, make_panels, palette, three_digits
 
 DEUTERANOPIA = [
     [0.367322, 0.860646, -0.227968],
@@ -108,6 +109,37 @@ def test_panels_need_room(size):
 def test_no_figure_has_a_size_in_points():
     with pytest.raises(InvalidSetup, match=r"width.*inches"):
         sbn.plot.fit(figure(), 246)
+
+
+def test_a_figure_without_panels_is_refused():
+    with pytest.raises(InvalidSetup, match="a figure with panels"):
+        sbn.plot.fit(Figure(), 3.4)
+
+
+@pytest.mark.parametrize("number", [3, 30, 70])
+def test_every_entry_of_a_legend_is_within_its_figure(number):
+    made, (axis,) = make_panels(1, 1, (3.0, 2.0))
+    handles = [legend_handle(label=f"student {k}") for k in range(number)]
+    legend = made.legend(handles=handles, loc="outside right center")
+    made.draw_without_rendering()
+    assert [text.get_text() for text in legend.get_texts()] == [h.get_label() for h in handles]
+    inside = made.bbox
+    for text in legend.get_texts():
+        box = text.get_window_extent()
+        assert inside.x0 <= box.x0 < box.x1 <= inside.x1
+        assert inside.y0 <= box.y0 < box.y1 <= inside.y1
+    assert axis.get_window_extent().width > 1.5 * made.dpi
+
+
+@pytest.mark.parametrize("name", ["figure.png", "figure.PDF", "figure"])
+def test_a_suffix_is_not_written_twice(tmp_path, name):
+    paths = sbn.plot.save_figure(figure(), tmp_path / name)
+    assert paths == (tmp_path / "figure.png", tmp_path / "figure.pdf")
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    kept = sbn.plot.save_figure(figure(), tmp_path / "rate_0.3")
+    assert kept[0].name == "rate_0.3.png"
+    with pytest.raises(InvalidSetup, match=r"without a suffix.*PNG and PDF"):
+        sbn.plot.save_figure(figure(), tmp_path / "figure.svg")
 
 
 @pytest.mark.parametrize("seen", [np.eye(3), DEUTERANOPIA, PROTANOPIA])
