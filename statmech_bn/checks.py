@@ -160,10 +160,10 @@ def integers(name: str, value: Any, minimum: int, hint: str = "") -> list[int]:
     return [integer(name, number, minimum, hint) for number in numbers.tolist()]
 
 
-def choice(name: str, value: Any, names: Collection[str]) -> str:
+def choice(name: str, value: Any, names: Collection[str], hint: str = "") -> str:
     """Return a name if it is one of some."""
     if not isinstance(value, str) or value not in names:
-        raise invalid(name, f"one of {', '.join(names)}", value, closest(value, names))
+        raise invalid(name, f"one of {', '.join(names)}", value, closest(value, names) or hint)
     return value
 
 

@@ -96,7 +96,8 @@ class Normalization(nn.Module):
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        choice("kind", kind, KINDS)
+        hint = "Ghost batches are 'batch' with ghost_size; normalize_weights normalizes weights."
+        choice("kind", kind, KINDS, hint)
         self.channels = integer("channels", channels, 1, maximum=MOST_CHANNELS)
         self.kind = kind
         self.ghost_size = None if ghost_size is None else count("ghost_size", ghost_size)

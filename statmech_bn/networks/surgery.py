@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from statmech_bn.checks import flag
-from statmech_bn.errors import invalid
+from statmech_bn.errors import NetworkWarning, invalid
 from statmech_bn.networks.arguments import check_inputs, check_model, fitting
 from statmech_bn.networks.normalization import Normalization, kind_of, mean_and_variance
 
@@ -77,10 +78,11 @@ def replace_normalization(model: nn.Module, kind: str, ghost_size: int | None = 
         module holds in a list as well, or a scripted model. The message has the layer's name.
     """
     _check_model(model)
-    new = {
-        layer: _replacement(name, layer, kind, ghost_size)
-        for name, layer in normalization_layers(model).items()
-    }
+    layers = normalization_layers(model)
+    if not layers:
+        message = "The model has no layer of batch normalization: nothing is replaced."
+        warnings.warn(message, NetworkWarning, stacklevel=2)
+    new = {layer: _replacement(name, layer, kind, ghost_size) for name, layer in layers.items()}
     return exchanged(model, new)
 
 

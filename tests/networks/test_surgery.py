@@ -9,7 +9,7 @@ from torch import nn  # noqa: E402
 from torch.nn.utils import parametrizations, prune  # noqa: E402
 
 from statmech_bn import networks  # noqa: E402
-from statmech_bn.errors import InvalidSetup  # noqa: E402
+from statmech_bn.errors import InvalidSetup, NetworkWarning  # noqa: E402
 from statmech_bn.networks import Normalization, replace_normalization  # noqa: E402
 
 
@@ -287,3 +287,14 @@ def test_dense_layers_keep_the_mean_square_of_wide_networks():
     assert len(squares) == 6
     assert [s.item() for s in squares] == pytest.approx([1.0] * 6, rel=0.15)
     assert x.shape == (50, 10)
+
+
+def test_a_model_without_batch_normalization_is_said_to_have_none():
+    with pytest.warns(NetworkWarning, match="nothing is replaced"):
+        replace_normalization(nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3)), "population")
+
+
+@pytest.mark.parametrize("kind", ["weight", "ghost", "ghost(8)"])
+def test_other_normalizations_are_said_where_to_find(kind):
+    with pytest.raises(InvalidSetup, match=r"kind: .*ghost_size.*normalize_weights"):
+        replace_normalization(nn.Sequential(nn.BatchNorm1d(3)), kind)
