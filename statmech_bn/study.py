@@ -65,6 +65,12 @@ Tables = Mapping[str, "pd.DataFrame"]
 """A table has a title, under which it is printed."""
 
 
+VERDICTS = (
+    "A verdict allows three standard errors, and more if replicas are few or comparisons many "
+    "(statmech_bn.study.decide)."
+)
+
+
 @dataclass(frozen=True)
 class Options:
     """What every script can be asked for; scripts add the sizes that their presets choose."""
@@ -185,8 +191,11 @@ def run(
         save_figure(draw(), folder / f"{options.store.stem}_{name}")
     print(f"results: {options.store}")
     print(f"figures: {folder / options.store.stem}_{{{','.join(drawn)}}}.{{png,pdf}}")
-    for title, table in (tables(tree) if tables else {}).items():
+    shown = tables(tree) if tables else {}
+    for title, table in shown.items():
         print(f"\n{title}\n{table.round(4).to_string()}")
+    if any("verdict" in table for table in shown.values()):
+        print(VERDICTS)
     return tree
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
@@ -55,6 +56,15 @@ def test_groups_hold_what_was_asked_for(options, capsys):
     np.testing.assert_array_equal(tree["deep/cubes/power"], [1, 8])
     assert (options.figures / "numbers_one.pdf").exists()
     assert str(options.store) in capsys.readouterr().out
+
+
+def test_a_table_of_verdicts_says_its_rule(options, capsys):
+    for column, said in (("verdict", True), ("mean", False)):
+        table = pd.DataFrame({column: ["not seen"]})
+        sbn.study.run(parts(options), figures, options, lambda tree, table=table: {"claims": table})
+        printed = capsys.readouterr().out
+        assert "claims\n" in printed
+        assert ("three standard errors" in printed) == said
 
 
 def test_plain_xarray_reads_a_study(options):
