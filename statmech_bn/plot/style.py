@@ -255,7 +255,8 @@ def result_level(result: xr.Dataset) -> str:
     """Return the level of a result, or raise InvalidSetup."""
     level = result.attrs.get("level")
     if not isinstance(level, str) or level not in LEVELS:
-        raise invalid("level", f"an attribute that is one of {', '.join(LEVELS)}", level)
+        expected = f"an attribute that is one of {', '.join(LEVELS)}"
+        raise invalid("level", expected, level, "Keep them: result.mean(..., keep_attrs=True).")
     return level
 
 
