@@ -80,6 +80,13 @@ def test_tasks_keep_their_order_and_count():
     assert threading.get_ident() not in seen
 
 
+def test_a_solver_that_looks_beyond_the_end_has_done_no_more():
+    parts = np.zeros(2)
+    for k, part in enumerate([0.5, 1.25]):
+        interrupts.Watch(np.zeros(1, bool), parts[k : k + 1]).reach(part)
+    assert parts.tolist() == [0.5, 1.0]
+
+
 def test_the_first_failure_ends_the_others():
     begun = []
 

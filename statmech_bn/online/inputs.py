@@ -131,8 +131,8 @@ class Inputs:
         """Return a block unless it has another shape."""
         if block.shape != shape and not callable(self.source):
             expected = f"rows of {shape[1]} numbers, which is the dimension"
-            columns = block.shape[1]
-            raise invalid("inputs", expected, f"{columns} a row", f"Set dimension={columns}.")
+            fix = f"Set dimension={block.shape[1]}."
+            raise invalid("inputs", expected, block.shape, fix)
         if block.shape != shape:
             raise invalid(f"inputs, for {place}", f"a block of shape {shape}", block.shape, fix)
         return block

@@ -218,13 +218,20 @@ def microscopic(
     held_out = _held_out(test_inputs, given, dimension)
     residuals = None
     if labels is not None:
-        if teacher is not None or device != "cpu" or setup.activation.expression != z or several:
+        wrong = {
+            "a teacher": teacher is not None,
+            "a GPU": device != "cpu",
+            setup.activation.name: setup.activation.expression != z,
+            "several units": several,
+        }
+        if any(wrong.values()):
             raise invalid(
-                "labels", "None for a student that is not linear, has several units, learns on a "
-                "GPU or has a teacher", "labels",
-                "Least squares of the labels are a linear teacher: set activation='linear'; or "
-                "leave labels out and give w* as teacher.",
-            )  # fmt: skip
+                "labels",
+                "None, or a linear student of one unit on the processor without a teacher",
+                [what for what, is_so in wrong.items() if is_so],
+                "Labels make the teacher, by least squares: set activation='linear'; or leave "
+                "labels out and give w* as teacher.",
+            )
         teacher, residuals = _best_linear_teacher(given, labels, dimension)
     xp = namespace(device)
     threads = thread_count(workers)

@@ -279,7 +279,9 @@ def test_data_of_another_dimension_say_which():
 def test_labels_are_for_linear_students():
     rows = np.random.default_rng(0).standard_normal((12, N))
     setup = sbn.TeacherStudent("relu", "weight", 2)
-    with pytest.raises(InvalidSetup, match=r"labels: expected None for.*activation='linear'"):
+    with pytest.raises(
+        InvalidSetup, match=r"labels: expected None.*got \['relu'\].*activation='linear'"
+    ):
         sbn.microscopic(setup, 1.0, [1.0], sbn.OrderParameters(), N, inputs=rows, labels=rows[:, 0])
 
 
