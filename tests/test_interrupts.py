@@ -156,7 +156,13 @@ def test_results_are_those_of_a_run_without_a_bar():
 @pytest.mark.parametrize(
     ("level", "activation", "start", "inputs"),
     [
-        (level, activation, start, inputs)
+        pytest.param(
+            level,
+            activation,
+            start,
+            inputs,
+            marks=[pytest.mark.thorough] if level == "mesoscopic" else [],  # they compile
+        )
         for level in ("macroscopic", "mesoscopic", "microscopic")
         for activation, start, inputs in [
             ("linear", interrupted.START, None),
