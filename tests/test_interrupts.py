@@ -196,3 +196,4 @@ def test_every_level_says_how_far_it_is(monkeypatch, level, activation, start, i
     getattr(sbn, level)(setup, [0.3, 1.0], [0, 1], start, inputs=inputs, progress=True, **size)
     assert sum(totals) > 0.0
     assert max(np.sum(parts), *told) == pytest.approx(sum(totals))
+    getattr(sbn, level)(setup, 1.0, [0.0], start, inputs=inputs, **size)  # which takes no time

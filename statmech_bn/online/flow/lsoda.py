@@ -82,6 +82,7 @@ def integrate(
         How it ended (`statmech_bn.online.flow.adaptive`) and when.
     """
     edges, factors = schedule
+    span = edges[-1] or 1.0
     states, state = np.full((3, time.size), np.inf), start
     evaluations, seen = 0, 0.0
     most = MOST_EVALUATIONS + MOST_A_PIECE * (edges.size - 1)
@@ -93,7 +94,7 @@ def integrate(
         evaluations, seen = evaluations + 1, now
         if evaluations > most:
             raise Spent
-        advance(now / edges[-1])
+        advance(now / span)
         now_rates = rates * value_on(edges, factors, piece, now)
         return flow(state[0], state[1], on_side(side, state[2]), *now_rates)
 
@@ -252,6 +253,7 @@ def integrate_state(
         The solver gave up.
     """
     edges, factors = schedule
+    span = edges[-1] or 1.0
     band = None if first.size <= MOST_FOR_FULL else band
     states, state = np.full((first.size, time.size), np.inf), first
     states[:, time == 0] = first[:, None]
@@ -263,7 +265,7 @@ def integrate_state(
             evaluations += 1
             if evaluations > MOST_OF_A_STATE:
                 raise Spent
-            advance(now / edges[-1])
+            advance(now / span)
             return flow(state, rates * value_on(edges, factors, piece, now))
 
         left, right = edges[piece], edges[piece + 1]
