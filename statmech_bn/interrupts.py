@@ -50,7 +50,7 @@ class Watch(NamedTuple):
     done: np.ndarray
 
     def reach(self, part: float) -> None:
-        """Say which part of a task is done that counts as one; solvers look beyond its end."""
+        """Say which part is done of a task that counts as one; solvers look beyond its end."""
         self.done[0] = min(part, 1.0)
 
 
@@ -119,7 +119,7 @@ def in_threads(
     tasks : sequence
     threads : int
     total : float
-        What all `Watch.done` will add up to; by default the tasks themselves are counted.
+        What all `Watch.done` will add up to; by default each task counts as one.
     progress : bool or None
         Whether to show a bar on stderr; None is on a terminal alone.
     label, unit : str
@@ -133,12 +133,12 @@ def in_threads(
         The first that a task raised; no other tasks are begun.
     """
     found: list[Any] = [None] * len(tasks)
-    done, ended = np.zeros(len(tasks)), 0
+    done = np.zeros(len(tasks))
 
     def one(number: int, stop: np.ndarray) -> None:
-        nonlocal ended
         found[number] = function(tasks[number], Watch(stop, done[number : number + 1]))
-        ended += 1
+        if not total:
+            done[number] = 1.0
 
     mine = _working.get(threading.get_ident())
     if mine is not None and min(threads, len(tasks)) == 1:  # this thread can be stopped itself
@@ -165,13 +165,13 @@ def in_threads(
 
     crew = [threading.Thread(target=work, daemon=True) for _ in range(min(threads, len(tasks)))]
     try:
-        with bar(total or len(tasks), label, unit if total else "tasks", progress) as show:
+        with bar(total or len(tasks), label, unit, progress) as show:
             for thread in crew:
                 thread.start()
             for thread in crew:
                 while thread.is_alive():
                     thread.join(POLL)
-                    show(float(done.sum()) if total else ended)
+                    show(float(done.sum()))
     except BaseException as error:
         stop[0] = True
         if isinstance(error, KeyboardInterrupt):

@@ -117,6 +117,9 @@ def test_a_store_is_not_called_like_a_file_of_another_format(options, name):
     with pytest.raises(InvalidSetup, match="a name for a folder"):
         sbn.study.simulate(parts(asked), asked)
     assert not asked.store.exists()
+    options.store.symlink_to(asked.store)
+    with pytest.raises(InvalidSetup, match="a name for a folder"):
+        sbn.study.simulate(parts(options), options)
 
 
 def test_a_script_says_what_is_wrong_without_a_traceback(options, monkeypatch):

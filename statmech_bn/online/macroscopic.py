@@ -208,9 +208,8 @@ def _integrate(
         def one(k: int, watch: Watch) -> None:
             found = lsoda.integrate(slow, rates[k], first, schedule, run.time, kinked, watch.reach)
             states[k], ended[k], reached[k] = found
-            watch.reach(1.0)
 
-        in_threads(one, left, 1, float(len(left)), progress, "macroscopic", "rates")
+        in_threads(one, left, 1, progress=progress, label="macroscopic", unit="rates")
     states[:, :, run.time == 0] = given[:, None]
     if (ended == STOPPED).any():
         k = int(np.argmax(ended == STOPPED))

@@ -194,8 +194,10 @@ def _figure_class() -> type[Figure]:
         def legend(self, *arguments: Any, **more: Any) -> Legend:
             """Add a legend; one that is too high is broken into columns, and gets the room."""
             found = super().legend(*arguments, **more)
+            if "right" not in str(more.get("loc")) or "ncols" in more:
+                return found
             columns = math.ceil(found.get_window_extent().height / self.bbox.height)
-            if columns == 1 or "right" not in str(more.get("loc")) or "ncols" in more:
+            if columns == 1:
                 return found
             found.remove()
             self.set_figwidth(self.get_figwidth() + (columns - 1) * LEGEND_WIDTH)

@@ -143,7 +143,7 @@ def sweep(
 def folder_of(store: str | os.PathLike[str]) -> Path:
     """Return the folder of a store; its name is not that of another format's file."""
     path = user_path(store, "store")
-    if path.suffix in (*OTHERS, ".nc"):
+    if Path(os.path.realpath(path)).suffix in (*OTHERS, ".nc"):
         raise invalid("store", "a name for a folder, such as run.zarr", str(store))
     return path
 

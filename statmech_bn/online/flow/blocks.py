@@ -69,14 +69,13 @@ def integrate_blocks(
         return np.sqrt(np.maximum((weights @ states[1:-1:2]).max(axis=0), 0.0))
 
     def one(rates: np.ndarray, watch: Watch) -> tuple[np.ndarray, float]:
-        found = integrate_state(
+        return integrate_state(
             flow, rates, first, run.time, schedule, length, BAND, advance=watch.reach
         )
-        watch.reach(1.0)
-        return found
 
-    total = float(len(learners))  # in one thread: Python's lock is held
-    found = in_threads(one, list(learners), 1, total, progress, "macroscopic", "rates")
+    found = in_threads(  # in one thread: Python's lock is held
+        one, list(learners), 1, progress=progress, label="macroscopic", unit="rates"
+    )
     states, diverged_at = (np.array(part) for part in zip(*found, strict=True))
     states = np.moveaxis(states, 1, -1)
     return states[..., :-1:2], states[..., 1::2], states[..., -1], diverged_at

@@ -243,11 +243,9 @@ def all_trajectories(
     """
 
     def one(rates: np.ndarray, watch: Watch) -> Found:
-        found = accurate(
+        return accurate(
             lambda finer: flow_of(finer, each), lambda flow: integrate(flow, rates, watch), *sought
         )
-        watch.reach(1.0)
-        return found
 
     sought = (accuracy, MOST_FINER, True)
     if setup.group is not None:
@@ -259,7 +257,7 @@ def all_trajectories(
     rates = np.stack([run.learning_rate, run.gamma_learning_rate, second], axis=1)
     each = max(1, threads // len(rates))
     found = in_threads(
-        one, list(rates), threads, float(len(rates)), progress, "macroscopic", "rates"
+        one, list(rates), threads, progress=progress, label="macroscopic", unit="rates"
     )
     states, diverged_at, error = (np.array(part) for part in zip(*found, strict=True))
     return np.moveaxis(states, 1, -1), diverged_at, error

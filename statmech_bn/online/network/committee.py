@@ -137,7 +137,7 @@ def _learn_stack(
     students: Any = Committees(**vars(stacked), readout=xp.asarray(second))
     steps = run.record_steps(world.dimension)
     teacher = xp.asarray(teachers.swapaxes(1, 2).copy())
-    samples = labelled_samples(xp, plan, replicas, teacher, int(steps[-1]), show)
+    samples = labelled_samples(xp, plan, replicas, teacher, show)
     rates = [np.repeat(r, units) for r in (run.learning_rate, run.gamma_learning_rate)]
     records: list[tuple[np.ndarray, ...]] = []
     done, factor = 0, np.nan

@@ -23,7 +23,7 @@ def learn_in_threads(
     plan: Plan, replicas: int, threads: int, progress: bool | None = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run all replicas; returns states (4, learners, replicas, times) and times of divergence."""
-    total = float(replicas) * float(plan.run.record_steps(plan.world.dimension)[-1])
+    total = float(replicas) * plan.steps
     with _libraries().limit(limits=1, user_api="blas"):  # replicas are the parallelism
         results = in_threads(
             partial(_replica, plan), range(replicas), threads, total, progress, "microscopic"

@@ -59,8 +59,7 @@ def steps_bar(
     plan: Plan, replicas: int, progress: bool | None
 ) -> AbstractContextManager[Callable[[float], None]]:
     """Show a bar of the steps of all replicas."""
-    total = float(replicas) * float(plan.run.record_steps(plan.world.dimension)[-1])
-    return bar(total, "microscopic", "steps", progress)
+    return bar(float(replicas) * plan.steps, "microscopic", "steps", progress)
 
 
 def _learn_stack(
@@ -82,7 +81,7 @@ def _learn_stack(
     )
     teacher = xp.asarray(teachers)
     steps = run.record_steps(dimension)
-    samples = labelled_samples(xp, plan, replicas, teacher, int(steps[-1]), show)
+    samples = labelled_samples(xp, plan, replicas, teacher, show)
     records, errors = [], []
     done, factor = 0, np.nan
     with np.errstate(all="ignore"):  # runs that diverge
@@ -111,7 +110,6 @@ def labelled_samples(
     plan: Plan,
     replicas: Sequence[int],
     teacher: Array,
-    steps: int,
     show: Callable[[float], None],
 ) -> Iterator[tuple[Array, Array]]:
     """Draw x (R, M, N) and y (R, M, 1) for one step after the other, in blocks of many steps.
@@ -129,6 +127,7 @@ def labelled_samples(
     shape = (len(replicas), setup.batch_size, dimension)
     longest = max(1, BLOCK_SIZE // math.prod(shape))
     draw = _drawing(xp, plan, replicas)
+    steps = plan.steps
     for first in range(0, steps, longest):
         block = min(longest, steps - first)
         x, noise = draw(first, block)

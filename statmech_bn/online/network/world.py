@@ -223,3 +223,8 @@ class Plan:
     factors: Pieces
     seed: int
     dtype: str
+
+    @property
+    def steps(self) -> int:
+        """Steps that each replica takes."""
+        return int(self.run.record_steps(self.world.dimension)[-1])
